@@ -1,0 +1,56 @@
+# The one task vocabulary: people, hooks and CI use these words.
+.PHONY: help setup demo test lint fmt lock ui up down bench soak
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONPATH := $(CURDIR)/src:$(CURDIR)
+export DVC_NO_ANALYTICS := 1
+export GX_ANALYTICS_ENABLED := false
+export MLFLOW_DISABLE_TELEMETRY := true
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export DO_NOT_TRACK := true
+
+help: ## say what there is
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+
+setup: .venv/.ready ## make .venv with exactly what the lock names
+
+.venv/.ready: requirements/dev.txt requirements/uv.txt pyproject.toml
+	$(PYTHON) -m venv .venv || { echo "python's venv is missing; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	.venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python requirements/dev.txt
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: setup ## run the whole main job on generated scenes
+	@python -m flows.demo
+
+test: setup lint ## pass every test
+	@python -m pytest
+
+lint: setup ## formatting, lint, types and import rules
+	@ruff format --check --quiet . && ruff check --quiet . && mypy && lint-imports --no-logo
+
+fmt: setup ## format and fix what can be fixed
+	@ruff format . && ruff check --fix .
+
+lock: ## resolve the dependencies anew
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header pyproject.toml --extra dev --output-file requirements/dev.txt
+
+ui: setup ## open MLflow on what the demo made
+	@echo "MLflow on the demo's home: http://127.0.0.1:$${MLFLOW_PORT:-5000} (Ctrl-C ends it)"
+	@mlflow server --host 127.0.0.1 --port $${MLFLOW_PORT:-5000} --workers 1 \
+		--backend-store-uri sqlite:///$(CURDIR)/.roadseg/demo/mlflow/mlflow.db
+
+up: setup ## start Prefect, MLflow and a worker on this machine
+	@python -m flows.services up
+
+down: setup ## stop them
+	@python -m flows.services down
+
+soak: setup ## the long proofs: every kill, every shell
+	@python -m pytest -m soak
+
+bench: setup ## measure; each prints one JSON object
+	@python -m benchmarks.training_speed

@@ -1,0 +1,77 @@
+"""`make demo`: the whole main job on generated scenes, with a home of its own."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from flows.retrain import retrain
+from flows.server import prefect_server
+from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.errors import RoadsegError, UsageError
+from roadseg.contracts.files import home, read_json
+from roadseg.intake.install import install
+from roadseg.intake.synthetic import generate
+
+TRAIN, VAL, TEST, SEED = 128, 32, 8, 0
+PICTURE = Path("reports/predictions.jpg")
+
+
+def main() -> None:
+    """Make scenes, import them, run the flow, and show what came out."""
+    os.environ["ROADSEG_HOME"] = str(Path(".roadseg/demo").absolute())
+    try:
+        bring_scenes(Path.cwd())
+        with prefect_server(home() / "prefect-server.log"):
+            decision = retrain()
+        show(Path.cwd(), str(decision), decision.candidate)
+    except RoadsegError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def bring_scenes(tree: Path) -> None:
+    """Generate and import the scenes, unless they are there.
+
+    Raises:
+        UsageError: data/raw holds something that the demo did not make.
+    """
+    raw = tree / "data/raw"
+    if raw.exists():
+        mark = raw / "synthetic.json"
+        made = json.loads(mark.read_text()) if mark.exists() else {}
+        if not [made.get(key) for key in ("train", "val", "test", "seed")] == [TRAIN, VAL, TEST, SEED]:
+            raise UsageError(f"{raw} was not made by the demo: it touches no data of yours; run it in a fresh clone")
+        return
+    scenes = home() / "scenes"
+    shutil.rmtree(scenes, ignore_errors=True)
+    print("demo: generating scenes")
+    generate(scenes, train=TRAIN, val=VAL, test=TEST, seed=SEED)
+    install(tree, scenes, ClassTable.find("idd-level1"))
+    shutil.rmtree(scenes)
+
+
+def show(tree: Path, decision: str, version: int) -> None:
+    """Print scores, version and where to look next; write a picture of predictions."""
+    from roadseg.cli.models import score_table
+    from roadseg.contracts.shards import Shards
+    from roadseg.evaluate.floor import mode_score
+    from roadseg.pages.pictures import prediction_sheet
+
+    scores = read_json(tree / "metrics.json", "metrics", "dvc repro evaluate")
+    by_class = {key.removeprefix("iou."): value for key, value in scores.items() if key.startswith("iou.")}
+    (tree / PICTURE).parent.mkdir(exist_ok=True)
+    prediction_sheet(tree, count=4).save(tree / PICTURE, quality=90)
+    Console().print(score_table(by_class, scores["miou"], f"{scores['images']} validation scenes"))
+    floor = mode_score(Shards.open(tree / "data/shards"))
+    print(f"mIoU {scores['miou']:.4f}; the most frequent class at each pixel scores {floor:.4f}")
+    print(f"gate: {decision}")
+    print(f"model: version {version} of roadseg; predictions: {PICTURE}")
+    print("next: `make ui` shows the run in MLflow; `roadseg data import ARCHIVE` in a fresh clone takes your data")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""The retraining flow: data sources, a task per stage of dvc.yaml, then publish, register, promote.
+
+`python -m flows.retrain` works in the tree it is started in.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from prefect import flow, get_run_logger, task
+
+from flows.server import prefect_server
+from flows.stages import commit_sources, run_stage
+from roadseg.contracts.errors import RoadsegError
+from roadseg.contracts.files import home
+from roadseg.pipeline.graph import read_graph, sources
+from roadseg.registry.gate import Decision
+from roadseg.tracking.published import Published
+
+
+@flow(name="retrain", log_prints=False)
+def retrain() -> Decision:
+    """Bring the graph up to date, put the result into MLflow, and let the gate decide."""
+    tree = Path.cwd()
+    os.environ["ROADSEG_HOME"] = str(home())  # one home for this process and every stage
+    get_run_logger().info("tree %s, home %s", tree, home())
+    commit_sources(sources(tree), tree)
+    for stage in read_graph(tree):
+        run_stage(stage.name, tree)
+    published = publish(tree)
+    version = register(published)
+    return promote(version)
+
+
+@task
+def publish(tree: Path) -> Published:
+    """Send to MLflow what it lacks of this training and evaluation."""
+    from roadseg.tracking.publish import publish as send  # late: MLflow and Keras load in seconds
+
+    published = send(tree)
+    get_run_logger().info("MLflow run %s, val mIoU %.4f", published.run_id, published.miou)
+    return published
+
+
+@task
+def register(published: Published) -> int:
+    """Register the model; the same training and evaluation stays the same version."""
+    from roadseg.registry.versions import register as enter
+
+    version = enter(published)
+    get_run_logger().info("version %d", version)
+    return version
+
+
+@task
+def promote(version: int) -> Decision:
+    """Ask the gate; HOLD and REJECT are results, not failures."""
+    from roadseg.registry.promote import promote as decide_and_move
+
+    decision = decide_and_move(version, reason="flow retrain")
+    get_run_logger().info("%s", decision)
+    return decision
+
+
+def main() -> None:
+    """Run the flow once; ends with the exit code of the stage that failed, or 0."""
+    try:
+        with prefect_server(home() / "prefect-server.log"):
+            retrain()
+    except RoadsegError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

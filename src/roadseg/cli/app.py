@@ -1,0 +1,38 @@
+"""The command line: `roadseg --help` is its own documentation."""
+
+import typer
+
+from roadseg.cli import data, models
+from roadseg.cli.params import params
+from roadseg.cli.stages import STAGES, run_stage
+
+app = typer.Typer(
+    help="Versioned data, one stage graph, tracked training and gated promotion for road scenes.",
+    epilog="Start: `make demo`. With your data: `roadseg data import ARCHIVE`, then `dvc repro`, then "
+    "`roadseg publish`, `roadseg register`, `roadseg promote`. Exit codes: 0 done, 1 defect, 2 usage, "
+    "3 data refused, 4 hold or reject, 5 busy, 75 interrupted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="markdown",
+)
+app.add_typer(data.app, name="data")
+app.add_typer(models.app, name="models")
+app.command()(params)
+for verb in (models.predict, models.score, models.publish, models.register, models.promote):
+    app.command()(verb)
+
+
+def _stage(name: str) -> None:
+    module, _ = STAGES[name]
+    summary = (module.__doc__ or "").strip().removeprefix(f"Stage {name}: ")
+    text = f"Stage {name}: {summary}\n\nReads {', '.join(module.READS)}; writes {', '.join(module.WRITES)}. "
+    text += f"DVC calls this with what it needs.\n\nExample: `dvc repro {name}`"
+
+    @app.command(name, help=text, rich_help_panel="Stages (run them with dvc repro)")
+    def command() -> None:
+        raise typer.Exit(run_stage(name))
+
+
+for stage_name in STAGES:
+    _stage(stage_name)

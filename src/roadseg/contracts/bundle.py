@@ -1,0 +1,104 @@
+"""models/bundle/: a model that needs nothing but Keras, and the card that says what it is."""
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.errors import UsageError
+from roadseg.contracts.files import read_json, replacing, write_json
+
+if TYPE_CHECKING:
+    import keras
+
+REMEDY = "dvc repro train"
+SAMPLES = pa.schema({"sample": pa.string(), "drive": pa.string(), "image_sha": pa.string(), "phash": pa.uint64()})
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date a zip can hold
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle.
+
+    Attributes:
+        folder: where it is.
+        card: fingerprint, model, stride, height, width, classes, output, params and digests.
+        classes: the class table that the model predicts.
+    """
+
+    folder: Path
+    card: dict[str, Any]
+    classes: ClassTable
+
+    @classmethod
+    def open(cls, folder: Path) -> "Bundle":
+        """Open a bundle without loading Keras.
+
+        Raises:
+            UsageError: it is absent or of another schema; says what to run.
+        """
+        if not (folder / "model.keras").is_file():
+            raise UsageError(f"{folder / 'model.keras'} is missing: run `{REMEDY}`, or give --model")
+        card = read_json(folder / "card.json", "bundle", REMEDY)
+        return cls(folder, card, ClassTable.model_validate(card["classes"]))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Working height and width, pixels."""
+        return self.card["height"], self.card["width"]
+
+    def load(self) -> "keras.Model":
+        """The model: uint8 (N, H, W, 3) to float32 logits (N, H, W, K), or probabilities where the card says so."""
+        import keras  # late: the TensorFlow backend loads in seconds
+
+        return keras.models.load_model(self.folder / "model.keras", compile=False)
+
+
+def write_bundle(folder: Path, model: "keras.Model", card: dict[str, Any], samples: pa.Table) -> None:
+    """Write a bundle; equal weights and card give equal bytes.
+
+    Args:
+        folder: made if absent.
+        model: computes in float32, has only stock layers with explicit names.
+        card: as in contracts.md, without the weights' digest, which is added here.
+        samples: every training image, columns `SAMPLES`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / "model.keras") as temporary:
+        saved = temporary.with_suffix(".keras")
+        try:
+            model.save(saved)
+            _repack(saved, temporary)
+        finally:
+            saved.unlink(missing_ok=True)
+    with replacing(folder / "samples.parquet") as temporary:
+        pq.write_table(samples.cast(SAMPLES).sort_by("sample").replace_schema_metadata(None), temporary)
+    write_json(folder / "card.json", "bundle", {**card, "weights": weights_digest(model)})
+
+
+def weights_digest(model: "keras.Model") -> str:
+    """Sha256 over path, shape and bytes of every weight in order, hex; no container, no dates."""
+    import keras
+
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        value = keras.ops.convert_to_numpy(weight)
+        digest.update(f"{weight.path} {value.shape} {value.dtype}\n".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+def _repack(source: Path, target: Path) -> None:
+    """Copy a `.keras` file with constant dates: Keras writes the hour into the zip and into metadata.json."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as new:
+        for name in sorted(old.namelist()):
+            content = old.read(name)
+            if name == "metadata.json":
+                content = json.dumps({**json.loads(content), "date_saved": "1980-01-01@00:00:00"}).encode()
+            new.writestr(zipfile.ZipInfo(name, EPOCH), content)

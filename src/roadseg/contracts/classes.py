@@ -1,0 +1,123 @@
+"""The class table: which ids there are, what they are called and how they look."""
+
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from roadseg.contracts.errors import UsageError
+from roadseg.contracts.files import digest_of, replacing
+
+VOID = 255
+Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+class ClassEntry(BaseModel):
+    """One class."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Byte
+    name: str = Field(pattern=r"^[A-Za-z0-9 _-]+$", description="MLflow refuses other characters in metric names")
+    color: tuple[Byte, Byte, Byte] = (128, 128, 128)
+    protected: bool = Field(default=False, description="a promotion may not make it worse")
+    group: str = ""
+
+
+class ClassTable(BaseModel):
+    """Classes 0..K-1 and the void ids; travels inside scan, manifest, shards and bundle."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    void: tuple[Byte, ...] = (VOID,)
+    classes: tuple[ClassEntry, ...] = Field(min_length=1, max_length=200)
+
+    @field_validator("void", mode="before")
+    @classmethod
+    def _as_tuple(cls, value: Any) -> Any:
+        listed = value if isinstance(value, list | tuple) else [value]
+        return tuple(dict.fromkeys([*listed, VOID]))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        ids, names = [entry.id for entry in self.classes], self.names
+        if ids != list(range(len(ids))):
+            raise ValueError(f"class ids must be 0, 1, 2, ... in order, found {ids}")
+        if len(set(names)) != len(names):
+            raise ValueError("two classes have the same name")
+        if set(self.void) & set(ids):
+            raise ValueError(f"void ids {sorted(set(self.void) & set(ids))} are classes too")
+        return self
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a table in YAML.
+
+        Raises:
+            UsageError: names the file and each fault.
+        """
+        try:
+            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise UsageError(f"{path} is missing: `roadseg data import` writes it") from None
+        except yaml.YAMLError as error:
+            raise UsageError(f"{path} is not valid YAML: {error}") from None
+        except ValidationError as error:
+            faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+            raise UsageError(f"{path}: " + "; ".join(faults)) from None
+
+    @classmethod
+    def find(cls, name: str) -> Self:
+        """A built-in table by name, or a file by path.
+
+        Raises:
+            UsageError: neither exists; lists the built-in names.
+        """
+        if name in built_in():
+            return cls.read(Path(str(resources.files("roadseg.contracts") / "tables" / f"{name}.yaml")))
+        if Path(name).suffix in {".yaml", ".yml"}:
+            return cls.read(Path(name))
+        raise UsageError(f"no class table {name!r}: give a .yaml file or one of {', '.join(built_in())}")
+
+    def write(self, path: Path) -> None:
+        """Write the table as YAML that `read` takes, atomically."""
+        with replacing(path) as temporary:
+            temporary.write_text(yaml.safe_dump(self.content, sort_keys=False, default_flow_style=None), "utf-8")
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """Plain values, for JSON, YAML and digests."""
+        return self.model_dump(mode="json")
+
+    @property
+    def digest(self) -> str:
+        """Sha256 of the content, hex."""
+        return digest_of(self.content)
+
+    @property
+    def count(self) -> int:
+        """K, void not among them."""
+        return len(self.classes)
+
+    @property
+    def names(self) -> list[str]:
+        """Class names in the order of their ids."""
+        return [entry.name for entry in self.classes]
+
+    @cached_property
+    def palette(self) -> np.ndarray:
+        """uint8 (256, 3): RGB by id, black from K upward."""
+        colors = np.zeros((256, 3), np.uint8)
+        colors[: self.count] = [entry.color for entry in self.classes]
+        return colors
+
+
+def built_in() -> list[str]:
+    """Names of the tables that come with roadseg."""
+    folder = resources.files("roadseg.contracts") / "tables"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))

@@ -1,0 +1,114 @@
+"""Files that are whole or absent, digests, and the home folder."""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from roadseg.contracts.errors import UsageError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; on success fsync it and rename it over `path`.
+
+    A reader, also after a crash, sees the old file or the new one, never a part.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, name: str, content: dict[str, Any]) -> None:
+    """Write `content` as schema `roadseg/<name>/1`: sorted keys, NaN as null, atomically."""
+    text = json.dumps(_finite({"schema": f"roadseg/{name}/1", **content}), sort_keys=True, indent=1, ensure_ascii=False)
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, name: str, remedy: str) -> dict[str, Any]:
+    """Read what `write_json` wrote.
+
+    Args:
+        path: the file.
+        name: the schema's name without version.
+        remedy: a command that writes the file anew, for the error message.
+
+    Raises:
+        UsageError: the file is absent, damaged or of another schema.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path} is missing: run `{remedy}`") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is not valid JSON ({error}): run `{remedy}`") from None
+    check_schema(path, content.get("schema"), name, remedy)
+    return dict(content)
+
+
+def check_schema(path: Path, found: str | None, name: str, remedy: str) -> None:
+    """Refuse a file of another schema or version.
+
+    Raises:
+        UsageError: says which was found and what to run.
+    """
+    if found != f"roadseg/{name}/1":
+        raise UsageError(f"{path} has schema {found!r}, not 'roadseg/{name}/1': run `{remedy}`")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def digest_file(path: Path) -> str:
+    """Sha256 of a file's bytes, hex."""
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def digest_of(content: Any) -> str:
+    """Sha256 of `content` as canonical JSON, hex."""
+    return hashlib.sha256(json.dumps(_finite(content), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def code_digests(*packages: str) -> dict[str, str]:
+    """Digest every `.py` file of the named packages of roadseg, by path below `src`."""
+    root = Path(__file__).parent.parent
+    files = sorted(path for package in packages for path in (root / package).rglob("*.py"))
+    return {path.relative_to(root.parent).as_posix(): digest_file(path) for path in files}
+
+
+def home() -> Path:
+    """Folder of the state that outlives a checkout, absolute.
+
+    `ROADSEG_HOME`, else `.roadseg` of the working tree (of `DVC_ROOT` where DVC set it).
+    """
+    default = Path(os.environ.get("DVC_ROOT") or Path.cwd()) / ".roadseg"
+    return Path(os.environ.get("ROADSEG_HOME") or default).absolute()

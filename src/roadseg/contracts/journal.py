@@ -1,0 +1,67 @@
+"""The run folder's journal: what a training says while it runs, append only."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+
+def run_folder(home: Path, fingerprint: str) -> Path:
+    """Folder of one experiment in home; equal experiments share it."""
+    return home / "runs" / fingerprint
+
+
+class Journal:
+    """Appends lines to `journal.jsonl`; each is on disk when the call returns."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open or create; a line that a crash cut in the middle is dropped."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / "journal.jsonl"
+        self._path.touch()
+        content = self._path.read_bytes()
+        if content and not content.endswith(b"\n"):
+            with self._path.open("rb+") as opened:
+                opened.truncate(content.rfind(b"\n") + 1)
+
+    def metric(self, step: int, values: dict[str, float]) -> None:
+        """Figures of one epoch, by MLflow's metric names."""
+        self._append({"kind": "metric", "step": step, "values": values})
+
+    def note(self, text: str, **details: Any) -> None:
+        """Something that happened, with details by name."""
+        self._append({"kind": "note", "text": text, **details})
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        line = json.dumps({"t": time.time_ns() // 1_000_000, **entry}, sort_keys=True) + "\n"
+        with self._path.open("a", encoding="utf-8") as opened:
+            opened.write(line)
+            opened.flush()
+            os.fsync(opened.fileno())
+
+
+def read_journal(folder: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+    """Read whole lines from a byte offset on.
+
+    Args:
+        folder: the run folder.
+        offset: bytes read already.
+
+    Returns:
+        The entries (a line that is not JSON is passed over) and the offset behind them.
+    """
+    path = folder / "journal.jsonl"
+    if not path.exists():
+        return [], offset
+    with path.open("rb") as opened:
+        opened.seek(offset)
+        content = opened.read()
+    whole = content[: content.rfind(b"\n") + 1]
+    entries = []
+    for line in whole.splitlines():
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            continue
+    return entries, offset + len(whole)

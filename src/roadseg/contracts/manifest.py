@@ -1,0 +1,110 @@
+"""data/scan.parquet and data/manifest.parquet: one row per sample, facts only."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.errors import UsageError
+from roadseg.contracts.files import check_schema, digest_of, replacing
+
+SPLITS = ("train", "val", "test")
+_TEXT, _SIZE, _FIGURE = pa.string(), pa.int32(), pa.float32()
+COLUMNS = pa.schema(
+    {
+        "sample": _TEXT,
+        "image": _TEXT,
+        "mask": _TEXT,
+        "drive": _TEXT,
+        "split": _TEXT,
+        "image_sha": _TEXT,
+        "mask_sha": _TEXT,
+        "height": _SIZE,
+        "width": _SIZE,
+        "mask_height": _SIZE,
+        "mask_width": _SIZE,
+        "class_pixels": pa.list_(pa.int64()),
+        "invalid_ids": pa.list_(pa.int32()),
+        "brightness": _FIGURE,
+        "contrast": _FIGURE,
+        "sharpness": _FIGURE,
+        "phash": pa.uint64(),
+        "interpolation": _FIGURE,
+        "error": _TEXT,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The rows of a scan or a manifest.
+
+    Attributes:
+        rows: Arrow table with `COLUMNS`, sorted by sample; see contracts.md for the meaning.
+        layout: name of the layout that the files were found by.
+        classes: the class table they were read with.
+    """
+
+    rows: pa.Table
+    layout: str
+    classes: ClassTable
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The rows as pandas; absent values are None or NaN."""
+        frame: pd.DataFrame = self.rows.to_pandas()
+        return frame
+
+    def records(self, split: str | None = None) -> list[dict[str, Any]]:
+        """The rows as dictionaries, of one split or of all."""
+        return [row for row in self.rows.to_pylist() if split is None or row["split"] == split]
+
+    def where(self, keep: list[bool]) -> "Manifest":
+        """The rows that `keep` marks, in order."""
+        return Manifest(self.rows.filter(pa.array(keep, pa.bool_())), self.layout, self.classes)
+
+    def digest(self, split: str) -> str:
+        """Sha256 of a split's sample, image and mask digests and of the class table: what scores are comparable on."""
+        rows = sorted([row["sample"], row["image_sha"], row["mask_sha"]] for row in self.records(split))
+        return digest_of([rows, self.classes.content])
+
+
+def write_manifest(path: Path, name: str, manifest: Manifest) -> None:
+    """Write schema `roadseg/<name>/1`; equal rows give equal bytes."""
+    metadata = {
+        "schema": f"roadseg/{name}/1",
+        "layout": manifest.layout,
+        "classes": json.dumps(manifest.classes.content, sort_keys=True),
+    }
+    table = manifest.rows.sort_by("sample").cast(COLUMNS).replace_schema_metadata(metadata)
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def from_rows(rows: list[dict[str, Any]], layout: str, classes: ClassTable) -> Manifest:
+    """A manifest from one dictionary per sample; absent keys are null."""
+    return Manifest(pa.Table.from_pylist(rows, COLUMNS).sort_by("sample"), layout, classes)
+
+
+def read_manifest(path: Path, name: str = "manifest") -> Manifest:
+    """Read a scan or a manifest.
+
+    Raises:
+        UsageError: the file is absent, damaged or of another schema; says what to run.
+    """
+    remedy = f"dvc repro {'scan' if name == 'scan' else 'validate'}"
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise UsageError(f"{path} is missing: run `{remedy}`") from None
+    except pa.ArrowInvalid as error:
+        raise UsageError(f"{path} is damaged ({error}): run `{remedy}`") from None
+    metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    check_schema(path, metadata.get("schema"), name, remedy)
+    classes = ClassTable.model_validate_json(metadata["classes"])
+    return Manifest(table.replace_schema_metadata(None), metadata["layout"], classes)

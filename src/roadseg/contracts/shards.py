@@ -1,0 +1,146 @@
+"""data/shards/: decoded drives as plain NumPy files, an index and what they hold."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.errors import UsageError
+from roadseg.contracts.files import digest_file, read_json, replacing, write_json
+
+REMEDY = "dvc repro preprocess"
+BOX = pa.list_(pa.int32(), 4)
+INDEX = pa.schema(
+    {
+        "sample": pa.string(),
+        "split": pa.string(),
+        "drive": pa.string(),
+        "row": pa.int32(),
+        "source": BOX,  # y0, x0, y1, x1 in the image's own pixels
+        "content": BOX,  # where it lies in the tile, the rest is padding
+        "image_sha": pa.string(),
+        "mask_sha": pa.string(),
+        "phash": pa.uint64(),
+    }
+)
+
+
+def shard_name(drive: str | None, image_sha: str) -> str:
+    """File name of a drive's shard, without ending; without a drive 256 shards by the image's digest."""
+    return f"_{image_sha[:2]}" if drive is None else quote(drive, safe="")
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write one `.npy` atomically."""
+    with replacing(path) as temporary, temporary.open("wb") as opened:
+        np.save(opened, array)
+
+
+@dataclass(frozen=True)
+class Shards:
+    """A shards folder.
+
+    Attributes:
+        folder: where it is.
+        height, width: of every tile, pixels.
+        classes: the class table of the masks.
+        class_pixels: pixels by class, void last, for each split.
+        files: sha256 of every shard file by path below the folder.
+        index: one row per tile, columns `INDEX`.
+    """
+
+    folder: Path
+    height: int
+    width: int
+    classes: ClassTable
+    class_pixels: dict[str, list[int]]
+    files: dict[str, str]
+    index: pd.DataFrame
+
+    @classmethod
+    def open(cls, folder: Path) -> "Shards":
+        """Open a folder that `write_index` closed.
+
+        Raises:
+            UsageError: a part is absent, damaged or of another schema.
+        """
+        content = read_json(folder / "shards.json", "shards", REMEDY)
+        try:
+            index = pq.read_table(folder / "index.parquet").to_pandas()
+        except (FileNotFoundError, pa.ArrowInvalid) as error:
+            raise UsageError(f"{folder / 'index.parquet'} cannot be read ({error}): run `{REMEDY}`") from None
+        classes = ClassTable.model_validate(content["classes"])
+        return cls(
+            folder, content["height"], content["width"], classes, content["class_pixels"], content["files"], index
+        )
+
+    @property
+    def digest(self) -> str:
+        """Sha256 of shards.json, which holds the digest of every shard file."""
+        return digest_file(self.folder / "shards.json")
+
+    def drives(self, split: str) -> list[str]:
+        """Shard names of the labelled drives of a split, sorted."""
+        return sorted(path.name.removesuffix(".mask.npy") for path in (self.folder / split).glob("*.mask.npy"))
+
+    def pair(self, split: str, shard: str) -> tuple[np.ndarray, np.ndarray]:
+        """Memory-map one drive: images uint8 (n, H, W, 3) and masks uint8 (n, H, W).
+
+        Raises:
+            UsageError: a file does not fit its index; names it.
+        """
+        stem = self.folder / split / shard
+        arrays = []
+        for kind, shape in (("image", (self.height, self.width, 3)), ("mask", (self.height, self.width))):
+            path = stem.with_name(f"{shard}.{kind}.npy")
+            try:
+                array = np.load(path, mmap_mode="r")
+            except (OSError, ValueError) as error:
+                raise UsageError(f"{path} cannot be read ({error}): run `{REMEDY}`") from None
+            if array.shape[1:] != shape or array.dtype != np.uint8:
+                raise UsageError(f"{path} is {array.dtype} {array.shape}, not uint8 (n, {shape}): run `{REMEDY}`")
+            arrays.append(array)
+        if len(arrays[0]) != len(arrays[1]):
+            raise UsageError(f"{stem}: {len(arrays[0])} images and {len(arrays[1])} masks: run `{REMEDY}`")
+        return arrays[0], arrays[1]
+
+
+def write_index(
+    folder: Path,
+    size: tuple[int, int],
+    classes: ClassTable,
+    class_pixels: dict[str, list[int]],
+    rows: list[dict[str, Any]],
+) -> None:
+    """Close a shards folder: the index and shards.json, which digests every shard file.
+
+    Args:
+        folder: holds the `.npy` files already.
+        size: height and width of every tile, pixels.
+        classes: the class table of the masks.
+        class_pixels: pixels by class, void last, for each split.
+        rows: one dictionary per tile with the columns of `INDEX`.
+    """
+    table = pa.Table.from_pylist(rows, INDEX).sort_by([("sample", "ascending"), ("row", "ascending")])
+    with replacing(folder / "index.parquet") as temporary:
+        pq.write_table(table, temporary)
+    content = {
+        "height": size[0],
+        "width": size[1],
+        "classes": classes.content,
+        "class_pixels": class_pixels,
+        "files": {path.relative_to(folder).as_posix(): digest_file(path) for path in shard_files(folder)},
+    }
+    write_json(folder / "shards.json", "shards", content)
+
+
+def shard_files(folder: Path) -> Iterator[Path]:
+    """The `.npy` files of a shards folder, sorted."""
+    yield from sorted(folder.glob("*/*.npy"))

@@ -1,0 +1,86 @@
+"""Score a folder of predicted masks against a folder of label masks, from any tool."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.confusion import confusion
+from roadseg.contracts.errors import DataRefused, UsageError
+from roadseg.evaluate.scores import at_size, official_size
+from roadseg.imaging.masks import read_mask, to_classes
+from roadseg.imaging.pixels import Undecodable
+
+ENDING = re.compile(r"(_image|_label|_leftImg8bit|_gtFine_[A-Za-z0-9]+)$")
+SKIPPED = "_inst_label"  # in IDD Lite a copy of the label
+SHOWN = 5
+
+
+def score_folders(predictions: Path, truth: Path, classes: ClassTable) -> tuple[np.ndarray, int]:
+    """Add up the confusion of every label with its prediction, at the official size of the table.
+
+    Args:
+        predictions, truth: folders of PNG masks of ids, matched by relative path without endings, else by stem.
+        classes: the table of both.
+
+    Returns:
+        int64 (K, K + 1), pixels, and the number of images.
+
+    Raises:
+        UsageError: a folder is missing or empty.
+        DataRefused: a partner is missing or ambiguous, or a file is no mask; names files.
+    """
+    total, matched = np.zeros((classes.count, classes.count + 1), np.int64), pairs(predictions, truth)
+    for predicted, labelled in matched:
+        guess = _read(predicted)  # an id outside the table is a wrong guess, so it is not mapped to void and lost
+        label, outside = to_classes(_read(labelled), classes)
+        if outside:
+            raise DataRefused(f"{labelled}: ids {', '.join(map(str, outside))} are outside {classes.name}")
+        total += confusion(*at_size(label, guess, official_size(classes, label)), classes.count)
+    return total, len(matched)
+
+
+def pairs(predictions: Path, truth: Path) -> list[tuple[Path, Path]]:
+    """Match every label with one prediction, sorted by label; errors as in `score_folders`."""
+    labels, guesses = _by_key(truth), _by_key(predictions)
+    by_stem: dict[str, list[Path]] = {}
+    for key, path in guesses.items():
+        by_stem.setdefault(Path(key).name, []).append(path)
+    matched, faults = [], []
+    for key, label in sorted(labels.items()):
+        found = [guesses[key]] if key in guesses else by_stem.get(Path(key).name, [])
+        if len(found) == 1:
+            matched.append((found[0], label))
+        else:
+            faults.append(f"{label}: {'no prediction' if not found else f'{len(found)} predictions'} in {predictions}")
+    doubled = len(matched) - len({predicted for predicted, _ in matched})
+    if doubled:
+        faults.append(f"{predictions}: {doubled} predictions fit several labels; keep the labels' folders")
+    if faults:
+        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        raise DataRefused("; ".join(faults[:SHOWN]) + more)
+    return matched
+
+
+def _by_key(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*.png")):
+        if path.stem.endswith(SKIPPED):
+            continue
+        key = path.relative_to(folder).with_name(ENDING.sub("", path.stem)).as_posix()
+        if key in found:
+            raise DataRefused(f"{path} and {found[key]} have the same name without endings; keep one")
+        found[key] = path
+    if not found:
+        raise UsageError(f"{folder} holds no .png masks")
+    return found
+
+
+def _read(path: Path) -> np.ndarray:
+    try:
+        return read_mask(path)
+    except Undecodable as error:
+        raise DataRefused(f"{path}: {error}") from None

@@ -1,0 +1,62 @@
+"""Stage evaluate: meet the val split through the door that serves."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+from rich.progress import track
+
+from roadseg.contracts.bundle import Bundle
+from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.confusion import confusion
+from roadseg.contracts.errors import DataRefused
+from roadseg.contracts.manifest import read_manifest
+from roadseg.contracts.params import Section
+from roadseg.evaluate.scores import at_size, official_size, write_scores
+from roadseg.imaging.masks import read_mask, to_classes
+from roadseg.imaging.pixels import read_image
+
+READS = ("data/raw", "data/manifest.parquet", "models/bundle")
+WRITES = ("reports/evaluation", "metrics.json")
+
+
+class EvaluateParams(Section):
+    """What evaluate may be told."""
+
+    batch: int = Field(gt=0, description="images predicted at once")
+    flip: bool = Field(description="average with the mirrored image")
+
+
+def run(*, evaluate: EvaluateParams) -> None:
+    """Score the bundle on the val split, against the original masks.
+
+    Raises:
+        DataRefused: the bundle predicts other classes than the data have.
+    """
+    from roadseg.predict.predictor import Predictor  # late: Keras loads in seconds
+
+    bundle, manifest = Bundle.open(Path("models/bundle")), read_manifest(Path("data/manifest.parquet"))
+    if bundle.classes != manifest.classes:
+        raise DataRefused(f"the model knows {bundle.classes.name}, the data are {manifest.classes.name}: train again")
+    rows = manifest.records("val")
+    predictor = Predictor(bundle, batch=evaluate.batch, flip=evaluate.flip)
+    pairs = zip(masks(rows, bundle.classes), predictor(images(rows)), strict=True)
+    matrices = [
+        confusion(*at_size(*pair, official_size(bundle.classes, pair[0])), bundle.classes.count)
+        for pair in track(pairs, "evaluate", len(rows))
+    ]
+    write_scores(Path("reports/evaluation"), Path("metrics.json"), rows, np.stack(matrices), bundle.classes)
+
+
+def images(rows: list[dict[str, Any]]) -> Iterator[np.ndarray]:
+    """The rows' images, uint8 (H, W, 3), decoded one by one."""
+    for row in rows:
+        yield read_image(Path("data/raw") / row["image"])
+
+
+def masks(rows: list[dict[str, Any]], classes: ClassTable) -> Iterator[np.ndarray]:
+    """The rows' masks as classes, uint8 (H, W), decoded one by one."""
+    for row in rows:
+        yield to_classes(read_mask(Path("data/raw") / row["mask"]), classes)[0]

@@ -1,0 +1,61 @@
+"""From files to pixels and between sizes."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from roadseg.contracts.errors import DataRefused
+
+MAX_PIXELS = 100_000_000  # above any camera of a car, below what fills the memory
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+
+
+class Undecodable(DataRefused):
+    """A file is not a whole picture; the message names the reason, not the file."""
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Open and decode a picture whole.
+
+    Raises:
+        Undecodable: missing, empty, no picture, truncated, or over `MAX_PIXELS`.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is checked below
+            picture = Image.open(path)
+        if picture.width * picture.height > MAX_PIXELS:
+            raise Undecodable(f"{picture.width}x{picture.height} is over {MAX_PIXELS} pixels")
+        picture.load()
+    except FileNotFoundError:
+        raise Undecodable("the file is missing") from None
+    except UnidentifiedImageError:
+        raise Undecodable("not a picture in a known format") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise Undecodable(f"cannot be decoded: {error}") from None
+    return picture
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Decode a picture to uint8 (H, W, 3), RGB.
+
+    Raises:
+        Undecodable: see `open_picture`.
+    """
+    return np.asarray(open_picture(path).convert("RGB"))
+
+
+def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize uint8 (H, W, 3) to uint8 (height, width, 3), antialiased bilinear."""
+    if image.shape[:2] == (height, width):
+        return image
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize uint8 (H, W) to uint8 (height, width), nearest neighbour: no id appears that was not there."""
+    if mask.shape == (height, width):
+        return mask
+    return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))

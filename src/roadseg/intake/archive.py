@@ -1,0 +1,127 @@
+"""Unpack archives from strangers: nothing leaves the target, nothing but plain files, no more than fits."""
+
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from roadseg.contracts.errors import DataRefused, UsageError
+
+KEEP_FREE = 1 << 30  # bytes of disk that an import leaves
+
+
+@dataclass(frozen=True)
+class Member:
+    """One entry of an archive; `open` is None for a folder."""
+
+    name: str
+    size: int
+    open: Callable[[], IO[bytes]] | None
+    plain: bool
+
+
+def unpack(source: Path, target: Path) -> Path:
+    """Unpack an archive, or copy a folder, into `target`, which must not exist.
+
+    Args:
+        source: `.tar`, `.tar.gz`, `.tgz`, `.zip`, or a folder.
+        target: made here, and removed again on any error.
+
+    Returns:
+        The folder that holds the data: `target`, or its only entry where that is a folder.
+
+    Raises:
+        UsageError: no such file, or a kind that is not known.
+        DataRefused: the archive is broken or hostile; names the member.
+    """
+    target.mkdir(parents=True)
+    try:
+        with _members(source) as members:
+            _write(source, members, target)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, OSError) as error:
+        shutil.rmtree(target)
+        raise DataRefused(f"{source} is broken ({error}): get it again; nothing was imported") from None
+    except BaseException:
+        shutil.rmtree(target)
+        raise
+    entries = list(target.iterdir())
+    return entries[0] if len(entries) == 1 and entries[0].is_dir() else target
+
+
+def _write(source: Path, members: Iterator[Member], target: Path) -> None:
+    room, seen = shutil.disk_usage(target).free - KEEP_FREE, set[str]()
+    for member in members:
+        path = PurePosixPath(member.name)
+        if path.is_absolute() or ".." in path.parts or "\\" in member.name or "\0" in member.name:
+            raise DataRefused(f"{source}: member {member.name!r} points outside; nothing was imported")
+        if not member.plain:
+            raise DataRefused(f"{source}: member {member.name!r} is a link or a device; nothing was imported")
+        if member.open is None:
+            (target / path).mkdir(parents=True, exist_ok=True)
+            continue
+        if path.as_posix().lower() in seen:
+            raise DataRefused(f"{source}: member {member.name!r} is there twice; nothing was imported")
+        seen.add(path.as_posix().lower())
+        room -= member.size
+        if room < 0:
+            raise DataRefused(f"{source}: unpacked it is larger than the free disk; nothing was imported")
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        with member.open() as read, (target / path).open("xb") as written:
+            shutil.copyfileobj(read, written)
+            if written.tell() != member.size:
+                raise EOFError(f"member {member.name!r} ends early")
+
+
+@contextmanager
+def _members(source: Path) -> Iterator[Iterator[Member]]:
+    if source.is_dir():
+        yield _of_folder(source)
+    elif not source.exists():
+        raise UsageError(f"{source}: no such file or folder")
+    elif zipfile.is_zipfile(source):
+        with zipfile.ZipFile(source) as opened:
+            yield _of_zip(opened)
+    elif source.name.lower().endswith((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")):
+        with tarfile.open(source) as tar:
+            yield _of_tar(tar)
+    else:
+        raise UsageError(f"{source}: not a folder, a .tar, .tar.gz, .tgz or a .zip")
+
+
+def _of_tar(tar: tarfile.TarFile) -> Iterator[Member]:
+    for info in tar:
+
+        def read(info: tarfile.TarInfo = info) -> IO[bytes]:
+            opened = tar.extractfile(info)
+            assert opened is not None  # it is a plain file
+            return opened
+
+        yield Member(info.name, info.size, read if info.isreg() else None, info.isreg() or info.isdir())
+
+
+def _of_zip(opened: zipfile.ZipFile) -> Iterator[Member]:
+    for info in opened.infolist():
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        plain = kind in {0, stat.S_IFREG, stat.S_IFDIR}
+
+        def read(info: zipfile.ZipInfo = info) -> IO[bytes]:
+            return opened.open(info)
+
+        yield Member(info.filename, info.file_size, None if info.is_dir() else read, plain)
+
+
+def _of_folder(folder: Path) -> Iterator[Member]:
+    for path in sorted(folder.rglob("*")):
+        plain = not path.is_symlink() and (path.is_file() or path.is_dir())
+        name = path.relative_to(folder).as_posix()
+
+        def read(path: Path = path) -> IO[bytes]:
+            return path.open("rb")
+
+        yield Member(name, path.lstat().st_size, None if path.is_dir() else read, plain)

@@ -1,0 +1,85 @@
+"""The stage graph as dvc.yaml has it: stages, order, sources, and why a stage would run."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from roadseg.contracts.errors import UsageError
+from roadseg.pipeline.dvc import dvc_json
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One block of dvc.yaml; paths are POSIX and relative to it."""
+
+    name: str
+    command: str
+    deps: tuple[str, ...]
+    outs: tuple[str, ...]
+    params: tuple[str, ...]
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Names of the packages of roadseg whose code it depends on."""
+        prefix = "src/roadseg/"
+        return tuple(dep.removeprefix(prefix) for dep in self.deps if dep.startswith(prefix))
+
+    @property
+    def data(self) -> tuple[str, ...]:
+        """What it reads that is not code."""
+        return tuple(dep for dep in self.deps if not dep.startswith("src/"))
+
+
+def read_graph(tree: Path) -> list[Stage]:
+    """Every stage of `tree/dvc.yaml`, each after those whose outs it reads.
+
+    Raises:
+        UsageError: there is no dvc.yaml.
+    """
+    path = tree / "dvc.yaml"
+    if not path.exists():
+        raise UsageError(f"{path} is missing: run from the folder that holds dvc.yaml")
+    blocks = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
+    stages = {name: _stage(name, block) for name, block in blocks.items()}
+    makers = {out: stage.name for stage in stages.values() for out in stage.outs}
+    order = TopologicalSorter(
+        {stage.name: [makers[dep] for dep in stage.deps if dep in makers] for stage in stages.values()}
+    )
+    return [stages[name] for name in order.static_order()]
+
+
+def sources(tree: Path) -> list[str]:
+    """The `.dvc` files of what stages read and no stage makes."""
+    deps = dict.fromkeys(f"{dep}.dvc" for stage in read_graph(tree) for dep in stage.data)
+    return [path for path in deps if (tree / path).exists()]
+
+
+def why(tree: Path, stage: str) -> list[str]:
+    """What changed since the stage last ran here: `train.epochs modified`, `src/roadseg/train modified`."""
+    status = dvc_json(tree, "status", stage)
+    return [reason for entry in status.get(stage, []) for reason in _reasons(entry)]
+
+
+def _reasons(entry: Any) -> Iterable[str]:
+    if not isinstance(entry, dict):
+        yield str(entry)  # such as "always changed" or "changed command"
+        return
+    for changes in entry.values():
+        for path, change in changes.items():
+            if isinstance(change, dict):  # params.yaml: {key: change}
+                yield from (f"{key} {what}" for key, what in change.items())
+            else:
+                yield f"{path} {change}"
+
+
+def _stage(name: str, block: dict[str, Any]) -> Stage:
+    outs = [_path(out) for kind in ("outs", "metrics", "plots") for out in block.get(kind, [])]
+    return Stage(name, block["cmd"], tuple(block["deps"]), tuple(outs), tuple(block.get("params", [])))
+
+
+def _path(out: Any) -> str:
+    return str(next(iter(out))) if isinstance(out, dict) else str(out)

@@ -1,0 +1,77 @@
+"""Run a command in a process group of its own, stream its lines, and leave nothing of it behind."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+GRACE = 20.0  # seconds from SIGTERM to SIGKILL; a Prefect worker kills the flow itself after 30
+
+
+def stream(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    line: Callable[[str], object],
+    grace: float = GRACE,
+) -> int:
+    """Run a command and hand over its output line by line.
+
+    Call it from the main thread: the command is ended by the kernel when the calling thread dies.
+
+    Args:
+        command: program and arguments.
+        cwd: folder to run in.
+        env: the whole environment.
+        line: is told each line of stdout and stderr, without the newline.
+        grace: seconds between SIGTERM and SIGKILL where the end is forced.
+
+    Returns:
+        The exit status, negative for a signal; by then the whole group has ended.
+    """
+    process = subprocess.Popen(
+        ["setpriv", "--pdeathsig", "TERM", *command],
+        cwd=cwd,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        text=True,
+        errors="replace",
+    )
+    assert process.stdout is not None
+    try:
+        for said in process.stdout:
+            line(said.rstrip("\n").rsplit("\r", 1)[-1])
+        return process.wait()
+    finally:
+        process.stdout.close()
+        end_group(process, grace)
+
+
+def end_group(process: subprocess.Popen[str], grace: float) -> None:
+    """Wait until the group is empty: SIGTERM, `grace` seconds, SIGKILL.
+
+    The leader alone is not enough: DVC dies at SIGTERM before the trainer has written its checkpoint.
+    """
+    if _signal(process.pid, signal.SIGTERM):
+        deadline = time.monotonic() + grace
+        while _signal(process.pid, 0):
+            process.poll()  # reaps the leader, which would count as alive
+            if time.monotonic() > deadline:
+                _signal(process.pid, signal.SIGKILL)
+                deadline = float("inf")
+            time.sleep(0.05)
+    process.wait()
+
+
+def _signal(group: int, number: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.killpg(group, number)
+        return True
+    return False

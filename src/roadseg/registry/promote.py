@@ -1,0 +1,64 @@
+"""Judge a version and move the champion alias: intent in the ledger, alias, done."""
+
+import getpass
+
+from mlflow import MlflowClient, MlflowException
+
+from roadseg.contracts.errors import RoadsegError, UsageError
+from roadseg.registry import ledger
+from roadseg.registry.gate import Decision, decide
+from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, evidence, version_at
+from roadseg.tracking.store import connect
+
+
+def promote(version: int | None = None, *, reason: str = "", dry_run: bool = False) -> Decision:
+    """Judge a version against the champion; make it champion if it wins.
+
+    Args:
+        version: registered version; the newest candidate if None.
+        reason: kept in the ledger.
+        dry_run: decide only, write nothing.
+
+    Raises:
+        UsageError: there is no such version, or nothing is registered.
+    """
+    client = connect()
+    candidate = version or version_at(client, CANDIDATE)
+    if candidate is None:
+        raise UsageError(f"no version of {MODEL} is registered: run `roadseg register`")
+    if not dry_run:
+        _settle(client)
+    champion = version_at(client, CHAMPION)
+    decision = decide(evidence(client, candidate), evidence(client, champion) if champion else None)
+    if dry_run or decision.outcome == "CHAMPION ALREADY":
+        return decision
+    run_id = ledger.record(client, decision, who=_who(), why=reason)
+    if decision.outcome == "PROMOTE":
+        _move(client, run_id, candidate)
+    return decision
+
+
+def _move(client: MlflowClient, run_id: str, target: int) -> None:
+    try:
+        client.set_registered_model_alias(MODEL, CHAMPION, str(target))
+    except MlflowException:
+        ledger.close(client, run_id, ledger.UNDONE)
+        raise
+    found = version_at(client, CHAMPION)  # setting is unconditional, so another may have been faster
+    ledger.close(client, run_id, ledger.DONE if found == target else ledger.UNDONE)
+    if found != target:
+        raise RoadsegError(f"alias {CHAMPION} is at version {found}, not {target}: someone else moved it; try again")
+
+
+def _settle(client: MlflowClient) -> None:
+    """Close the moves that a killed process left open, by where the alias is now."""
+    champion = version_at(client, CHAMPION)
+    for move in ledger.open_moves(client):
+        ledger.close(client, move.run_id, ledger.DONE if move.target == champion else ledger.UNDONE)
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -1,0 +1,99 @@
+"""Versions of the registered model: register once, find by tags, fetch the bundle behind a name."""
+
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient, MlflowException
+from mlflow.entities.model_registry import ModelVersion
+
+from roadseg.contracts.errors import UsageError
+from roadseg.registry.gate import Evidence
+from roadseg.tracking.published import Published, evaluation_key
+from roadseg.tracking.store import connect
+
+MODEL, CANDIDATE, CHAMPION = "roadseg", "candidate", "champion"
+
+
+def register(published: Published) -> int:
+    """Register a published training with its evaluation; the same two are the same version.
+
+    Returns:
+        The version's number; alias `candidate` points to it if it is new.
+    """
+    client = connect()
+    identity = {"fingerprint": published.fingerprint, "evaluation": published.evaluation}
+    for found in _versions(client):
+        if identity.items() <= found.tags.items():
+            return int(found.version)
+    tags = identity | {
+        "val_manifest": published.val_manifest,
+        "weights": published.weights,
+        "git.commit": published.commit,
+        "git.dirty": str(published.dirty).lower(),
+    }
+    created = mlflow.register_model(f"models:/{published.model_id}", MODEL, tags=tags)
+    client.set_model_version_tag(MODEL, created.version, "run_id", published.run_id)
+    client.set_registered_model_alias(MODEL, CANDIDATE, created.version)
+    return int(created.version)
+
+
+def version_at(client: MlflowClient, alias: str) -> int | None:
+    """Number of the version that an alias points to, or None."""
+    try:
+        return int(client.get_model_version_by_alias(MODEL, alias).version)
+    except MlflowException:
+        return None
+
+
+def evidence(client: MlflowClient, version: int) -> Evidence:
+    """What the gate must know of a version, from the evaluation it was registered with.
+
+    Raises:
+        UsageError: there is no such version.
+    """
+    try:
+        tags = client.get_model_version(MODEL, str(version)).tags
+    except MlflowException:
+        raise UsageError(f"{MODEL} has no version {version}: `roadseg models list` shows those there are") from None
+    metrics = client.get_run(tags["run_id"]).data.metrics
+    return Evidence(version, metrics.get(evaluation_key(tags["evaluation"], "miou")), tags["val_manifest"])
+
+
+def fetch_bundle(model: str) -> Path:
+    """Folder of a bundle, from a folder or a `models:/` URI.
+
+    Raises:
+        UsageError: neither is there.
+    """
+    if not model.startswith("models:/"):
+        return Path(model)
+    connect()
+    try:
+        return Path(mlflow.artifacts.download_artifacts(f"{model}/artifacts/bundle"))
+    except (MlflowException, OSError) as error:
+        raise UsageError(f"{model} cannot be fetched ({error}): promote a model, or give --model a folder") from None
+
+
+def summary() -> list[dict[str, str]]:
+    """Every version, newest first: number, aliases, mIoU, when, and the start of its fingerprint."""
+    client = connect()
+    try:
+        aliases = client.get_registered_model(MODEL).aliases
+    except MlflowException:
+        return []
+    rows = []
+    for found in sorted(_versions(client), key=lambda version: -int(version.version)):
+        known = evidence(client, int(found.version))
+        rows.append(
+            {
+                "version": str(found.version),
+                "aliases": ", ".join(name for name, number in aliases.items() if int(number) == int(found.version)),
+                "miou": "?" if known.miou is None else f"{known.miou:.4f}",
+                "fingerprint": found.tags["fingerprint"][:8],
+            }
+        )
+    return rows
+
+
+def _versions(client: MlflowClient) -> list[ModelVersion]:
+    return list(client.search_model_versions(f"name = '{MODEL}'", max_results=1000))

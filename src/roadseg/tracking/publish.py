@@ -1,0 +1,145 @@
+"""Project the graph's files onto MLflow: find or create the run, send only what it lacks."""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.data.sources import LocalArtifactDatasetSource
+from mlflow.entities import DatasetInput, InputTag, Metric, Param
+
+from roadseg.contracts.bundle import Bundle
+from roadseg.contracts.files import digest_file, digest_of, read_json
+from roadseg.contracts.manifest import Manifest, read_manifest
+from roadseg.evaluate.scores import METRICS
+from roadseg.pages.pictures import prediction_sheet
+from roadseg.serving.log import log_model
+from roadseg.tracking.git import git_state
+from roadseg.tracking.published import Published, evaluation_key
+from roadseg.tracking.store import artifact_names, connect, find_or_create_run, send_missing
+
+
+def publish(tree: Path) -> Published:
+    """Send parameters, history, scores, data digests, code state, pictures and the model.
+
+    Args:
+        tree: a checkout in which train and evaluate have run, or whose files came by `dvc pull`.
+
+    Raises:
+        UsageError: a file of the graph is missing; says what to run.
+    """
+    bundle = Bundle.open(tree / "models/bundle")
+    manifest = read_manifest(tree / "data/manifest.parquet")
+    scores = read_json(tree / "metrics.json", "metrics", "dvc repro evaluate")
+    client = connect()
+    run_id = find_or_create_run(client, bundle.card["fingerprint"]).info.run_id
+    evaluation = _evaluation_digest(tree, manifest, bundle)
+    _send_params(client, run_id, bundle.card)
+    _send_history(client, run_id, pd.read_csv(tree / "reports/history.csv"))
+    _send_evaluation(client, run_id, tree, scores, evaluation)
+    _send_data(client, run_id, manifest)
+    _send_code(client, run_id, tree)
+    _send_files(client, run_id, tree)
+    model_id = _send_model(client, run_id, tree)
+    client.set_terminated(run_id, "FINISHED")
+    tags = client.get_run(run_id).data.tags
+    return Published(
+        run_id=run_id,
+        model_id=model_id,
+        fingerprint=bundle.card["fingerprint"],
+        evaluation=evaluation,
+        val_manifest=manifest.digest("val"),
+        weights=bundle.card["weights"],
+        commit=tags.get("git.commit", ""),
+        dirty=tags.get("git.dirty") == "true",
+        miou=scores["miou"],
+    )
+
+
+def _evaluation_digest(tree: Path, manifest: Manifest, bundle: Bundle) -> str:
+    matrices = digest_file(tree / "reports/evaluation/confusion.npy")
+    return digest_of([matrices, manifest.digest("val"), bundle.card["weights"]])
+
+
+def _send_params(client: MlflowClient, run_id: str, card: dict[str, Any]) -> None:
+    there = client.get_run(run_id).data.params
+    params = {f"train.{key}": value for key, value in card["params"].items()}
+    params |= {"height": card["height"], "width": card["width"], "classes": card["classes"]["name"]}
+    missing = [Param(key, str(value)) for key, value in params.items() if key not in there]
+    if missing:
+        client.log_batch(run_id, params=missing)
+
+
+def _send_history(client: MlflowClient, run_id: str, history: pd.DataFrame) -> None:
+    now = time.time_ns() // 1_000_000
+    metrics = [
+        Metric(str(key), float(row[key]), now, int(row["epoch"]))
+        for _, row in history.iterrows()
+        for key in history.columns.drop("epoch")
+        if pd.notna(row[key])
+    ]
+    send_missing(client, run_id, metrics)
+
+
+def _send_evaluation(client: MlflowClient, run_id: str, tree: Path, scores: dict[str, Any], evaluation: str) -> None:
+    there = artifact_names(client, run_id, "evaluation")
+    if evaluation in there:
+        return
+    now, figures = time.time_ns() // 1_000_000, {key: value for key, value in scores.items() if _is_figure(key, value)}
+    metrics = [Metric(evaluation_key(evaluation, key), value, now, 0) for key, value in figures.items()]
+    metrics += [Metric(f"val.{key}", value, now, len(there)) for key, value in figures.items()]  # the newest shows
+    send_missing(client, run_id, metrics)
+    client.log_artifact(run_id, str(tree / "metrics.json"), f"evaluation/{evaluation}")
+    client.log_artifacts(run_id, str(tree / "reports/evaluation"), f"evaluation/{evaluation}")
+
+
+def _is_figure(key: str, value: Any) -> bool:
+    return value is not None and (key in METRICS or key.startswith("iou."))
+
+
+def _send_data(client: MlflowClient, run_id: str, manifest: Manifest) -> None:
+    if client.get_run(run_id).inputs.dataset_inputs:
+        return
+    source = LocalArtifactDatasetSource("data/raw")
+    inputs = []
+    for split in ("train", "val"):
+        entity = MetaDataset(source, name=f"{manifest.classes.name}-{split}", digest=manifest.digest(split)[:32])
+        inputs.append(DatasetInput(entity._to_mlflow_entity(), [InputTag("mlflow.data.context", split)]))
+    client.log_inputs(run_id, inputs)
+    client.set_tag(run_id, "data.val_manifest", manifest.digest("val"))
+
+
+def _send_code(client: MlflowClient, run_id: str, tree: Path) -> None:
+    if "git.dirty" in client.get_run(run_id).data.tags:
+        return
+    state = git_state(tree)
+    if state.diff:
+        client.log_text(run_id, state.diff, "code/uncommitted.diff")
+    client.set_tag(run_id, "git.commit", state.commit)
+    client.set_tag(run_id, "mlflow.source.git.commit", state.commit)
+    client.set_tag(run_id, "git.dirty", str(state.dirty).lower())
+
+
+def _send_files(client: MlflowClient, run_id: str, tree: Path) -> None:
+    there = artifact_names(client, run_id)
+    if (tree / "dvc.lock").exists() and "dvc.lock" not in there:
+        client.log_artifact(run_id, str(tree / "dvc.lock"))
+    if "bundle" not in there:
+        client.log_artifacts(run_id, str(tree / "models/bundle"), "bundle")
+    if os.environ.get("ROADSEG_PICTURES") != "off" and "pictures" not in there:
+        with tempfile.TemporaryDirectory() as folder:
+            prediction_sheet(tree, count=6).save(Path(folder) / "predictions.jpg", quality=90)
+            client.log_artifacts(run_id, folder, "pictures")
+
+
+def _send_model(client: MlflowClient, run_id: str, tree: Path) -> str:
+    outputs = client.get_run(run_id).outputs
+    if outputs and outputs.model_outputs:
+        return str(outputs.model_outputs[0].model_id)
+    with mlflow.start_run(run_id=run_id):
+        return log_model(tree / "models/bundle")

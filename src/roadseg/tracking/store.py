@@ -1,0 +1,72 @@
+"""Where MLflow is, and the run of a training in it."""
+
+import os
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Run
+
+from roadseg.contracts.files import home
+
+EXPERIMENT, FINGERPRINT = "roadseg", "roadseg.fingerprint"
+
+
+def connect() -> MlflowClient:
+    """Client of `MLFLOW_TRACKING_URI`, else of the SQLite database in home."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if not uri:
+        folder = home() / "mlflow"
+        folder.mkdir(parents=True, exist_ok=True)
+        uri = f"sqlite:///{folder / 'mlflow.db'}"
+    mlflow.set_tracking_uri(uri)
+    return MlflowClient()
+
+
+def experiment_id(client: MlflowClient, name: str = EXPERIMENT) -> str:
+    """Find or create an experiment; in the embedded store its artifacts go to home, not to the current folder."""
+    if found := client.get_experiment_by_name(name):
+        return str(found.experiment_id)
+    embedded = str(mlflow.get_tracking_uri()).startswith("sqlite:")
+    location = (home() / "mlflow" / "artifacts").as_uri() if embedded else None
+    try:
+        return str(client.create_experiment(name, artifact_location=location))
+    except mlflow.MlflowException:  # another process was first
+        return str(client.get_experiment_by_name(name).experiment_id)
+
+
+def find_run(client: MlflowClient, fingerprint: str) -> Run | None:
+    """The run of a training, or None."""
+    runs = client.search_runs([experiment_id(client)], f"tags.`{FINGERPRINT}` = '{fingerprint}'", max_results=1)
+    return runs[0] if runs else None
+
+
+def find_or_create_run(client: MlflowClient, fingerprint: str) -> Run:
+    """The one run of a training, made where it is not there yet."""
+    if run := find_run(client, fingerprint):
+        return run
+    return client.create_run(
+        experiment_id(client), tags={FINGERPRINT: fingerprint}, run_name=f"training-{fingerprint[:8]}"
+    )
+
+
+def send_missing(client: MlflowClient, run_id: str, metrics: list[Metric]) -> int:
+    """Send the metrics whose (key, step) the run does not have; MLflow would keep the others twice.
+
+    Returns:
+        How many were sent.
+    """
+    there = {
+        (key, entry.step)
+        for key in client.get_run(run_id).data.metrics.keys() & {metric.key for metric in metrics}
+        for entry in client.get_metric_history(run_id, key)
+    }
+    missing = {(metric.key, metric.step): metric for metric in metrics if (metric.key, metric.step) not in there}
+    for start in range(0, len(missing), 1000):  # the server's limit of one request
+        client.log_batch(run_id, metrics=list(missing.values())[start : start + 1000])
+    return len(missing)
+
+
+def artifact_names(client: MlflowClient, run_id: str, folder: str | None = None) -> set[str]:
+    """Last parts of the artifact paths in a folder of the run."""
+    return {Path(entry.path).name for entry in client.list_artifacts(run_id, folder)}

@@ -1,0 +1,158 @@
+"""Stage train: from shards to a bundle, one experiment at a time on a machine."""
+
+import os
+import platform
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from filelock import FileLock, Timeout
+from pydantic import Field
+
+from roadseg.contracts.bundle import SAMPLES, write_bundle
+from roadseg.contracts.errors import Busy
+from roadseg.contracts.files import code_digests, digest_of, home, replacing
+from roadseg.contracts.journal import Journal, run_folder
+from roadseg.contracts.params import Section
+from roadseg.contracts.shards import Shards
+
+READS = ("data/shards",)
+WRITES = ("models/bundle", "reports/history.csv")
+
+
+class TrainParams(Section):
+    """What train may be told."""
+
+    model: Literal["small", "tutorial"] = Field(description="which U-Net; tutorial is the baseline")
+    epochs: int = Field(gt=0, description="passes over the training images")
+    batch: int = Field(gt=0, description="images in a step")
+    learning_rate: float = Field(gt=0, description="peak of warm-up and cosine")
+    weight_decay: float = Field(ge=0, description="decoupled, on kernels only")
+    warmup: float = Field(ge=0, lt=1, description="share of the steps in which the rate rises")
+    clip: float = Field(gt=0, description="largest norm of all gradients together")
+    average: float = Field(ge=0, lt=1, description="momentum of the averaged weights that are kept")
+    balance: float = Field(ge=0, le=1, description="exponent of the class weights; 0 weighs all alike")
+    dice: float = Field(ge=0, description="weight of the Dice term beside cross-entropy")
+    crop_min: float = Field(gt=0, le=1, description="smallest crop, as a share of either side")
+    aspect: float = Field(ge=0, lt=1, description="how far the crop's sides may differ")
+    colour: float = Field(ge=0, lt=1, description="strength of brightness, contrast and tint")
+    reduced_share: float = Field(ge=0, le=1, description="first share of the epochs, at three quarters of the size")
+    monitor: float = Field(gt=0, lt=1, description="share of the training drives held out for the curves")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(description="auto: bfloat16 where the CPU has AMX")
+    threads: int = Field(gt=0, description="of the CPU; another number gives other rounding")
+    seed: int = Field(ge=0, description="of weights, order and views")
+
+
+def run(*, train: TrainParams) -> None:
+    """Train and write the bundle and the history.
+
+    Raises:
+        Busy: another process trains this very experiment; names it.
+    """
+    shards = Shards.open(Path("data/shards"))
+    train = train.model_copy(update={"precision": resolve_precision(train.precision)})
+    code = code_digests("contracts", "train")
+    mark = digest_of([shards.digest, train.model_dump(), os.environ.get("KERAS_BACKEND", "tensorflow"), code])
+    folder = run_folder(home(), mark)
+    folder.mkdir(parents=True, exist_ok=True)
+    holder = folder / "holder"
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            holder.write_text(f"process {os.getpid()} in {Path.cwd()}")
+            _train(shards, train, mark, code, Journal(folder))
+    except Timeout:
+        who = holder.read_text() if holder.exists() else "another process"
+        raise Busy(f"this experiment is trained already by {who}: wait for it or change a parameter") from None
+
+
+def resolve_precision(asked: str) -> str:
+    """Turn `auto` into what this CPU is fast at: bfloat16 with AMX, else float32."""
+    if asked != "auto":
+        return asked
+    cpu = Path("/proc/cpuinfo")
+    return "bfloat16" if cpu.exists() and " amx_bf16" in cpu.read_text() else "float32"
+
+
+def epoch_sizes(height: int, width: int, stride: int, epochs: int, reduced_share: float) -> list[tuple[int, int]]:
+    """Height and width of the images in each epoch: three quarters, rounded to the stride, then whole."""
+    reduced = (_three_quarters(height, stride), _three_quarters(width, stride))
+    first = round(reduced_share * epochs)
+    return [reduced] * first + [(height, width)] * (epochs - first)
+
+
+def _three_quarters(side: int, stride: int) -> int:
+    return max(stride, round(side * 0.75 / stride) * stride)
+
+
+def _train(shards: Shards, train: TrainParams, mark: str, code: dict[str, str], journal: Journal) -> None:
+    os.environ["TF_DETERMINISTIC_OPS"] = "1"
+    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(train.threads)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import keras  # late: the variables above are read at import, and it takes seconds
+
+    from roadseg.train import batches, loop
+    from roadseg.train.models.deploy import deploy
+    from roadseg.train.models.known import MODELS
+
+    keras.utils.set_random_seed(train.seed)
+    keras.config.set_dtype_policy("mixed_bfloat16" if train.precision == "bfloat16" else "float32")
+    architecture = MODELS[train.model]
+    pixels = np.array(shards.class_pixels["train"][:-1])
+    names = shards.classes.names
+    for name, count in zip(names, pixels, strict=True):
+        if count == 0:
+            print(f"warning: class {name} never occurs in the training data, so it cannot be learnt")
+    fitted, watched = batches.split_monitored(shards, train.monitor, train.seed)
+    print(f"train: {train.model} on {len(fitted)} images, {len(watched)} monitored, {train.precision}", flush=True)
+    journal.note("start", fingerprint=mark, epochs=train.epochs, machine=platform.machine())
+    model = loop.compiled(
+        architecture,
+        pixels,
+        train.epochs * batches.steps_per_epoch(len(fitted), train.batch),
+        **train.model_dump(include={"learning_rate", "weight_decay", "warmup", "clip", "average", "balance", "dice"}),
+    )
+    history = loop.fit(
+        model,
+        architecture,
+        fitted,
+        watched,
+        epochs=train.epochs,
+        batch=train.batch,
+        sizes=epoch_sizes(shards.height, shards.width, architecture.stride, train.epochs, train.reduced_share),
+        views=train.model_dump(include={"seed", "crop_min", "aspect", "colour"}),
+        names=names,
+        after_epoch=lambda row: _tell(row, train.epochs, journal),
+    )
+    final = deploy(model, architecture, len(names))
+    card = _card(shards, train, mark, code, architecture.stride, architecture.output)
+    columns = ["sample", "drive", "image_sha", "phash"]
+    tiles = shards.index[shards.index["split"] == "train"].drop_duplicates("sample")[columns]
+    used = pa.Table.from_pandas(tiles, SAMPLES, preserve_index=False)
+    write_bundle(Path("models/bundle"), final, card, used)
+    with replacing(Path("reports/history.csv")) as temporary:
+        pd.DataFrame(history).to_csv(temporary, index=False, lineterminator="\n")
+    journal.note("done")
+
+
+def _tell(row: dict[str, float], epochs: int, journal: Journal) -> None:
+    print(f"epoch {row['epoch']:.0f}/{epochs}  loss {row['loss']:.4f}  monitored mIoU {row['miou']:.4f}", flush=True)
+    journal.metric(int(row["epoch"]), {key: value for key, value in row.items() if key != "epoch"})
+
+
+def _card(
+    shards: Shards, train: TrainParams, mark: str, code: dict[str, str], stride: int, output: str
+) -> dict[str, Any]:
+    return {
+        "fingerprint": mark,
+        "model": train.model,
+        "stride": stride,
+        "height": shards.height,
+        "width": shards.width,
+        "classes": shards.classes.content,
+        "output": output,
+        "params": train.model_dump(),
+        "data": shards.digest,
+        "code": digest_of(code),
+    }
