@@ -11,6 +11,7 @@ from rich.console import Console
 from flows.retrain import retrain
 from flows.server import prefect_server
 from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.environment import settle
 from roadseg.contracts.errors import RoadsegError, UsageError
 from roadseg.contracts.files import home, read_json
 from roadseg.intake.install import install
@@ -23,6 +24,7 @@ PICTURE = Path("reports/predictions.jpg")
 def main() -> None:
     """Make scenes, import them, run the flow, and show what came out."""
     os.environ["ROADSEG_HOME"] = str(Path(".roadseg/demo").absolute())
+    settle()
     try:
         bring_scenes(Path.cwd())
         with prefect_server(home() / "prefect-server.log"):

@@ -11,6 +11,7 @@ from prefect import flow, get_run_logger, task
 
 from flows.server import prefect_server
 from flows.stages import commit_sources, run_stage
+from roadseg.contracts.environment import settle
 from roadseg.contracts.errors import RoadsegError
 from roadseg.contracts.files import home
 from roadseg.pipeline.graph import read_graph, sources
@@ -64,6 +65,7 @@ def promote(version: int) -> Decision:
 
 def main() -> None:
     """Run the flow once; ends with the exit code of the stage that failed, or 0."""
+    settle()
     try:
         with prefect_server(home() / "prefect-server.log"):
             retrain()

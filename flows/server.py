@@ -3,6 +3,7 @@
 Prefect's own temporary server stays behind when the flow is killed with `kill -9`, and every such run leaves one.
 """
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from roadseg.contracts.errors import RoadsegError
@@ -37,7 +39,6 @@ def prefect_server(log: Path) -> Iterator[str]:
     with log.open("ab") as opened:
         server = subprocess.Popen(
             ["setpriv", "--pdeathsig", "TERM", sys.executable, *serve],
-            env={**os.environ, "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "true"},
             stdin=subprocess.DEVNULL,
             stdout=opened,
             stderr=opened,
@@ -48,6 +49,7 @@ def prefect_server(log: Path) -> Iterator[str]:
         with temporary_settings({PREFECT_API_URL: url}):
             yield url
     finally:
+        asyncio.run(APILogHandler.aflush())  # lines that wait would find no server
         os.environ.pop("PREFECT_API_URL", None)
         server.terminate()
         server.wait()

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from flows.server import wait_for
+from roadseg.contracts.environment import settle
 from roadseg.contracts.errors import RoadsegError, UsageError
 from roadseg.contracts.files import home
 
@@ -31,9 +32,6 @@ def environment() -> dict[str, str]:
         "PREFECT_API_URL": f"http://127.0.0.1:{prefect}/api",
         "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{mlflow}",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DO_NOT_TRACK": "true",
     }
 
 
@@ -90,6 +88,7 @@ def _run(command: list[str], env: dict[str, str], log: Path) -> None:
 
 
 if __name__ == "__main__":
+    settle()
     try:
         {"up": up, "down": down}[sys.argv[1]]()
     except RoadsegError as error:

@@ -15,6 +15,7 @@ from roadseg.pipeline.dvc import WAITING, environment
 from roadseg.pipeline.graph import why
 from roadseg.pipeline.process import stream
 
+HINTS = ("To track the changes", "git add", "To enable auto staging", "dvc config", "Use `dvc push`")
 TAIL = 15  # lines of a failed stage that its error repeats
 
 
@@ -51,7 +52,7 @@ def run_stage(stage: str, tree: Path) -> State[Any]:
     if status:
         raise StageFailed(stage, left["exit"] if left and left["exit"] != DONE else DEFECT, tail)
     if left:
-        return Completed(name="Ran", message=reasons or "it has not run here before")
+        return Completed(name="Ran", message=reasons or "DVC ran it")
     return Completed(
         name="Cached", message=f"{reasons}: restored from DVC's run cache" if reasons else "nothing changed"
     )
@@ -61,8 +62,9 @@ def _repro(arguments: list[str], tree: Path, name: str, env: dict[str, str], che
     log, tail = get_run_logger(), deque[str](maxlen=TAIL)
 
     def line(said: str) -> None:
-        tail.append(said)
-        log.info("%s", said)
+        if said.strip() and not said.lstrip().startswith(HINTS):
+            tail.append(said)
+            log.info("%s", said)
 
     status = stream([*WAITING, *arguments], cwd=tree, env=environment(env), line=line)
     if check and status:

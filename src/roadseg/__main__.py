@@ -2,11 +2,13 @@
 
 import sys
 
+from roadseg.contracts.environment import settle
 from roadseg.contracts.errors import RoadsegError
 
 
 def main() -> None:
     """Run the command line."""
+    settle()
     from roadseg.cli.app import app
 
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a pipe would show lines late

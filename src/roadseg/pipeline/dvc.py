@@ -14,10 +14,10 @@ WAITING = (sys.executable, "-m", "dvc", "--wait-for-lock")
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The current environment, telemetry off, with this interpreter first on the path for `python` in dvc.yaml."""
+    """The current environment and `more`, with this interpreter first on the path for `python` in dvc.yaml."""
     scripts = str(Path(sys.executable).parent)
     path = os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)])
-    return {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "true", **(more or {})}
+    return {**os.environ, "PATH": path, **(more or {})}
 
 
 def dvc(tree: Path, *arguments: str) -> str:

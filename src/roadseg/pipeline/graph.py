@@ -59,7 +59,10 @@ def sources(tree: Path) -> list[str]:
 
 
 def why(tree: Path, stage: str) -> list[str]:
-    """What changed since the stage last ran here: `train.epochs modified`, `src/roadseg/train modified`."""
+    """What changed since the stage last ran: `train.epochs modified`, `src/roadseg/train modified`."""
+    lock = tree / "dvc.lock"
+    if not lock.exists() or stage not in yaml.safe_load(lock.read_text(encoding="utf-8")).get("stages", {}):
+        return ["dvc.lock does not know it yet"]
     status = dvc_json(tree, "status", stage)
     return [reason for entry in status.get(stage, []) for reason in _reasons(entry)]
 

@@ -89,7 +89,6 @@ def _three_quarters(side: int, stride: int) -> int:
 def _train(shards: Shards, train: TrainParams, mark: str, code: dict[str, str], journal: Journal) -> None:
     os.environ["TF_DETERMINISTIC_OPS"] = "1"
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(train.threads)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras  # late: the variables above are read at import, and it takes seconds
 
     from roadseg.train import batches, loop
