@@ -36,7 +36,8 @@ lock: ## resolve the dependencies anew
 
 ui: setup ## open MLflow on what the demo made
 	@echo "MLflow on the demo's home: http://127.0.0.1:$${MLFLOW_PORT:-5000} (Ctrl-C ends it)"
-	@mlflow server --host 127.0.0.1 --port $${MLFLOW_PORT:-5000} --workers 1 \
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true \
+		mlflow server --host 127.0.0.1 --port $${MLFLOW_PORT:-5000} --workers 1 \
 		--backend-store-uri sqlite:///$(CURDIR)/.roadseg/demo/mlflow/mlflow.db
 
 up: setup ## start Prefect, MLflow and a worker on this machine

@@ -95,10 +95,19 @@ def weights_digest(model: "keras.Model") -> str:
 
 
 def _repack(source: Path, target: Path) -> None:
-    """Copy a `.keras` file with constant dates: Keras writes the hour into the zip and into metadata.json."""
+    """Copy a `.keras` file with constant dates and ids: Keras writes the hour and memory addresses into it."""
+    numbers: dict[int, int] = {}
+
+    def constant(part: dict[str, Any]) -> dict[str, Any]:
+        if "date_saved" in part:
+            part["date_saved"] = "1980-01-01@00:00:00"
+        if "shared_object_id" in part:  # the address of a dtype policy that layers share
+            part["shared_object_id"] = numbers.setdefault(part["shared_object_id"], len(numbers))
+        return part
+
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as new:
         for name in sorted(old.namelist()):
             content = old.read(name)
-            if name == "metadata.json":
-                content = json.dumps({**json.loads(content), "date_saved": "1980-01-01@00:00:00"}).encode()
+            if name.endswith(".json"):
+                content = json.dumps(json.loads(content, object_hook=constant)).encode()
             new.writestr(zipfile.ZipInfo(name, EPOCH), content)

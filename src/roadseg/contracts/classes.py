@@ -65,7 +65,7 @@ class ClassTable(BaseModel):
             return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             raise UsageError(f"{path} is missing: `roadseg data import` writes it") from None
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UsageError(f"{path} is not valid YAML: {error}") from None
         except ValidationError as error:
             faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())

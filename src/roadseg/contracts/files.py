@@ -63,7 +63,7 @@ def read_json(path: Path, name: str, remedy: str) -> dict[str, Any]:
         raise UsageError(f"{path} is missing: run `{remedy}`") from None
     except ValueError as error:
         raise UsageError(f"{path} is not valid JSON ({error}): run `{remedy}`") from None
-    check_schema(path, content.get("schema"), name, remedy)
+    check_schema(path, content.get("schema") if isinstance(content, dict) else None, name, remedy)
     return dict(content)
 
 

@@ -12,6 +12,12 @@ def run_folder(home: Path, fingerprint: str) -> Path:
     return home / "runs" / fingerprint
 
 
+def metric_names(row: dict[str, float]) -> dict[str, float]:
+    """A row of the history by MLflow's metric names: scores say that they are of the monitored drives, not of val."""
+    scores = {f"monitored.{key}": value for key, value in row.items() if key == "miou" or key.startswith("iou.")}
+    return {key: row[key] for key in ("loss", "learning_rate")} | scores
+
+
 class Journal:
     """Appends lines to `journal.jsonl`; each is on disk when the call returns."""
 

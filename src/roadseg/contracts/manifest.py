@@ -102,7 +102,7 @@ def read_manifest(path: Path, name: str = "manifest") -> Manifest:
         table = pq.read_table(path)
     except FileNotFoundError:
         raise UsageError(f"{path} is missing: run `{remedy}`") from None
-    except pa.ArrowInvalid as error:
+    except (OSError, pa.ArrowInvalid) as error:
         raise UsageError(f"{path} is damaged ({error}): run `{remedy}`") from None
     metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
     check_schema(path, metadata.get("schema"), name, remedy)

@@ -31,7 +31,7 @@ def read_params(sections: Mapping[str, type[Section]], path: Path = Path("params
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
         raise UsageError(f"{path} is missing: run from the folder that holds dvc.yaml") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected sections ({', '.join(sections)}), found {type(content).__name__}")

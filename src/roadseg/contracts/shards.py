@@ -74,7 +74,7 @@ class Shards:
         content = read_json(folder / "shards.json", "shards", REMEDY)
         try:
             index = pq.read_table(folder / "index.parquet").to_pandas()
-        except (FileNotFoundError, pa.ArrowInvalid) as error:
+        except (OSError, pa.ArrowInvalid) as error:
             raise UsageError(f"{folder / 'index.parquet'} cannot be read ({error}): run `{REMEDY}`") from None
         classes = ClassTable.model_validate(content["classes"])
         return cls(
@@ -102,7 +102,7 @@ class Shards:
             path = stem.with_name(f"{shard}.{kind}.npy")
             try:
                 array = np.load(path, mmap_mode="r")
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, EOFError) as error:
                 raise UsageError(f"{path} cannot be read ({error}): run `{REMEDY}`") from None
             if array.shape[1:] != shape or array.dtype != np.uint8:
                 raise UsageError(f"{path} is {array.dtype} {array.shape}, not uint8 (n, {shape}): run `{REMEDY}`")

@@ -23,17 +23,19 @@ def open_picture(path: Path) -> Image.Image:
         Undecodable: missing, empty, no picture, truncated, or over `MAX_PIXELS`.
     """
     try:
-        with warnings.catch_warnings():
+        with path.open("rb") as opened, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is checked below
-            picture = Image.open(path)
-        if picture.width * picture.height > MAX_PIXELS:
-            raise Undecodable(f"{picture.width}x{picture.height} is over {MAX_PIXELS} pixels")
-        picture.load()
+            picture = Image.open(opened)
+            if picture.width * picture.height > MAX_PIXELS:
+                raise Undecodable(f"{picture.width}x{picture.height} is over {MAX_PIXELS} pixels")
+            picture.load()
+    except Undecodable:
+        raise
     except FileNotFoundError:
         raise Undecodable("the file is missing") from None
     except UnidentifiedImageError:
         raise Undecodable("not a picture in a known format") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # on broken bytes Pillow's decoders raise anything, also TypeError and SyntaxError
         raise Undecodable(f"cannot be decoded: {error}") from None
     return picture
 

@@ -1,5 +1,6 @@
 """Unpack archives from strangers: nothing leaves the target, nothing but plain files, no more than fits."""
 
+import lzma
 import shutil
 import stat
 import tarfile
@@ -14,6 +15,8 @@ from typing import IO
 from roadseg.contracts.errors import DataRefused, UsageError
 
 KEEP_FREE = 1 << 30  # bytes of disk that an import leaves
+# RuntimeError: zipfile's word for a password or a method that it lacks
+BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,10 @@ def unpack(source: Path, target: Path) -> Path:
     try:
         with _members(source) as members:
             _write(source, members, target)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, OSError) as error:
+    except BROKEN as error:
         shutil.rmtree(target)
-        raise DataRefused(f"{source} is broken ({error}): get it again; nothing was imported") from None
+        said = str(error).partition("\n")[0].rstrip(":")  # tarfile lists on further lines what it tried
+        raise DataRefused(f"{source} is broken ({said}): get it again; nothing was imported") from None
     except BaseException:
         shutil.rmtree(target)
         raise
@@ -84,7 +88,7 @@ def _members(source: Path) -> Iterator[Iterator[Member]]:
         yield _of_folder(source)
     elif not source.exists():
         raise UsageError(f"{source}: no such file or folder")
-    elif zipfile.is_zipfile(source):
+    elif zipfile.is_zipfile(source) or source.suffix.lower() == ".zip":  # a cut zip is not known as one
         with zipfile.ZipFile(source) as opened:
             yield _of_zip(opened)
     elif source.name.lower().endswith((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")):
@@ -103,6 +107,11 @@ def _of_tar(tar: tarfile.TarFile) -> Iterator[Member]:
             return opened
 
         yield Member(info.name, info.size, read if info.isreg() else None, info.isreg() or info.isdir())
+    assert tar.fileobj is not None  # it is open
+    if tar.fileobj.tell() == tar.offset:
+        raise EOFError("it ends before its end mark")
+    while tar.fileobj.read(1 << 20):
+        pass  # tarfile stops at the end mark, before the checksum that ends a compressed file
 
 
 def _of_zip(opened: zipfile.ZipFile) -> Iterator[Member]:

@@ -61,22 +61,33 @@ def sources(tree: Path) -> list[str]:
 def why(tree: Path, stage: str) -> list[str]:
     """What changed since the stage last ran: `train.epochs modified`, `src/roadseg/train modified`."""
     lock = tree / "dvc.lock"
-    if not lock.exists() or stage not in yaml.safe_load(lock.read_text(encoding="utf-8")).get("stages", {}):
+    locked = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"].get(stage) if lock.exists() else None
+    if locked is None:
         return ["dvc.lock does not know it yet"]
-    status = dvc_json(tree, "status", stage)
-    return [reason for entry in status.get(stage, []) for reason in _reasons(entry)]
+    reasons = []
+    for entry in dvc_json(tree, "status", stage).get(stage, []):
+        if not isinstance(entry, dict):
+            reasons.append(str(entry))  # such as "changed command"
+            continue
+        for changes in entry.values():
+            params = changes.pop("params.yaml", {})
+            reasons += [f"{path} {change}" for path, change in changes.items()]
+            reasons += _changed_keys(tree, locked, params)
+    return reasons
 
 
-def _reasons(entry: Any) -> Iterable[str]:
-    if not isinstance(entry, dict):
-        yield str(entry)  # such as "always changed" or "changed command"
+def _changed_keys(tree: Path, locked: dict[str, Any], sections: dict[str, str] | str) -> Iterable[str]:
+    """DVC names the section that changed; people want the key."""
+    if isinstance(sections, str):
+        yield f"params.yaml {sections}"
         return
-    for changes in entry.values():
-        for path, change in changes.items():
-            if isinstance(change, dict):  # params.yaml: {key: change}
-                yield from (f"{key} {what}" for key, what in change.items())
-            else:
-                yield f"{path} {change}"
+    before = locked.get("params", {}).get("params.yaml", {})
+    now = yaml.safe_load((tree / "params.yaml").read_text(encoding="utf-8"))
+    for section in sections:
+        old, new = before.get(section, {}), now.get(section, {})
+        yield from (
+            f"{section}.{key} modified" for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)
+        )
 
 
 def _stage(name: str, block: dict[str, Any]) -> Stage:

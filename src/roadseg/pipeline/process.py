@@ -1,6 +1,7 @@
 """Run a command in a process group of its own, stream its lines, and leave nothing of it behind."""
 
 import os
+import select
 import signal
 import subprocess
 import time
@@ -41,20 +42,21 @@ def stream(
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        text=True,
-        errors="replace",
     )
     assert process.stdout is not None
+    output = _Lines(process.stdout.fileno(), line)
     try:
-        for said in process.stdout:
-            line(said.rstrip("\n").rsplit("\r", 1)[-1])
-        return process.wait()
+        while output.read(0.2) or process.poll() is None:
+            pass  # not until the pipe closes: an orphan in the group may hold it open
     finally:
-        process.stdout.close()
         end_group(process, grace)
+        while output.read(0):  # what it said while it ended
+            pass
+        process.stdout.close()
+    return process.returncode
 
 
-def end_group(process: subprocess.Popen[str], grace: float) -> None:
+def end_group(process: subprocess.Popen[bytes], grace: float) -> None:
     """Wait until the group is empty: SIGTERM, `grace` seconds, SIGKILL.
 
     The leader alone is not enough: DVC dies at SIGTERM before the trainer has written its checkpoint.
@@ -75,3 +77,24 @@ def _signal(group: int, number: int) -> bool:
         os.killpg(group, number)
         return True
     return False
+
+
+class _Lines:
+    """Cuts what comes out of a pipe into lines; of a line that was drawn over, its last state."""
+
+    def __init__(self, descriptor: int, line: Callable[[str], object]) -> None:
+        self._descriptor, self._line, self._rest, self._open = descriptor, line, b"", True
+
+    def read(self, patience: float) -> bool:
+        """Wait up to `patience` seconds for output and hand over its whole lines; False if none came."""
+        if not self._open:
+            time.sleep(patience)
+            return False
+        if not select.select([self._descriptor], [], [], patience)[0]:
+            return False
+        chunk = os.read(self._descriptor, 1 << 16)
+        self._open = bool(chunk)
+        *lines, self._rest = (self._rest + chunk + (b"" if chunk or not self._rest else b"\n")).split(b"\n")
+        for said in lines:
+            self._line(said.rstrip(b"\r").rsplit(b"\r", 1)[-1].decode(errors="replace"))
+        return True

@@ -17,11 +17,15 @@ def pictures_in(source: Path) -> list[Path]:
     """The pictures of a folder, sorted, or the one picture.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or two would be written under one name.
     """
     found = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not found:
         raise UsageError(f"{source} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+    names: dict[Path, Path] = {}
+    for path in found:
+        if (other := names.setdefault(path.with_suffix(""), path)) != path:
+            raise UsageError(f"{path} and {other} differ in the ending only, so their masks would have one name")
     return found
 
 

@@ -23,7 +23,7 @@ def promote(version: int | None = None, *, reason: str = "", dry_run: bool = Fal
         UsageError: there is no such version, or nothing is registered.
     """
     client = connect()
-    candidate = version or version_at(client, CANDIDATE)
+    candidate = version_at(client, CANDIDATE) if version is None else version
     if candidate is None:
         raise UsageError(f"no version of {MODEL} is registered: run `roadseg register`")
     if not dry_run:

@@ -12,6 +12,7 @@ from roadseg.tracking.published import Published, evaluation_key
 from roadseg.tracking.store import connect
 
 MODEL, CANDIDATE, CHAMPION = "roadseg", "candidate", "champion"
+ABSENT = "RESOURCE_DOES_NOT_EXIST"  # MLflow's code for what is not there, unlike a store that does not answer
 
 
 def register(published: Published) -> int:
@@ -22,39 +23,52 @@ def register(published: Published) -> int:
     """
     client = connect()
     identity = {"fingerprint": published.fingerprint, "evaluation": published.evaluation}
-    for found in _versions(client):
-        if identity.items() <= found.tags.items():
-            return int(found.version)
-    tags = identity | {
-        "val_manifest": published.val_manifest,
-        "weights": published.weights,
-        "git.commit": published.commit,
-        "git.dirty": str(published.dirty).lower(),
-    }
-    created = mlflow.register_model(f"models:/{published.model_id}", MODEL, tags=tags)
-    client.set_model_version_tag(MODEL, created.version, "run_id", published.run_id)
-    client.set_registered_model_alias(MODEL, CANDIDATE, created.version)
-    return int(created.version)
+    number = next((int(found.version) for found in _versions(client) if identity.items() <= found.tags.items()), None)
+    if number is None:
+        tags = identity | {
+            "run_id": published.run_id,
+            "val_manifest": published.val_manifest,
+            "weights": published.weights,
+            "git.commit": published.commit,
+            "git.dirty": str(published.dirty).lower(),
+        }
+        number = int(mlflow.register_model(f"models:/{published.model_id}", MODEL, tags=tags).version)
+    if number > (version_at(client, CANDIDATE) or 0):  # also where a call before this one died on the way
+        client.set_registered_model_alias(MODEL, CANDIDATE, str(number))
+    return number
 
 
 def version_at(client: MlflowClient, alias: str) -> int | None:
-    """Number of the version that an alias points to, or None."""
+    """Number of the version that an alias points to, or None where there is none.
+
+    Raises:
+        MlflowException: the store does not answer; that must not look like a missing champion.
+    """
     try:
-        return int(client.get_model_version_by_alias(MODEL, alias).version)
-    except MlflowException:
+        aliases = client.get_registered_model(MODEL).aliases
+    except MlflowException as error:
+        if error.error_code != ABSENT:
+            raise
         return None
+    return int(aliases[alias]) if alias in aliases else None
 
 
 def evidence(client: MlflowClient, version: int) -> Evidence:
     """What the gate must know of a version, from the evaluation it was registered with.
+
+    A version that something else than `register` made has no score.
 
     Raises:
         UsageError: there is no such version.
     """
     try:
         tags = client.get_model_version(MODEL, str(version)).tags
-    except MlflowException:
+    except MlflowException as error:
+        if error.error_code != ABSENT:
+            raise
         raise UsageError(f"{MODEL} has no version {version}: `roadseg models list` shows those there are") from None
+    if not {"run_id", "evaluation", "val_manifest"} <= tags.keys():
+        return Evidence(version, None, "")
     metrics = client.get_run(tags["run_id"]).data.metrics
     return Evidence(version, metrics.get(evaluation_key(tags["evaluation"], "miou")), tags["val_manifest"])
 
@@ -79,7 +93,9 @@ def summary() -> list[dict[str, str]]:
     client = connect()
     try:
         aliases = client.get_registered_model(MODEL).aliases
-    except MlflowException:
+    except MlflowException as error:
+        if error.error_code != ABSENT:
+            raise
         return []
     rows = []
     for found in sorted(_versions(client), key=lambda version: -int(version.version)):
@@ -89,7 +105,7 @@ def summary() -> list[dict[str, str]]:
                 "version": str(found.version),
                 "aliases": ", ".join(name for name, number in aliases.items() if int(number) == int(found.version)),
                 "miou": "?" if known.miou is None else f"{known.miou:.4f}",
-                "fingerprint": found.tags["fingerprint"][:8],
+                "fingerprint": found.tags.get("fingerprint", "?")[:8],
             }
         )
     return rows

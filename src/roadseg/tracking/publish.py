@@ -15,6 +15,7 @@ from mlflow.entities import DatasetInput, InputTag, Metric, Param
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.files import digest_file, digest_of, read_json
+from roadseg.contracts.journal import metric_names
 from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.evaluate.scores import METRICS
 from roadseg.pages.pictures import prediction_sheet
@@ -78,24 +79,24 @@ def _send_params(client: MlflowClient, run_id: str, card: dict[str, Any]) -> Non
 def _send_history(client: MlflowClient, run_id: str, history: pd.DataFrame) -> None:
     now = time.time_ns() // 1_000_000
     metrics = [
-        Metric(str(key), float(row[key]), now, int(row["epoch"]))
-        for _, row in history.iterrows()
-        for key in history.columns.drop("epoch")
-        if pd.notna(row[key])
+        Metric(key, value, now, int(row["epoch"]))
+        for row in history.to_dict("records")
+        for key, value in metric_names({str(column): figure for column, figure in row.items()}).items()
+        if pd.notna(value)
     ]
     send_missing(client, run_id, metrics)
 
 
 def _send_evaluation(client: MlflowClient, run_id: str, tree: Path, scores: dict[str, Any], evaluation: str) -> None:
-    there = artifact_names(client, run_id, "evaluation")
-    if evaluation in there:
+    folder, others = f"evaluation/{evaluation}", artifact_names(client, run_id, "evaluation") - {evaluation}
+    if "metrics.json" in artifact_names(client, run_id, folder):
         return
     now, figures = time.time_ns() // 1_000_000, {key: value for key, value in scores.items() if _is_figure(key, value)}
     metrics = [Metric(evaluation_key(evaluation, key), value, now, 0) for key, value in figures.items()]
-    metrics += [Metric(f"val.{key}", value, now, len(there)) for key, value in figures.items()]  # the newest shows
+    metrics += [Metric(f"val.{key}", value, now, len(others)) for key, value in figures.items()]  # the newest shows
     send_missing(client, run_id, metrics)
-    client.log_artifact(run_id, str(tree / "metrics.json"), f"evaluation/{evaluation}")
-    client.log_artifacts(run_id, str(tree / "reports/evaluation"), f"evaluation/{evaluation}")
+    client.log_artifacts(run_id, str(tree / "reports/evaluation"), folder)
+    client.log_artifact(run_id, str(tree / "metrics.json"), folder)  # last: it says that the others are there
 
 
 def _is_figure(key: str, value: Any) -> bool:
@@ -110,8 +111,8 @@ def _send_data(client: MlflowClient, run_id: str, manifest: Manifest) -> None:
     for split in ("train", "val"):
         entity = MetaDataset(source, name=f"{manifest.classes.name}-{split}", digest=manifest.digest(split)[:32])
         inputs.append(DatasetInput(entity._to_mlflow_entity(), [InputTag("mlflow.data.context", split)]))
-    client.log_inputs(run_id, inputs)
     client.set_tag(run_id, "data.val_manifest", manifest.digest("val"))
+    client.log_inputs(run_id, inputs)  # last: it says that the tag is there
 
 
 def _send_code(client: MlflowClient, run_id: str, tree: Path) -> None:
@@ -129,7 +130,7 @@ def _send_files(client: MlflowClient, run_id: str, tree: Path) -> None:
     there = artifact_names(client, run_id)
     if (tree / "dvc.lock").exists() and "dvc.lock" not in there:
         client.log_artifact(run_id, str(tree / "dvc.lock"))
-    if "bundle" not in there:
+    if {path.name for path in (tree / "models/bundle").iterdir()} - artifact_names(client, run_id, "bundle"):
         client.log_artifacts(run_id, str(tree / "models/bundle"), "bundle")
     if os.environ.get("ROADSEG_PICTURES") != "off" and "pictures" not in there:
         with tempfile.TemporaryDirectory() as folder:

@@ -14,7 +14,7 @@ from pydantic import Field
 from roadseg.contracts.bundle import SAMPLES, write_bundle
 from roadseg.contracts.errors import Busy
 from roadseg.contracts.files import code_digests, digest_of, home, replacing
-from roadseg.contracts.journal import Journal, run_folder
+from roadseg.contracts.journal import Journal, metric_names, run_folder
 from roadseg.contracts.params import Section
 from roadseg.contracts.shards import Shards
 
@@ -137,7 +137,7 @@ def _train(shards: Shards, train: TrainParams, mark: str, code: dict[str, str], 
 
 def _tell(row: dict[str, float], epochs: int, journal: Journal) -> None:
     print(f"epoch {row['epoch']:.0f}/{epochs}  loss {row['loss']:.4f}  monitored mIoU {row['miou']:.4f}", flush=True)
-    journal.metric(int(row["epoch"]), {key: value for key, value in row.items() if key != "epoch"})
+    journal.metric(int(row["epoch"]), metric_names(row))
 
 
 def _card(

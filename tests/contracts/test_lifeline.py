@@ -1,0 +1,131 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from roadseg.contracts.lifeline import pool
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's death signal is Linux's")
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+IMPORTS = "from roadseg.contracts.lifeline import follow_parent, pool; import os, signal, subprocess, sys, time\n"
+FOLLOWER = "follow_parent(); print(os.getpid(), flush=True); time.sleep(60)"
+LATE_FOLLOWER = """
+parent = os.getppid()
+print(os.getpid(), flush=True)
+while os.getppid() == parent:
+    time.sleep(0.01)
+follow_parent()
+open("outlived", "w").close()
+"""
+STARTS_A_CHILD = "subprocess.Popen([sys.executable, '-c', sys.argv[1]]).wait()"
+STARTS_A_POOL = """
+def work(_):
+    os.write(1, b"%d\\n" % os.getpid())  # in one piece: two workers share the pipe
+    time.sleep(60)
+signal.signal(signal.SIGTERM, lambda *_: 1 / 0)  # as in a stage; a worker must not inherit it
+with pool() as workers:
+    list(workers.map(work, range(2)))
+"""
+
+
+def ended(process: psutil.Process) -> bool:
+    """Whether it is gone, or dead and not yet collected by whoever adopted it."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def assert_all_end(processes: list[psutil.Process], seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while not all(map(ended, processes)):
+        assert time.monotonic() < deadline, f"{processes} outlived their parent"
+        time.sleep(0.02)
+
+
+def start(
+    background: Start, cwd: Path, code: str, child: str, count: int
+) -> tuple["subprocess.Popen[bytes]", list[psutil.Process]]:
+    """Start a parent in a session of its own, and find the processes whose ids are printed."""
+    parent = background(
+        [sys.executable, "-c", IMPORTS + code, IMPORTS + child],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, "ROADSEG_WORKERS": "2"},
+    )
+    assert parent.stdout is not None
+    with parent.stdout as printed:
+        return parent, [psutil.Process(int(printed.readline())) for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("code", "child", "count"), [(STARTS_A_CHILD, FOLLOWER, 1), (STARTS_A_POOL, "", 2)], ids=["child", "pool"]
+)
+def test_who_follows_ends_when_the_parent_is_killed(
+    background: Start, tmp_path: Path, code: str, child: str, count: int
+) -> None:
+    parent, followers = start(background, tmp_path, code, child, count)
+    assert len(set(followers)) == count
+    assert not any(map(ended, followers))
+    parent.kill()
+    assert_all_end(followers)
+
+
+def test_who_follows_a_parent_that_is_dead_already_ends_at_once(background: Start, tmp_path: Path) -> None:
+    parent, followers = start(background, tmp_path, STARTS_A_CHILD, LATE_FOLLOWER, 1)
+    parent.kill()
+    assert_all_end(followers)
+    assert not (tmp_path / "outlived").exists()
+
+
+def test_who_follows_another_than_its_parent_ends_at_once() -> None:
+    code = IMPORTS + f"follow_parent(parent={os.getpid() + 1}); time.sleep(60)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=30).returncode == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("parent", ["", "os.getppid()"])
+def test_who_follows_a_living_parent_goes_on(parent: str) -> None:
+    code = IMPORTS + f"follow_parent({parent}); time.sleep(0.1); print('alive')"
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, timeout=30).stdout == b"alive\n"
+
+
+def test_after_an_error_queued_work_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROADSEG_WORKERS", "1")
+    started = time.monotonic()
+
+    def fail() -> None:
+        with pool() as workers:
+            for _ in range(40):
+                workers.submit(time.sleep, 0.25)
+            raise KeyError("the stage's own fault")
+
+    with pytest.raises(KeyError):
+        fail()
+    assert time.monotonic() - started < 5  # all forty would take ten
+
+
+def test_a_pool_has_as_many_workers_as_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROADSEG_WORKERS", "1")
+    with pool() as workers:
+        assert len(set(workers.map(_number_after, [0.05] * 8))) == 1
+
+
+def test_results_come_back_and_a_workers_error_is_raised_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROADSEG_WORKERS", "2")
+    with pool() as workers:
+        assert list(workers.map(abs, [-1, 2, -3])) == [1, 2, 3]
+        with pytest.raises(TypeError, match="bad operand"):
+            list(workers.map(abs, ["no number"]))
+
+
+def _number_after(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()

@@ -1,0 +1,77 @@
+"""`kill -9` of a stage, of dvc or of the flow, in each stage: nothing works on, and the rerun gives equal weights.
+
+A few cases here; all of them, also with SHELL=/bin/sh, by `make soak`.
+"""
+
+import itertools
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from trees import command_environment, command_of, run, working_in
+
+STAGES = ["scan", "validate", "preprocess", "train", "evaluate"]
+VICTIMS = ["stage", "dvc", "flow"]
+QUICK = {("train", "dvc", "/bin/sh"), ("train", "flow", "/bin/bash"), ("preprocess", "stage", "/bin/bash")}
+CASES = [
+    pytest.param(*case, marks=[] if case in QUICK else [pytest.mark.soak])
+    for case in itertools.product(STAGES, VICTIMS, ["/bin/bash", "/bin/sh"])
+]
+
+
+def wait_for_middle(tree: Path, stage: str) -> dict[str, psutil.Process]:
+    """Wait until the stage is at work: loaded, and busy for half a second of CPU after that."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        found = {command_of(process): process for process in working_in(tree)}
+        at_work = [p for command, p in found.items() if command.endswith(f"-m roadseg {stage}")]
+        if at_work and _in_the_middle(tree, stage, at_work[0]):
+            dvc = next(
+                p for command, p in found.items() if f"--single-item {stage}" in command and "setpriv" not in command
+            )
+            return {"stage": at_work[0], "dvc": dvc}
+        time.sleep(0.02)
+    raise AssertionError(f"{stage} never came to work")
+
+
+def _in_the_middle(tree: Path, stage: str, process: psutil.Process) -> bool:
+    try:
+        if stage == "train":  # the first epoch is over
+            return any('"metric"' in path.read_text() for path in (tree / ".roadseg/runs").glob("*/journal.jsonl"))
+        children = [child for child in process.children() if f"roadseg {stage}" in command_of(child)]
+        spent = process.cpu_times()
+        return bool(children) or (stage in {"validate", "evaluate"} and spent.user + spent.system > 3)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def weights(tree: Path) -> str:
+    return str(json.loads((tree / "models/bundle/card.json").read_text())["weights"])
+
+
+@pytest.mark.parametrize(("stage", "victim", "shell"), CASES)
+def test_a_kill_leaves_nothing_at_work_and_the_rerun_gives_equal_weights(
+    checkout: Path,
+    finished: Path,
+    background: Callable[..., subprocess.Popen[bytes]],
+    stage: str,
+    victim: str,
+    shell: str,
+) -> None:
+    log = (checkout.parent / "flow.log").open("wb")
+    environment = command_environment(checkout, SHELL=shell)
+    flow = background(["python", "-m", "flows.retrain"], cwd=checkout, env=environment, stdout=log, stderr=log)
+    processes = wait_for_middle(checkout, stage) | {"flow": psutil.Process(flow.pid)}
+    processes[victim].kill()
+    deadline = time.monotonic() + 10
+    while working_in(checkout) and time.monotonic() < deadline:
+        flow.poll()
+        time.sleep(0.1)
+    assert [command_of(process) for process in working_in(checkout)] == []
+    assert flow.wait() != 0
+    run(checkout, "dvc", "repro", "-q", SHELL=shell)
+    assert weights(checkout) == weights(finished)

@@ -1,0 +1,117 @@
+"""One graph, two doors: what runs, what does not, and that both agree."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from trees import change_params, run
+
+STAGES = ["scan", "validate", "preprocess", "train", "evaluate"]
+
+
+def repro(tree: Path) -> list[str]:
+    """Run `dvc repro`; which stages ran."""
+    return re.findall(r"Running stage '(\w+)'", run(tree, "dvc", "repro").stdout)
+
+
+def retrain(tree: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Run the flow; how each task ended, and with which reason."""
+    done = run(tree, "python", "-m", "flows.retrain")
+    ended = re.findall(r"Task run '([\w ]+)' - Finished in state (\w+)\(['\"](.*?)['\"],", done.stdout + done.stderr)
+    return {task: name for task, name, _ in ended}, {task: reason for task, _, reason in ended}
+
+
+def append(path: Path, text: str) -> None:
+    with path.open("a") as code:
+        code.write(text)
+
+
+def test_the_flow_right_after_dvc_repro_runs_no_stage_and_says_so(finished_checkout: Path) -> None:
+    assert repro(finished_checkout) == []
+    ended, reasons = retrain(finished_checkout)
+    assert {stage: ended[stage] for stage in STAGES} == dict.fromkeys(STAGES, "Cached")
+    assert {reasons[stage] for stage in STAGES} == {"nothing changed"}
+    listed = run(finished_checkout, "roadseg", "models", "list").stdout
+    assert "champion" in listed
+    again = run(finished_checkout, "roadseg", "promote")
+    assert "CHAMPION ALREADY" in again.stdout
+
+
+def test_epochs_rerun_train_and_evaluate_through_either_door(finished_checkout: Path) -> None:
+    change_params(finished_checkout, {"train": {"epochs": 1}})
+    ended, reasons = retrain(finished_checkout)
+    assert [stage for stage in STAGES if ended[stage] == "Ran"] == ["train", "evaluate"]
+    assert reasons["train"] == "train.epochs modified"
+    assert repro(finished_checkout) == []
+    change_params(finished_checkout, {"train": {"epochs": 2}})
+    said = run(finished_checkout, "dvc", "repro").stdout
+    assert re.findall(r"Stage '(\w+)' is cached - skipping run", said) == ["train", "evaluate"]
+    assert re.findall(r"Stage '(\w+)' didn't change", said) == ["scan", "validate", "preprocess"]
+
+
+def test_each_change_reruns_what_it_can_matter_to(finished_checkout: Path) -> None:
+    tree = finished_checkout
+    for package in ("pages", "tracking"):
+        append(tree / f"src/roadseg/{package}/__init__.py", "# changed\n")
+    append(tree / "flows/retrain.py", "# changed\n")
+    assert repro(tree) == []
+    change_params(tree, {"validate": {"void_max": 0.5}})
+    assert repro(tree) == ["validate"]
+    append(tree / "src/roadseg/evaluate/scores.py", "# changed\n")
+    assert repro(tree) == ["evaluate"]
+
+
+def in_cache(tree: Path, path: Path) -> bool:
+    md5 = hashlib.md5(path.read_bytes()).hexdigest()
+    return (tree / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).exists()
+
+
+def test_an_edited_image_reaches_the_cache_through_dvc(imported: Path, checkout: Path) -> None:
+    image = next((checkout / "data/raw/leftImg8bit/train").rglob("*.jpg"))
+    Image.open(image).rotate(180).save(image)
+    assert not in_cache(checkout, image)
+    run(checkout, "dvc", "repro", "-q", "scan")
+    assert in_cache(checkout, image)
+    assert (checkout / "data/raw.dvc").read_text() != (imported / "data/raw.dvc").read_text()
+
+
+def test_a_second_clone_pulls_runs_nothing_and_publishes_to_an_empty_mlflow(finished: Path, tmp_path: Path) -> None:
+    run(tmp_path, "git", "clone", "-q", str(finished), "clone")
+    clone, remote = tmp_path / "clone", tmp_path / "remote"
+    for tree in (finished, clone):
+        run(tree, "dvc", "remote", "add", "--local", "-f", "-d", "store", str(remote))
+    run(finished, "dvc", "push", "-q")
+    run(clone, "dvc", "pull", "-q")
+    assert repro(clone) == []
+    assert "registered as version 1" in run(clone, "roadseg", "register").stdout
+    assert "registered as version 1" in run(clone, "roadseg", "register").stdout
+    scores = json.loads((clone / "metrics.json").read_text())
+    assert f"{scores['miou']:.4f}" in run(clone, "roadseg", "models", "list").stdout
+
+
+@pytest.mark.parametrize("door", [["dvc", "repro"], ["python", "-m", "flows.retrain"]])
+def test_refused_data_are_named_and_the_run_after_the_repair_works(checkout: Path, door: list[str]) -> None:
+    mask = next((checkout / "data/raw/gtFine/train").rglob("*_label.png"))
+    content = mask.read_bytes()
+    mask.write_bytes(content[: len(content) // 2])
+    refused = run(checkout, *door, check=False)
+    said = refused.stdout + refused.stderr
+    assert refused.returncode == (255 if door[0] == "dvc" else 3), said
+    assert f"data/raw/{mask.relative_to(checkout / 'data/raw').as_posix()}: cannot be decoded" in said
+    assert not json.loads((checkout / "reports/verdict.json").read_text())["passed"]
+    assert not (checkout / "data/manifest.parquet").exists()
+    assert in_cache(checkout, mask), "an edit reaches the cache through either door"
+    mask.write_bytes(content)
+    run(checkout, "dvc", "repro", "-q", "validate")
+    assert (checkout / "data/manifest.parquet").exists()
+
+
+def test_a_wrong_key_of_evaluate_costs_no_other_stage(checkout: Path) -> None:
+    change_params(checkout, {"evaluate": {"bacth": 3}})
+    refused = run(checkout, "roadseg", "scan", check=False)
+    assert refused.returncode == 2
+    assert "params.yaml: evaluate.bacth: unknown key" in refused.stderr
+    assert not (checkout / "data/scan.parquet").exists()

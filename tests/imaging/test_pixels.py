@@ -1,0 +1,130 @@
+import contextlib
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image, PngImagePlugin
+
+from roadseg.imaging.pixels import MAX_PIXELS, Undecodable, open_picture, read_image, resize_image, resize_mask
+
+SIDES = st.integers(1, 40)
+
+
+def noise(height: int = 24, width: int = 36) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def header_of_png(width: int, height: int) -> bytes:
+    """A PNG that declares a size and holds almost nothing."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    declared = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + declared + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+
+
+@given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=24)), SIDES, SIDES)
+def test_a_resized_mask_holds_no_id_that_was_not_there(mask: np.ndarray, height: int, width: int) -> None:
+    resized = resize_mask(mask, height, width)
+    assert (resized.shape, resized.dtype) == ((height, width), np.uint8)
+    assert set(np.unique(resized)) <= set(np.unique(mask))
+    nearest = Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST)
+    np.testing.assert_array_equal(resized, np.asarray(nearest))
+
+
+def test_a_mask_that_grows_by_a_whole_factor_repeats_its_pixels() -> None:
+    mask = np.array([[0, 6], [255, 3]], np.uint8)
+    np.testing.assert_array_equal(resize_mask(mask, 6, 4), mask.repeat(3, 0).repeat(2, 1))
+
+
+@settings(deadline=None)
+@given(SIDES, SIDES, st.integers(0, 255))
+def test_a_resized_image_of_one_colour_keeps_it(height: int, width: int, grey: int) -> None:
+    resized = resize_image(np.full((9, 7, 3), grey, np.uint8), height, width)
+    assert (resized.shape, resized.dtype) == ((height, width, 3), np.uint8)
+    assert (resized == grey).all()
+
+
+def test_a_shrunk_image_averages_so_that_fine_stripes_do_not_flicker() -> None:
+    stripes = np.zeros((40, 40, 3), np.uint8)
+    stripes[:, ::2] = 255
+    assert abs(resize_image(stripes, 10, 10).astype(int) - 127).max() < 30
+
+
+def test_the_same_size_leaves_every_pixel_as_it_is() -> None:
+    np.testing.assert_array_equal(resize_image(noise(), 24, 36), noise())
+    np.testing.assert_array_equal(resize_mask(noise()[..., 0], 24, 36), noise()[..., 0])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "CMYK", "1", "LA"])
+def test_a_picture_of_any_mode_is_read_as_rgb(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    Image.fromarray(np.full((5, 8, 3), 255, np.uint8)).convert(mode).save(path)
+    image = read_image(path)
+    assert (image.shape, image.dtype) == ((5, 8, 3), np.uint8)
+    assert (image == 255).all()
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "bmp", "webp"])
+def test_a_picture_cut_anywhere_in_its_pixels_is_refused(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a.{ending}"
+    Image.fromarray(noise()).save(path)
+    whole = path.read_bytes()
+    for length in range(1, len(whole) - 30, 41):
+        path.write_bytes(whole[:length])
+        with pytest.raises(Undecodable, match=r"cannot be decoded|not a picture"):
+            open_picture(path)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_damaged_bytes_give_pixels_or_a_refusal_and_no_other_error(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"damaged.{data.draw(st.sampled_from(['png', 'jpg']))}"
+    Image.fromarray(noise(8, 9)).save(path)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    with contextlib.suppress(Undecodable):
+        assert read_image(path).ndim == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "missing"), (b"", "not a picture"), (b"just text\n" * 50, "not a picture")]
+)
+def test_what_is_no_picture_is_refused_with_the_reason(tmp_path: Path, content: bytes | None, said: str) -> None:
+    if content is not None:
+        (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(Undecodable, match=said):
+        open_picture(tmp_path / "a.png")
+
+
+def test_a_folder_in_the_place_of_a_picture_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Undecodable, match="directory"):
+        open_picture(tmp_path)
+
+
+@pytest.mark.parametrize(("width", "height"), [(100_000, 100_000), (12_000, 12_000), (MAX_PIXELS + 1, 1)])
+def test_a_huge_declared_size_is_refused_before_a_pixel_is_allocated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, height: int
+) -> None:
+    loaded: list[object] = []
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", loaded.append)
+    (tmp_path / "bomb.png").write_bytes(header_of_png(width, height))
+    with pytest.raises(Undecodable, match="pixels"):
+        open_picture(tmp_path / "bomb.png")
+    assert not loaded
+
+
+def test_a_large_picture_within_the_limit_is_read_without_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "large.png").write_bytes(header_of_png(95_000_000, 1))  # Pillow's own limit warns at 89 million
+    with pytest.raises(Undecodable, match=r"cannot be decoded: .*truncated"):
+        open_picture(tmp_path / "large.png")

@@ -1,0 +1,98 @@
+"""dvc.yaml is written by hand, so tests hold it to the code."""
+
+import importlib
+import inspect
+import shutil
+from pathlib import Path
+
+import grimp
+import pytest
+import yaml
+from trees import ROOT, run
+
+from roadseg.cli.stages import STAGES
+from roadseg.contracts.errors import UsageError
+from roadseg.contracts.params import Section
+from roadseg.pipeline.graph import read_graph, sources, why
+
+GRAPH = {stage.name: stage for stage in read_graph(ROOT)}
+BLOCKS = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+UNCACHED = {"metrics.json", "reports/verdict.json"}
+
+
+def test_the_order_follows_from_the_files() -> None:
+    assert list(GRAPH) == ["scan", "validate", "preprocess", "train", "evaluate"] == list(STAGES)
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_a_stage_reads_and_writes_what_dvc_is_told(name: str) -> None:
+    module = importlib.import_module(f"roadseg.{name}.stage")
+    assert set(module.READS) == set(GRAPH[name].data)
+    assert set(module.WRITES) == set(GRAPH[name].outs)
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_a_stage_depends_on_the_packages_it_imports_and_no_others(name: str) -> None:
+    imported = grimp.build_graph("roadseg").find_upstream_modules(f"roadseg.{name}.stage")
+    packages = {module.split(".")[1] for module in imported if module != "roadseg"}
+    assert packages | {name} == set(GRAPH[name].packages)
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_a_stage_takes_its_own_section_of_the_parameters(name: str) -> None:
+    module, section = STAGES[name]
+    signature = inspect.signature(module.run).parameters
+    assert list(signature) == list(GRAPH[name].params) == [name]
+    assert signature[name].annotation is section
+    assert issubclass(section, Section)
+
+
+def test_parameters_have_no_defaults_and_are_described() -> None:
+    for _, section in STAGES.values():
+        for key, field in section.model_fields.items():
+            assert field.is_required(), key
+            assert field.description, key
+
+
+@pytest.mark.parametrize("name", GRAPH)
+def test_no_shell_stays_between_dvc_and_a_stage_and_its_own_code_runs(name: str) -> None:
+    assert GRAPH[name].command == f"exec env PYTHONPATH=src python -m roadseg {name}"
+
+
+def test_the_run_cache_stays_on_for_every_stage() -> None:
+    for block in BLOCKS.values():
+        for kind in ("outs", "metrics", "plots"):
+            for out in block.get(kind, []):
+                path, settings = next(iter(out.items())) if isinstance(out, dict) else (out, {})
+                assert "persist" not in settings, path
+                assert settings.get("cache", True) or (kind == "metrics" and path in UNCACHED), path
+
+
+def test_every_package_of_a_stage_exists() -> None:
+    for stage in GRAPH.values():
+        for package in stage.packages:
+            assert (ROOT / "src/roadseg" / package).is_dir()
+
+
+def test_a_folder_without_a_graph_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"dvc.yaml is missing"):
+        read_graph(tmp_path)
+
+
+def test_what_changed_is_said_by_name(finished_checkout: Path) -> None:
+    tree = finished_checkout
+    assert sources(tree) == ["data/raw.dvc"]
+    assert why(tree, "train") == []
+    (tree / "params.yaml").write_text((tree / "params.yaml").read_text().replace("seed: 0", "seed: 1"))
+    with (tree / "src/roadseg/train/loop.py").open("a") as code:
+        code.write("# changed\n")
+    assert set(why(tree, "train")) == {"train.seed modified", "src/roadseg/train modified"}
+
+
+def test_two_checkouts_run_their_own_code(imported: Path, tmp_path: Path) -> None:
+    ours, theirs = (shutil.copytree(imported, tmp_path / name, symlinks=True) for name in ("ours", "theirs"))
+    code = theirs / "src/roadseg/scan/statistics.py"
+    code.write_text(code.read_text().replace("grey.mean() / 255", "grey.mean() / 510"))
+    for tree in (ours, theirs):
+        run(tree, "dvc", "repro", "-q", "scan")
+    assert (ours / "data/scan.parquet").read_bytes() != (theirs / "data/scan.parquet").read_bytes()

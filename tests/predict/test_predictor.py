@@ -1,0 +1,77 @@
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from roadseg.contracts.bundle import Bundle
+from roadseg.contracts.classes import ClassTable
+from roadseg.predict.predictor import Predictor
+
+SIZES = [(32, 64), (227, 320), (48, 50), (7, 90), (32, 64), (120, 33), (1, 1)]
+
+
+def noise(seed: int, sizes: list[tuple[int, int]] = SIZES) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, 256, (*size, 3), np.uint8) for size in sizes]
+
+
+def test_known_colours_come_back_as_their_classes(painter: Bundle, idd_level1: ClassTable) -> None:
+    truth = np.kron(np.arange(6).reshape(2, 3), np.ones((60, 80), np.uint8))
+    [mask] = Predictor(painter, batch=1)([idd_level1.palette[truth]])
+    rows, columns = (np.abs(np.arange(n)[:, None] - edges).min(1) >= 8 for n, edges in ((120, [60]), (240, [80, 160])))
+    away_from_edges = np.outer(rows, columns)
+    np.testing.assert_array_equal(mask[away_from_edges], truth[away_from_edges])
+
+
+@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.permutations(range(7)), st.integers(1, 4))
+def test_masks_come_in_order_each_at_its_image_s_size(
+    painter: Bundle, idd_level1: ClassTable, ids: list[int], batch: int
+) -> None:
+    images = [
+        np.full((*size, 3), idd_level1.palette[number], np.uint8) for size, number in zip(SIZES, ids, strict=True)
+    ]
+    masks = list(Predictor(painter, batch=batch)(images))
+    assert [mask.shape for mask in masks] == SIZES
+    assert [set(mask.ravel()) for mask in masks] == [{number} for number in ids]
+    assert {mask.dtype for mask in masks} == {np.dtype(np.uint8)}
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_the_batch_changes_nothing(leaner: Bundle, flip: bool) -> None:
+    one, *others = (list(Predictor(leaner, batch=batch, flip=flip)(noise(1))) for batch in (1, 3, 50))
+    for masks in others:
+        assert all(np.array_equal(*pair) for pair in zip(one, masks, strict=True))
+
+
+def test_a_stream_is_read_a_batch_at_a_time(painter: Bundle) -> None:
+    taken = 0
+
+    def stream() -> Iterator[np.ndarray]:
+        nonlocal taken
+        for image in noise(0):
+            taken += 1
+            yield image
+
+    masks = Predictor(painter, batch=2)(stream())
+    next(masks)
+    assert taken == 2
+
+
+def test_with_flip_left_and_right_are_treated_alike(leaner: Bundle) -> None:
+    images = noise(2, [(32, 64)] * 2)
+    mirrored = [image[:, ::-1] for image in images]
+    plain, averaged = (Predictor(leaner, batch=2, flip=flip) for flip in (False, True))
+    for mask, other in zip(averaged(images), averaged(mirrored), strict=True):
+        np.testing.assert_array_equal(mask, other[:, ::-1])
+    assert any((mask != other[:, ::-1]).any() for mask, other in zip(plain(images), plain(mirrored), strict=True))
+
+
+def test_flip_averages_the_scores(leaner: Bundle) -> None:
+    [image] = noise(3, [(32, 64)])
+    model = leaner.load()
+    straight, mirrored = (model.predict_on_batch(view[None])[0] for view in (image, image[:, ::-1]))
+    [mask] = Predictor(leaner, batch=1, flip=True)([image])
+    np.testing.assert_array_equal(mask, (straight + mirrored[:, ::-1]).argmax(-1))

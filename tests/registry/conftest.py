@@ -1,0 +1,58 @@
+import shutil
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from mlflow import MlflowClient
+
+from roadseg.contracts.files import home
+from roadseg.registry.versions import register
+from roadseg.tracking.publish import publish
+from roadseg.tracking.published import Published, evaluation_key
+from roadseg.tracking.store import connect
+
+
+class Sent(NamedTuple):
+    """A checkout in which everything has run, the database it was published to, and what came of it."""
+
+    tree: Path
+    database: Path
+    published: Published
+
+
+@pytest.fixture(scope="session")
+def sent(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Sent:
+    """Read it only."""
+    folder = tmp_path_factory.mktemp("sent")
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="mlflow")  # importing its models warns of its own type hints
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setenv("ROADSEG_HOME", str(folder / "home"))
+        patch.setenv("ROADSEG_PICTURES", "off")
+        return Sent(finished, folder / "home/mlflow/mlflow.db", publish(finished))
+
+
+@pytest.fixture
+def client(sent: Sent) -> MlflowClient:
+    """A store of this test's own, in which one training is published and nothing registered."""
+    (home() / "mlflow").mkdir(parents=True)
+    shutil.copy2(sent.database, home() / "mlflow")
+    return connect()
+
+
+@pytest.fixture
+def enter(client: MlflowClient, sent: Sent) -> Callable[..., int]:
+    """Register the published training, or another of the same run with a score or a val manifest of its own."""
+
+    def register_one(miou: float | None = None, **changes: str) -> int:
+        if miou is None and not changes:
+            return register(sent.published)
+        evaluation = f"{len(client.search_model_versions('')):08}" + "e" * 56
+        if miou is not None:
+            client.log_metric(sent.published.run_id, evaluation_key(evaluation, "miou"), miou)
+        return register(replace(sent.published, evaluation=evaluation, **changes))  # type: ignore[arg-type]
+
+    return register_one

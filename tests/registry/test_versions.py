@@ -1,0 +1,108 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient, MlflowException
+
+from roadseg.contracts.bundle import Bundle
+from roadseg.contracts.errors import UsageError
+from roadseg.registry.gate import Evidence
+from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, evidence, fetch_bundle, summary, version_at
+
+Enter = Callable[..., int]
+
+
+def test_the_same_training_and_evaluation_is_the_same_version(client: MlflowClient, enter: Enter, sent: Any) -> None:
+    assert enter() == enter() == 1
+    tags = client.get_model_version(MODEL, "1").tags
+    expected = sent.published
+    assert tags == {
+        "fingerprint": expected.fingerprint,
+        "evaluation": expected.evaluation,
+        "val_manifest": expected.val_manifest,
+        "weights": expected.weights,
+        "run_id": expected.run_id,
+        "git.commit": expected.commit,
+        "git.dirty": "false",
+    }
+    assert evidence(client, 1) == Evidence(1, expected.miou, expected.val_manifest)
+
+
+def test_another_evaluation_is_another_version_and_leaves_the_old_evidence(client: MlflowClient, enter: Enter) -> None:
+    enter()
+    before = evidence(client, 1)
+    assert enter(miou=0.99) == 2
+    assert evidence(client, 1) == before
+    assert evidence(client, 2).miou == 0.99
+
+
+def test_the_newest_version_is_the_candidate(client: MlflowClient, enter: Enter) -> None:
+    assert version_at(client, CANDIDATE) is None
+    for number in (1, 2):
+        assert enter(miou=0.5) == version_at(client, CANDIDATE) == number
+
+
+def test_registering_again_makes_up_for_a_lost_alias_but_brings_no_old_version_back(
+    client: MlflowClient, enter: Enter
+) -> None:
+    enter()
+    client.delete_registered_model_alias(MODEL, CANDIDATE)
+    assert enter() == version_at(client, CANDIDATE) == 1
+    enter(miou=0.5)
+    assert enter() == 1
+    assert version_at(client, CANDIDATE) == 2
+
+
+def test_a_missing_version_is_named(client: MlflowClient, enter: Enter) -> None:
+    enter()
+    with pytest.raises(UsageError, match="roadseg has no version 9"):
+        evidence(client, 9)
+
+
+def test_a_silent_store_is_no_missing_champion(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*_: object, **__: object) -> None:
+        raise MlflowException("500 after 3 retries")
+
+    monkeypatch.setattr(MlflowClient, "get_registered_model", silent)
+    with pytest.raises(MlflowException, match="500"):
+        version_at(client, CHAMPION)
+    with pytest.raises(MlflowException, match="500"):
+        summary()
+
+
+def test_a_version_made_by_hand_has_no_score(client: MlflowClient, enter: Enter, sent: Any) -> None:
+    enter()
+    client.create_model_version(MODEL, f"models:/{sent.published.model_id}")
+    assert evidence(client, 2).miou is None
+    assert [row["miou"] for row in summary()] == ["?", f"{sent.published.miou:.4f}"]
+
+
+def test_the_summary_has_every_version_newest_first(client: MlflowClient, enter: Enter, sent: Any) -> None:
+    assert summary() == []
+    enter()
+    enter(miou=0.25)
+    client.set_registered_model_alias(MODEL, CHAMPION, "1")
+    assert [(row["version"], row["aliases"], row["miou"]) for row in summary()] == [
+        ("2", "candidate", "0.2500"),
+        ("1", "champion", f"{sent.published.miou:.4f}"),
+    ]
+
+
+def test_the_champion_s_bundle_comes_by_name(client: MlflowClient, enter: Enter, sent: Any) -> None:
+    enter()
+    client.set_registered_model_alias(MODEL, CHAMPION, "1")
+    bundle = Bundle.open(fetch_bundle("models:/roadseg@champion"))
+    assert bundle.card["weights"] == sent.published.weights
+    trained = sent.tree / "models/bundle/model.keras"
+    assert (bundle.folder / "model.keras").read_bytes() == trained.read_bytes()
+
+
+def test_without_a_champion_the_remedy_is_said(client: MlflowClient, enter: Enter) -> None:
+    enter()
+    with pytest.raises(UsageError, match="promote a model, or give --model a folder"):
+        fetch_bundle("models:/roadseg@champion")
+
+
+def test_a_folder_stays_a_folder(tmp_path: Path) -> None:
+    assert fetch_bundle(str(tmp_path)) == tmp_path

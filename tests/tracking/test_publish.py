@@ -1,0 +1,210 @@
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from roadseg.contracts.bundle import Bundle
+from roadseg.contracts.errors import UsageError
+from roadseg.contracts.files import home
+from roadseg.contracts.manifest import read_manifest
+from roadseg.predict.predictor import Predictor
+from roadseg.tracking import publish as module
+from roadseg.tracking.publish import publish
+from roadseg.tracking.store import connect, experiment_id
+
+ELSEWHERE = """
+import importlib.util, sys
+sys.path[:] = [path for path in sys.path if not path.endswith("/src")]  # the editable install
+assert importlib.util.find_spec("roadseg") is None
+import mlflow, numpy as np
+uri, model, images, masks = sys.argv[1:]
+mlflow.set_tracking_uri(uri)
+np.save(masks, mlflow.pyfunc.load_model(model).predict(np.load(images)))
+import roadseg.predict.predictor
+print(roadseg.predict.predictor.__file__)
+"""
+
+
+@pytest.fixture
+def store(place: Any, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    monkeypatch.setenv("ROADSEG_HOME", str(place.home))
+    return connect()
+
+
+@pytest.fixture
+def run(place: Any, store: MlflowClient) -> Run:
+    return store.get_run(place.published[0].run_id)
+
+
+def names(client: MlflowClient, run_id: str, folder: str = "") -> set[str]:
+    """Paths of all files below a folder of the run."""
+    found = client.list_artifacts(run_id, folder)
+    below = (names(client, run_id, entry.path) for entry in found if entry.is_dir)
+    return {entry.path for entry in found if not entry.is_dir}.union(*below)
+
+
+def images(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(height).integers(0, 256, (2, height, width, 3), np.uint8)
+
+
+def predicted(tree: Path, pixels: np.ndarray) -> np.ndarray:
+    return np.stack(list(Predictor(Bundle.open(tree / "models/bundle"), batch=8)(pixels)))
+
+
+def test_a_training_is_one_run_however_often_it_is_sent(place: Any, store: MlflowClient, run: Run) -> None:
+    assert place.published[0] == place.published[1]
+    assert [found.info.run_id for found in store.search_runs([experiment_id(store)])] == [run.info.run_id]
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["roadseg.fingerprint"] == Bundle.open(place.tree / "models/bundle").card["fingerprint"]
+
+
+def test_no_metric_is_there_twice(place: Any, store: MlflowClient, run: Run) -> None:
+    history = pd.read_csv(place.tree / "reports/history.csv").set_index("epoch")
+    assert set(history.dropna(axis=1, how="all")) <= run.data.metrics.keys()
+    for key in run.data.metrics:
+        entries = store.get_metric_history(run.info.run_id, key)
+        found = {entry.step: entry.value for entry in entries}
+        assert len(entries) == len(found), key
+        if key in history:
+            assert found == pytest.approx(history[key].dropna().to_dict())
+        else:
+            assert list(found) == [0], key
+
+
+def test_parameters_and_scores_are_those_of_the_files(place: Any, run: Run) -> None:
+    card = Bundle.open(place.tree / "models/bundle").card
+    params = {f"train.{key}": str(value) for key, value in card["params"].items()}
+    assert run.data.params == params | {"height": "64", "width": "128", "classes": "idd-level1"}
+    scores = json.loads((place.tree / "metrics.json").read_text())
+    figures = {key: value for key, value in scores.items() if isinstance(value, float)}
+    assert {f"iou.{name}" for name in Bundle.open(place.tree / "models/bundle").classes.names} <= scores.keys()
+    for start in ("val.", f"evaluation-{place.published[0].evaluation[:8]}."):
+        sent = {k.removeprefix(start): value for k, value in run.data.metrics.items() if k.startswith(start)}
+        assert sent == pytest.approx(figures)
+    assert place.published[0].miou == scores["miou"]
+
+
+def test_data_and_code_are_named(place: Any, run: Run) -> None:
+    manifest = read_manifest(place.tree / "data/manifest.parquet")
+    inputs = {entry.tags[0].value: entry.dataset for entry in run.inputs.dataset_inputs}
+    assert inputs.keys() == {"train", "val"}
+    for split, dataset in inputs.items():
+        assert manifest.digest(split).startswith(dataset.digest)
+        assert len(dataset.digest) >= 32
+    tags, head = run.data.tags, subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=place.tree, text=True).strip()
+    assert tags["data.val_manifest"] == manifest.digest("val") == place.published[0].val_manifest
+    assert tags["git.commit"] == tags["mlflow.source.git.commit"] == head == place.published[0].commit
+    assert tags["git.dirty"] == "false"
+
+
+def test_the_files_are_there(place: Any, store: MlflowClient, run: Run, tmp_path: Path) -> None:
+    evaluation = f"evaluation/{place.published[0].evaluation}"
+    sources = {
+        "dvc.lock": "dvc.lock",
+        f"{evaluation}/metrics.json": "metrics.json",
+        f"{evaluation}/confusion.npy": "reports/evaluation/confusion.npy",
+        f"{evaluation}/images.parquet": "reports/evaluation/images.parquet",
+        **{f"bundle/{name}": f"models/bundle/{name}" for name in ("model.keras", "card.json", "samples.parquet")},
+    }
+    assert names(store, run.info.run_id) == sources.keys() | {"pictures/predictions.jpg"}
+    folder = Path(store.download_artifacts(run.info.run_id, "", str(tmp_path)))
+    for artifact, source in sources.items():
+        assert (folder / artifact).read_bytes() == (place.tree / source).read_bytes(), artifact
+    assert not list(place.tree.glob("mlruns*"))
+
+
+def test_the_model_says_what_it_takes(place: Any, store: MlflowClient) -> None:
+    info = mlflow.models.get_model_info(f"models:/{place.published[0].model_id}")
+    assert info.signature.inputs.to_dict()[0]["tensor-spec"] == {"dtype": "uint8", "shape": (-1, -1, -1, 3)}
+    assert info.signature.outputs.to_dict()[0]["tensor-spec"] == {"dtype": "uint8", "shape": (-1, -1, -1)}
+    assert info.saved_input_example_info
+
+
+def test_the_model_predicts_like_the_predictor(
+    place: Any, store: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))  # MLflow puts the model's code first
+    model = mlflow.pyfunc.load_model(f"models:/{place.published[0].model_id}")
+    for size in ((227, 320), (64, 128), (30, 50)):
+        np.testing.assert_array_equal(model.predict(images(*size)), predicted(place.tree, images(*size)))
+
+
+def test_the_model_carries_its_code(place: Any, store: MlflowClient, tmp_path: Path) -> None:
+    pixels, masks = tmp_path / "images.npy", tmp_path / "masks.npy"
+    np.save(pixels, images(90, 120))
+    told = [mlflow.get_tracking_uri(), f"models:/{place.published[0].model_id}", str(pixels), str(masks)]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", ELSEWHERE, *told], cwd="/", capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(place.home) in done.stdout.splitlines()[-1]
+    np.testing.assert_array_equal(np.load(masks), predicted(place.tree, images(90, 120)))
+
+
+class Outage(Exception):
+    pass
+
+
+@pytest.fixture
+def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logging a model takes seconds; these tests are about the rest."""
+    monkeypatch.setattr(module, "log_model", lambda _: "m-none")
+
+
+def test_an_outage_anywhere_is_made_up_for(
+    client: MlflowClient, place: Any, no_model: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROADSEG_PICTURES", "off")
+    for call in ("log_batch", "log_inputs", "set_tag", "log_artifact", "log_artifacts", "set_terminated"):
+        with monkeypatch.context() as patch:
+            patch.setattr(MlflowClient, call, lambda *_, **__: (_ for _ in ()).throw(Outage()))
+            with pytest.raises(Outage):
+                publish(place.tree)
+    run_id = publish(place.tree).run_id
+    whole, found = MlflowClient(f"sqlite:///{place.home / 'mlflow/mlflow.db'}"), client.get_run(run_id)
+    expected = whole.get_run(place.published[0].run_id)
+    assert found.data.metrics == expected.data.metrics
+    assert found.data.params == expected.data.params
+    ours = ("roadseg.", "data.", "git.", "mlflow.source.git")
+    tags, others = ({k: v for k, v in run.data.tags.items() if k.startswith(ours)} for run in (expected, found))
+    assert others == tags
+    assert len(found.inputs.dataset_inputs) == 2
+    assert names(client, run_id) == names(whole, expected.info.run_id) - {"pictures/predictions.jpg"}
+
+
+def test_folders_sent_in_part_are_completed(client: MlflowClient, place: Any, no_model: None) -> None:
+    published = publish(place.tree)
+    before = names(client, published.run_id)
+    [evaluation] = home().rglob(f"evaluation/{published.evaluation}")
+    [bundle] = home().rglob("artifacts/bundle")
+    (evaluation / "metrics.json").unlink()
+    (evaluation / "confusion.npy").unlink()
+    (bundle / "model.keras").unlink()
+    publish(place.tree)
+    assert names(client, published.run_id) == before
+
+
+def test_pictures_stay_here_where_they_must(
+    client: MlflowClient, place: Any, no_model: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tree = Path(shutil.copytree(place.tree, tmp_path / "dirty", symlinks=True, ignore=shutil.ignore_patterns("raw")))
+    (tree / "params.yaml").write_text((tree / "params.yaml").read_text() + "# edited\n")
+    monkeypatch.setenv("ROADSEG_PICTURES", "off")
+    published = publish(tree)
+    assert not [name for name in names(client, published.run_id) if name.startswith("pictures")]
+    assert published.dirty
+    assert "+# edited" in mlflow.artifacts.load_text(f"runs:/{published.run_id}/code/uncommitted.diff")
+
+
+def test_an_unfinished_tree_is_told_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="dvc repro train"):
+        publish(tmp_path)

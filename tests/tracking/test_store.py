@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+
+from roadseg.contracts.files import home
+from roadseg.tracking.store import EXPERIMENT, experiment_id, find_or_create_run, find_run, send_missing
+
+
+def history(client: MlflowClient, run_id: str, key: str) -> list[tuple[int, float]]:
+    return sorted((entry.step, entry.value) for entry in client.get_metric_history(run_id, key))
+
+
+def test_artifacts_go_home_and_not_to_the_current_folder(
+    client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    client.log_text(find_or_create_run(client, "f" * 64).info.run_id, "said", "note.txt")
+    [note] = home().rglob("note.txt")
+    assert note.read_text() == "said"
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_name_is_one_experiment(client: MlflowClient) -> None:
+    assert experiment_id(client) == experiment_id(client) == experiment_id(client, EXPERIMENT)
+    assert experiment_id(client, "another") != experiment_id(client)
+
+
+def test_a_fingerprint_is_one_run(client: MlflowClient) -> None:
+    assert find_run(client, "a" * 64) is None
+    one, again, other = (find_or_create_run(client, letter * 64).info.run_id for letter in "aab")
+    assert one == again != other
+    found = find_run(client, "a" * 64)
+    assert found is not None
+    assert found.info.run_id == one
+    assert found.data.tags["roadseg.fingerprint"] == "a" * 64
+
+
+def test_only_what_the_run_lacks_is_sent(client: MlflowClient) -> None:
+    run_id = find_or_create_run(client, "a" * 64).info.run_id
+    first = [Metric("loss", 1.0, 1, 1), Metric("loss", 0.5, 2, 2), Metric("miou", 0.3, 2, 2)]
+    assert send_missing(client, run_id, first) == 3
+    later = [Metric("loss", 1.0, 90, 1), Metric("loss", 0.5, 91, 2), Metric("loss", 0.2, 92, 3)]
+    assert send_missing(client, run_id, later) == 1
+    assert history(client, run_id, "loss") == [(1, 1.0), (2, 0.5), (3, 0.2)]
+    assert history(client, run_id, "miou") == [(2, 0.3)]
+
+
+def test_of_a_step_said_twice_the_last_word_is_sent(client: MlflowClient) -> None:
+    run_id = find_or_create_run(client, "a" * 64).info.run_id
+    assert send_missing(client, run_id, [Metric("loss", 1.0, 1, 1), Metric("loss", 0.9, 2, 1)]) == 1
+    assert history(client, run_id, "loss") == [(1, 0.9)]
+
+
+def test_more_metrics_than_one_request_takes_are_sent(client: MlflowClient) -> None:
+    run_id = find_or_create_run(client, "a" * 64).info.run_id
+    assert send_missing(client, run_id, [Metric("loss", float(step), step, step) for step in range(1500)]) == 1500
+    assert len(history(client, run_id, "loss")) == 1500

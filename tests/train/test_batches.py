@@ -1,0 +1,116 @@
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.errors import DataRefused
+from roadseg.contracts.shards import Shards
+from roadseg.train.batches import Batch, Pairs, ahead, epoch_batches, split_monitored, steps_per_epoch, whole_batches
+
+PLAIN = {"size": (32, 64), "reduction": 1, "crop_min": 0.5, "aspect": 0.1, "colour": 0.0}
+tolerant = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def epoch(pairs: Pairs, number: int = 1, seed: int = 0, batch: int = 2, **changes: object) -> list[Batch]:
+    return list(epoch_batches(pairs, epoch=number, seed=seed, batch=batch, **{**PLAIN, **changes}))
+
+
+def tiles(batches: list[Batch]) -> list[int]:
+    """Numbers of the tiles: their images are flat, so any view of them tells."""
+    return [int(image[0, 0, 0]) // 20 for images, _ in batches for image in images]
+
+
+def same(one: list[Batch], two: list[Batch]) -> bool:
+    arrays = zip(itertools.chain(*one), itertools.chain(*two), strict=True)
+    return all(np.array_equal(left, right) for left, right in arrays)
+
+
+@pytest.fixture
+def pairs(shards: Shards) -> Pairs:
+    return Pairs.open(shards, shards.drives("train"))
+
+
+@tolerant
+@given(st.integers(0, 2**31), st.integers(1, 1000), st.sampled_from([1, 2]))
+def test_equal_seed_and_epoch_give_equal_batches(pairs: Pairs, seed: int, number: int, reduction: int) -> None:
+    again = (epoch(pairs, number, seed, reduction=reduction, colour=0.3) for _ in range(2))
+    assert same(*again)
+
+
+def test_another_epoch_or_seed_gives_other_batches(pairs: Pairs) -> None:
+    first = epoch(pairs)
+    assert not same(first, epoch(pairs, number=2))
+    assert not same(first, epoch(pairs, seed=1))
+
+
+@tolerant
+@given(st.integers(0, 2**31), st.integers(1, 9))
+def test_every_pair_comes_at_most_once_an_epoch(pairs: Pairs, seed: int, batch: int) -> None:
+    batches = epoch(pairs, seed=seed, batch=batch)
+    seen = tiles(batches)
+    assert len(batches) == steps_per_epoch(len(pairs), batch) == 9 // batch
+    assert len(seen) == len(set(seen)) == 9 // batch * batch
+    assert set(seen) <= set(range(1, 10))
+
+
+def test_what_does_not_fill_a_batch_comes_in_another_epoch(pairs: Pairs) -> None:
+    assert set().union(*(tiles(epoch(pairs, number, batch=5)) for number in range(1, 9))) == set(range(1, 10))
+
+
+def test_fewer_pairs_than_a_batch_still_give_one_batch(pairs: Pairs) -> None:
+    [(images, masks)] = epoch(pairs, batch=20, reduction=2)
+    assert images.shape == (20, 32, 64, 3)
+    assert masks.shape == (20, 16, 32)
+    assert set(tiles([(images, masks)])) == set(range(1, 10))
+
+
+def test_whole_batches_hold_every_pair_in_order(pairs: Pairs) -> None:
+    batches = list(whole_batches(pairs, 4, reduction=1))
+    assert tiles(batches) == list(range(1, 10))
+    np.testing.assert_array_equal(np.concatenate([masks for _, masks in batches]), [mask for _, mask in pairs])
+
+
+@tolerant
+@given(st.floats(0, 1, exclude_min=True, exclude_max=True), st.integers(0, 2**31))
+def test_watched_drives_are_never_trained_on(shards: Shards, share: float, seed: int) -> None:
+    train, watched = split_monitored(shards, share, seed)
+    drives = [{name for name, _ in side.locations} for side in (train, watched)]
+    assert not drives[0] & drives[1]
+    assert drives[0] | drives[1] == set(shards.drives("train"))
+    assert all(drives)
+    assert len(train) + len(watched) == 9
+
+
+def test_the_seed_chooses_the_watched_drives(shards: Shards) -> None:
+    chosen = [split_monitored(shards, 0.3, seed)[1].locations for seed in [*range(10), *range(10)]]
+    assert chosen[:10] == chosen[10:]
+    assert len({tuple(locations) for locations in chosen}) == 3
+
+
+@pytest.mark.parametrize("drives", [{}, {"only": 4}])
+def test_fewer_than_two_drives_are_refused(
+    drives: dict[str, int], make_shards: Callable[..., Shards], tmp_path: Path, idd_level1: ClassTable
+) -> None:
+    few = make_shards(tmp_path / "few", idd_level1, drives)
+    with pytest.raises(DataRefused, match=f"{len(drives)} labelled training drives; two are needed"):
+        split_monitored(few, 0.5, 0)
+
+
+def test_ahead_keeps_the_order(pairs: Pairs) -> None:
+    assert same(list(ahead(iter(epoch(pairs)), depth=1)), epoch(pairs))
+
+
+def test_ahead_raises_what_the_producer_raised(pairs: Pairs) -> None:
+    def failing() -> Iterator[Batch]:
+        yield from epoch(pairs, batch=9)
+        raise OSError("the disk is gone")
+
+    batches = ahead(failing())
+    next(batches)
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(batches)

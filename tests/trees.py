@@ -1,0 +1,90 @@
+"""Checkouts in which the graph runs in seconds, and commands in them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import yaml
+
+ROOT = Path(__file__).parent.parent
+SMALL = {
+    "preprocess": {"height": 64, "width": 128},
+    "train": {"epochs": 2, "batch": 4, "precision": "float32"},
+    "evaluate": {"batch": 4},
+}
+
+
+def make_checkout(target: Path) -> Path:
+    """Copy the files that git knows or would take, as a repository of its own with small parameters."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if not name.startswith(("data/", "metrics.json", "dvc.lock")) and (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    change_params(target, SMALL)
+    commit(target, "start")
+    return target
+
+
+def change_params(tree: Path, changes: dict[str, dict[str, object]]) -> None:
+    """Set keys of params.yaml by section."""
+    path = tree / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    for section, values in changes.items():
+        params[section].update(values)
+    path.write_text(yaml.safe_dump(params))
+
+
+def commit(tree: Path, message: str) -> None:
+    """Commit all that git does not ignore."""
+    if not (tree / ".git").exists():
+        subprocess.run(["git", "init", "-q", "-b", "main"], cwd=tree, check=True)
+    identity = ["-c", "user.name=tester", "-c", "user.email=tester@localhost"]
+    subprocess.run(["git", "add", "-A"], cwd=tree, check=True)
+    subprocess.run(["git", *identity, "commit", "-q", "--allow-empty", "-m", message], cwd=tree, check=True)
+
+
+def command_environment(tree: Path, **more: str) -> dict[str, str]:
+    """Environment in which commands run in a checkout: its code, its home, this interpreter's tools."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_", "ROADSEG_"))}
+    return {
+        **kept,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PYTHONPATH": f"{tree / 'src'}:{tree}",
+        "ROADSEG_HOME": str(tree / ".roadseg"),
+        "PREFECT_HOME": str(tree / ".roadseg" / "prefect"),
+        **more,
+    }
+
+
+def run(tree: Path, *command: str, check: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a checkout; its output comes back as text."""
+    done = subprocess.run(
+        command, cwd=tree, env=command_environment(tree, **more), capture_output=True, text=True, timeout=500
+    )
+    assert not check or done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def working_in(tree: Path) -> list[psutil.Process]:
+    """Processes whose current folder is in the tree."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()).is_relative_to(tree) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError):
+            continue
+    return found
+
+
+def command_of(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
