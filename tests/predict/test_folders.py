@@ -73,3 +73,9 @@ def test_a_folder_without_pictures_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(UsageError, match="holds no pictures"):
         pictures_in(tmp_path)
+
+
+def test_two_pictures_that_differ_in_the_ending_only_are_refused(folder: Path) -> None:
+    (folder / "one/a.bmp").write_bytes((folder / "z.bmp").read_bytes())
+    with pytest.raises(UsageError, match=r"a\.png and .*a\.bmp differ in the ending only"):
+        pictures_in(folder)

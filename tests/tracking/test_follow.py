@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from roadseg.contracts.files import home
 from roadseg.contracts.journal import Journal, run_folder
 from roadseg.tracking import beside
-from roadseg.tracking.beside import following
+from roadseg.tracking.beside import PATIENCE, following
 from roadseg.tracking.follow import follow, send_unsent
 from roadseg.tracking.store import find_run
 
@@ -128,6 +128,8 @@ def test_a_follower_beside_a_training_sends_what_it_writes(client: MlflowClient)
         while not history(client, "loss") and time.monotonic() < deadline:
             time.sleep(0.2)
         Journal(run_folder(home(), FINGERPRINT)).metric(2, {"loss": 0.5})
+        trained = time.monotonic()
+    assert time.monotonic() - trained < PATIENCE  # it ends when told, it is not killed
     assert history(client, "loss") == [(1, 1.0), (2, 0.5)]
 
 

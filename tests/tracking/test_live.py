@@ -18,7 +18,9 @@ def epochs_in_mlflow(tree: Path) -> list[int]:
         return []
     try:
         with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as store:
-            return [row[0] for row in store.execute("select step from metrics where key = 'monitored.miou' order by step")]
+            return [
+                row[0] for row in store.execute("select step from metrics where key = 'monitored.miou' order by step")
+            ]
     except sqlite3.OperationalError:  # its tables are being made
         return []
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import mlflow
 import numpy as np
@@ -87,7 +88,7 @@ def test_parameters_and_scores_are_those_of_the_files(place: Any, run: Run) -> N
     assert run.data.params == params | {"height": "64", "width": "128", "classes": "idd-level1"}
     scores = json.loads((place.tree / "metrics.json").read_text())
     figures = {key: value for key, value in scores.items() if isinstance(value, float)}
-    assert {f"iou.{name}" for name in Bundle.open(place.tree / "models/bundle").classes.names} <= scores.keys()
+    assert sum(key.startswith("iou.") for key in scores) == 7
     for start in ("val.", f"evaluation-{place.published[0].evaluation[:8]}."):
         sent = {k.removeprefix(start): value for k, value in run.data.metrics.items() if k.startswith(start)}
         assert sent == pytest.approx(figures)
@@ -151,10 +152,6 @@ def test_the_model_carries_its_code(place: Any, store: MlflowClient, tmp_path: P
     np.testing.assert_array_equal(np.load(masks), predicted(place.tree, images(90, 120)))
 
 
-class Outage(Exception):
-    pass
-
-
 @pytest.fixture
 def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Logging a model takes seconds; these tests are about the rest."""
@@ -167,8 +164,8 @@ def test_an_outage_anywhere_is_made_up_for(
     monkeypatch.setenv("ROADSEG_PICTURES", "off")
     for call in ("log_batch", "log_inputs", "set_tag", "log_artifact", "log_artifacts", "set_terminated"):
         with monkeypatch.context() as patch:
-            patch.setattr(MlflowClient, call, lambda *_, **__: (_ for _ in ()).throw(Outage()))
-            with pytest.raises(Outage):
+            patch.setattr(MlflowClient, call, Mock(side_effect=ConnectionError("outage")))
+            with pytest.raises(ConnectionError, match="outage"):
                 publish(place.tree)
     run_id = publish(place.tree).run_id
     whole, found = MlflowClient(f"sqlite:///{place.home / 'mlflow/mlflow.db'}"), client.get_run(run_id)
@@ -187,9 +184,8 @@ def test_folders_sent_in_part_are_completed(client: MlflowClient, place: Any, no
     before = names(client, published.run_id)
     [evaluation] = home().rglob(f"evaluation/{published.evaluation}")
     [bundle] = home().rglob("artifacts/bundle")
-    (evaluation / "metrics.json").unlink()
-    (evaluation / "confusion.npy").unlink()
-    (bundle / "model.keras").unlink()
+    for path in (evaluation / "metrics.json", evaluation / "confusion.npy", bundle / "model.keras"):
+        path.unlink()
     publish(place.tree)
     assert names(client, published.run_id) == before
 

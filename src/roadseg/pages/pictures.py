@@ -23,7 +23,8 @@ def prediction_sheet(tree: Path, count: int) -> Image.Image:
     """
     bundle, manifest = Bundle.open(tree / "models/bundle"), read_manifest(tree / "data/manifest.parquet")
     rows = manifest.records("val")
-    chosen = [rows[number * len(rows) // count] for number in range(min(count, len(rows)))]
+    count = min(count, len(rows))
+    chosen = [rows[number * len(rows) // count] for number in range(count)]
     images = [read_image(tree / "data/raw" / row["image"]) for row in chosen]
     predictions = Predictor(bundle, batch=len(images))(images)
     height = round(images[0].shape[0] * WIDTH / images[0].shape[1])

@@ -1,0 +1,201 @@
+import shutil
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.errors import DataRefused, RoadsegError, UsageError
+from roadseg.contracts.files import read_json
+from roadseg.contracts.manifest import from_rows, write_manifest
+from roadseg.intake import install as module
+from roadseg.intake.install import install
+from roadseg.pipeline.dvc import dvc
+
+OLD = {"leftImg8bit/train/1/1_image.jpg": b"old image", "gtFine/train/1/1_label.png": b"old mask"}
+NEW = {"leftImg8bit/train/2/frame7_image.jpg": b"new image", "gtFine/train/2/frame7_label.png": b"new mask"}
+
+
+def put(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def imported_once(tmp_path_factory: pytest.TempPathFactory, idd_level1: ClassTable) -> Path:
+    """A repository of DVC with the old data; copy it, do not change it."""
+    folder = tmp_path_factory.mktemp("install")
+    tree = put(folder / "tree", {"dvc.yaml": b"stages: {}\n"})
+    dvc(tree, "init", "--no-scm", "--quiet")
+    assert install(tree, put(folder / "old", OLD), idd_level1) == "idd-lite"
+    return tree
+
+
+@pytest.fixture
+def tree(tmp_path: Path, imported_once: Path) -> Path:
+    """A repository of DVC with the old data."""
+    return Path(shutil.copytree(imported_once, tmp_path / "tree", symlinks=True))
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> Path:
+    return put(tmp_path / "new", NEW)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, bytes]]:
+    """What stood at data/raw at each call of DVC, which is not called."""
+    seen: list[dict[str, bytes]] = []
+    monkeypatch.setattr(module, "dvc", lambda tree, *arguments: seen.append(contents(tree / "data/raw")))
+    return seen
+
+
+def hostile(tmp_path: Path) -> Path:
+    with tarfile.open(tmp_path / "hostile.tar", "w") as opened:
+        opened.add(put(tmp_path / "source", NEW), "top")
+        opened.addfile(tarfile.TarInfo("../out"))
+    return tmp_path / "hostile.tar"
+
+
+def cut(tmp_path: Path) -> Path:
+    with tarfile.open(tmp_path / "cut.tar.gz", "w:gz") as opened:
+        opened.add(put(tmp_path / "source", NEW), "top")
+    (tmp_path / "cut.tar.gz").write_bytes((tmp_path / "cut.tar.gz").read_bytes()[:-40])
+    return tmp_path / "cut.tar.gz"
+
+
+def another_layout(tmp_path: Path) -> Path:
+    return put(tmp_path / "other", {"photos/1.jpg": b"1"})
+
+
+def test_a_first_import_leaves_the_data_their_digest_and_the_files_that_stages_read(
+    imported_once: Path, idd_level1: ClassTable
+) -> None:
+    data = imported_once / "data"
+    assert contents(data / "raw") == OLD
+    names = {path.name for path in data.iterdir()} - {".gitignore"}
+    assert names == {"classes.yaml", "quarantine.csv", "raw", "raw.dvc", "reference.json"}
+    assert ClassTable.read(data / "classes.yaml") == idd_level1
+    assert (data / "quarantine.csv").read_text() == "sample,image_sha,reason\n"
+    assert (data / "reference.json").read_text() == "{}\n"
+    assert "nfiles: 2" in (data / "raw.dvc").read_text()
+
+
+@pytest.mark.parametrize("make", [hostile, cut, another_layout, lambda tmp_path: tmp_path / "nowhere.zip"])
+def test_a_source_that_cannot_be_used_changes_nothing(
+    tree: Path, tmp_path: Path, idd_level1: ClassTable, make: Callable[[Path], Path]
+) -> None:
+    before, source = contents(tree / "data"), make(tmp_path)
+    with pytest.raises(RoadsegError):
+        install(tree, source, idd_level1)
+    assert contents(tree / "data") == before
+    assert not list((tree / "data").glob(".*port*"))
+
+
+def test_replaced_data_come_back_with_their_old_digest(tree: Path, new: Path, idd_level1: ClassTable) -> None:
+    old = (tree / "data/raw.dvc").read_bytes()
+    install(tree, new, ClassTable.find("road"))
+    assert contents(tree / "data/raw") == NEW
+    assert (tree / "data/raw.dvc").read_bytes() != old
+    assert ClassTable.read(tree / "data/classes.yaml").name == "road"
+    assert not (tree / "data/.replaced").exists()
+    (tree / "data/raw.dvc").write_bytes(old)
+    dvc(tree, "checkout", "--quiet", "--force", "data/raw.dvc")
+    assert contents(tree / "data/raw") == OLD
+
+
+def test_the_old_data_are_given_to_dvc_before_they_are_moved(
+    tree: Path, new: Path, idd_level1: ClassTable, calls: list[dict[str, bytes]]
+) -> None:
+    edited = put(tree / "data/raw", {"leftImg8bit/train/1/1_image.jpg": b"edited by hand"})
+    before = contents(edited)
+    install(tree, new, idd_level1)
+    assert calls == [before, NEW]
+
+
+def test_where_dvc_cannot_keep_the_old_data_they_stay(
+    tree: Path, new: Path, idd_level1: ClassTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise UsageError("the disk is full")
+
+    monkeypatch.setattr(module, "dvc", full)
+    before = contents(tree / "data")
+    with pytest.raises(UsageError, match="the disk is full"):
+        install(tree, new, idd_level1)
+    assert contents(tree / "data") == before
+
+
+def kill_between_renames(tree: Path) -> None:
+    """Leave what an import leaves that was killed when the old data were moved and the new had not arrived."""
+    (tree / "data/raw").rename(tree / "data/.replaced")
+    put(tree / "data/.import", {"top/half": b"1"})
+
+
+def test_an_import_that_was_killed_is_undone_by_the_next_even_if_that_is_refused(
+    tree: Path, tmp_path: Path, idd_level1: ClassTable
+) -> None:
+    before = contents(tree / "data")
+    kill_between_renames(tree)
+    with pytest.raises(DataRefused):
+        install(tree, cut(tmp_path), idd_level1)
+    assert contents(tree / "data") == before
+
+
+def test_an_import_after_one_that_was_killed_replaces_the_old_data(
+    tree: Path, new: Path, idd_level1: ClassTable, calls: list[dict[str, bytes]]
+) -> None:
+    kill_between_renames(tree)
+    install(tree, new, idd_level1)
+    assert calls == [OLD, NEW]
+    assert not [name for name in (".import", ".replaced") if (tree / "data" / name).exists()]
+
+
+def test_new_data_that_had_arrived_when_an_import_was_killed_stay(tree: Path, idd_level1: ClassTable) -> None:
+    (tree / "data/raw").rename(tree / "data/.replaced")
+    put(tree / "data/raw", NEW)
+    with pytest.raises(UsageError):
+        install(tree, tree / "nowhere.zip", idd_level1)
+    assert contents(tree / "data/raw") == NEW
+
+
+@pytest.mark.usefixtures("calls")
+def test_the_class_shares_of_the_last_accepted_data_become_the_reference(
+    tree: Path, new: Path, idd_level1: ClassTable
+) -> None:
+    rows = [{"sample": f"train/{n}", "split": "train", "class_pixels": [3, 1, 0, 0, 0, 0, 0, 96]} for n in (1, 2)]
+    rows.append({"sample": "test/1", "split": "test", "class_pixels": None})
+    write_manifest(tree / "data/manifest.parquet", "manifest", from_rows(rows, "idd-lite", idd_level1))
+    install(tree, new, idd_level1)
+    reference = read_json(tree / "data/reference.json", "reference", "")
+    shares = dict.fromkeys(idd_level1.names, 0.0) | {"drivable": 0.75, "non-drivable": 0.25}
+    assert (reference["classes"], reference["shares"]) == ("idd-level1", {"train": shares})
+
+
+@pytest.mark.usefixtures("calls")
+def test_a_quarantine_list_and_a_reference_without_a_manifest_are_left_alone(
+    tree: Path, new: Path, idd_level1: ClassTable
+) -> None:
+    mine = {"quarantine.csv": b"sample,image_sha,reason\na,b,c\n", "reference.json": b'{"mine": 1}\n'}
+    put(tree / "data", mine)
+    install(tree, new, idd_level1)
+    assert mine.items() <= contents(tree / "data").items()
+
+
+def test_data_raw_itself_is_no_source(tree: Path, idd_level1: ClassTable) -> None:
+    with pytest.raises(UsageError, match="is data/raw itself"):
+        install(tree, tree / "data/raw", idd_level1)
+    assert contents(tree / "data/raw") == OLD
+
+
+def test_outside_of_a_checkout_nothing_is_imported(tmp_path: Path, new: Path, idd_level1: ClassTable) -> None:
+    with pytest.raises(UsageError, match="run from the top of a roadseg checkout"):
+        install(tmp_path, new, idd_level1)
+    assert not (tmp_path / "data").exists()
