@@ -64,11 +64,12 @@ def show(tree: Path, decision: str, version: int) -> None:
     from roadseg.pages.pictures import prediction_sheet
 
     scores = read_json(tree / "metrics.json", "metrics", "dvc repro evaluate")
-    by_class = {key.removeprefix("iou."): value for key, value in scores.items() if key.startswith("iou.")}
+    shards = Shards.open(tree / "data/shards")
+    by_class = {name: scores[f"iou.{name}"] for name in shards.classes.names}
     (tree / PICTURE).parent.mkdir(exist_ok=True)
     prediction_sheet(tree, count=4).save(tree / PICTURE, quality=90)
     Console().print(score_table(by_class, scores["miou"], f"{scores['images']} validation scenes"))
-    floor = mode_score(Shards.open(tree / "data/shards"))
+    floor = mode_score(shards)
     print(f"mIoU {scores['miou']:.4f}; the most frequent class at each pixel scores {floor:.4f}")
     print(f"gate: {decision}")
     print(f"model: version {version} of roadseg; predictions: {PICTURE}")

@@ -71,8 +71,7 @@ def cut(tmp_path: Path) -> Path:
     return tmp_path / "cut.tar.gz"
 
 
-def another_layout(tmp_path: Path) -> Path:
-    return put(tmp_path / "other", {"photos/1.jpg": b"1"})
+UNUSABLE = [hostile, cut, lambda path: put(path / "other", {"1.jpg": b"1"}), lambda path: path / "nowhere.zip"]
 
 
 def test_a_first_import_leaves_the_data_their_digest_and_the_files_that_stages_read(
@@ -88,7 +87,7 @@ def test_a_first_import_leaves_the_data_their_digest_and_the_files_that_stages_r
     assert "nfiles: 2" in (data / "raw.dvc").read_text()
 
 
-@pytest.mark.parametrize("make", [hostile, cut, another_layout, lambda tmp_path: tmp_path / "nowhere.zip"])
+@pytest.mark.parametrize("make", UNUSABLE)
 def test_a_source_that_cannot_be_used_changes_nothing(
     tree: Path, tmp_path: Path, idd_level1: ClassTable, make: Callable[[Path], Path]
 ) -> None:

@@ -120,15 +120,19 @@ def score(
     by_class = dict(zip(table.names, iou(matrix).tolist(), strict=True))
     if json:
         figures = {
-            "miou": mean_iou(matrix),
-            "iou": {name: None if value != value else value for name, value in by_class.items()},
-            "pixel_accuracy": pixel_accuracy(matrix),
+            "miou": _or_null(mean_iou(matrix)),
+            "iou": {name: _or_null(value) for name, value in by_class.items()},
+            "pixel_accuracy": _or_null(pixel_accuracy(matrix)),
             "images": images,
             "classes": table.name,
         }
         print(json_module.dumps(figures, sort_keys=True))
         return
     Console().print(score_table(by_class, mean_iou(matrix), f"{images} images, {table.name}"))
+
+
+def _or_null(value: float) -> float | None:
+    return None if value != value else value  # NaN is no JSON
 
 
 def score_table(by_class: dict[str, float], miou: float, title: str) -> Table:

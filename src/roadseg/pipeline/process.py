@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 GRACE = 20.0  # seconds from SIGTERM to SIGKILL; a Prefect worker kills the flow itself after 30
+REAPED = 3.0  # seconds for init to collect what was killed; in a container without one it never does
 
 
 def stream(
@@ -61,13 +62,12 @@ def end_group(process: subprocess.Popen[bytes], grace: float) -> None:
 
     The leader alone is not enough: DVC dies at SIGTERM before the trainer has written its checkpoint.
     """
-    if _signal(process.pid, signal.SIGTERM):
-        deadline = time.monotonic() + grace
-        while _signal(process.pid, 0):
+    for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, REAPED)):
+        if not _signal(process.pid, number):
+            break
+        deadline = time.monotonic() + patience
+        while _signal(process.pid, 0) and time.monotonic() < deadline:
             process.poll()  # reaps the leader, which would count as alive
-            if time.monotonic() > deadline:
-                _signal(process.pid, signal.SIGKILL)
-                deadline = float("inf")
             time.sleep(0.05)
     process.wait()
 
