@@ -32,27 +32,26 @@ def crowd(tree: Path) -> None:
 
 
 def wait_for_middle(tree: Path, stage: str) -> dict[str, psutil.Process]:
-    """Wait until the stage is at work: loaded, and busy for half a second of CPU after that."""
+    """Wait until the stage is at work; its process and DVC's."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
-        found = {command_of(process): process for process in working_in(tree)}
-        at_work = [p for command, p in found.items() if command.endswith(f"-m roadseg {stage}")]
-        if at_work and _in_the_middle(tree, stage, at_work[0]):
-            dvc = next(
-                p for command, p in found.items() if f"--single-item {stage}" in command and "setpriv" not in command
-            )
-            return {"stage": at_work[0], "dvc": dvc}
+        for process in working_in(tree):
+            if command_of(process).endswith(f"-m roadseg {stage}"):
+                dvc = process.parent()  # of a pool's worker it is the stage
+                if dvc and f"--single-item {stage}" in command_of(dvc) and in_the_middle(tree, stage, process):
+                    return {"stage": process, "dvc": dvc}
         time.sleep(0.02)
     raise AssertionError(f"{stage} never came to work")
 
 
-def _in_the_middle(tree: Path, stage: str, process: psutil.Process) -> bool:
+def in_the_middle(tree: Path, stage: str, process: psutil.Process) -> bool:
     try:
+        if stage in {"scan", "preprocess"}:  # the pool is at work
+            return bool(process.children())
         if stage == "train":  # the first epoch is over
             return any('"metric"' in path.read_text() for path in (tree / ".roadseg/runs").glob("*/journal.jsonl"))
-        children = [child for child in process.children() if f"roadseg {stage}" in command_of(child)]
-        spent = process.cpu_times()
-        return bool(children) or (stage in {"validate", "evaluate"} and spent.user + spent.system > 3)
+        spent = process.cpu_times()  # the imports are over
+        return spent.user + spent.system > 3
     except psutil.NoSuchProcess:
         return False
 
