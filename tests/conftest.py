@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from trees import commit, make_checkout, run
 
@@ -14,6 +15,8 @@ from roadseg.intake.install import install
 from roadseg.intake.synthetic import generate
 
 settle()
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 
 
 @pytest.fixture(autouse=True)

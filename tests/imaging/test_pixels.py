@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image, PngImagePlugin
 
+from roadseg.contracts.errors import Interrupted
 from roadseg.imaging.pixels import MAX_PIXELS, Undecodable, open_picture, read_image, resize_image, resize_mask
 
 SIDES = st.integers(1, 40)
@@ -122,6 +123,16 @@ def test_a_huge_declared_size_is_refused_before_a_pixel_is_allocated(
     with pytest.raises(Undecodable, match="pixels"):
         open_picture(tmp_path / "bomb.png")
     assert not loaded
+
+
+def test_a_stop_while_decoding_is_not_taken_for_a_broken_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(_: object) -> None:
+        raise Interrupted("stopped by SIGTERM")
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", stopped)
+    (tmp_path / "a.png").write_bytes(header_of_png(9, 9))
+    with pytest.raises(Interrupted):
+        open_picture(tmp_path / "a.png")
 
 
 def test_a_large_picture_within_the_limit_is_read_without_a_warning(tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ def follow_parent(parent: int | None = None) -> None:
     if not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    adopted = os.getppid() != parent if parent else os.getsid(os.getppid()) != os.getsid(0)
+    session = os.getsid(0)  # of a leader of its own session, as `setsid` makes it, nothing can be told
+    stranger = session != os.getpid() and os.getsid(os.getppid()) != session
+    adopted = os.getppid() != parent if parent else stranger
     if adopted:
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from roadseg.contracts.errors import DataRefused
+from roadseg.contracts.errors import DataRefused, RoadsegError
 
 MAX_PIXELS = 100_000_000  # above any camera of a car, below what fills the memory
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
@@ -29,7 +29,7 @@ def open_picture(path: Path) -> Image.Image:
             if picture.width * picture.height > MAX_PIXELS:
                 raise Undecodable(f"{picture.width}x{picture.height} is over {MAX_PIXELS} pixels")
             picture.load()
-    except Undecodable:
+    except RoadsegError:  # said already; or a stage is told to stop
         raise
     except FileNotFoundError:
         raise Undecodable("the file is missing") from None
