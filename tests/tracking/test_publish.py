@@ -139,8 +139,7 @@ def test_the_model_carries_its_code(place: Any, store: MlflowClient, tmp_path: P
     pixels, masks = tmp_path / "images.npy", tmp_path / "masks.npy"
     np.save(pixels, images(90, 120))
     told = [mlflow.get_tracking_uri(), f"models:/{place.published[0].model_id}", str(pixels), str(masks)]
-    command = [sys.executable, "-I", "-c", ELSEWHERE, *told]
-    printed = subprocess.check_output(command, cwd="/", text=True, timeout=120)
+    printed = subprocess.check_output([sys.executable, "-I", "-c", ELSEWHERE, *told], cwd="/", text=True, timeout=120)
     assert str(place.home) in printed.splitlines()[-1]
     np.testing.assert_array_equal(np.load(masks), predicted(place.tree, images(90, 120)))
 
