@@ -33,7 +33,7 @@ def retrain() -> Decision:
     return promote(version)
 
 
-@task
+@task(task_run_name="publish")
 def publish(tree: Path) -> Published:
     """Send to MLflow what it lacks of this training and evaluation."""
     from roadseg.tracking.publish import publish as send  # late: MLflow and Keras load in seconds
@@ -43,7 +43,7 @@ def publish(tree: Path) -> Published:
     return published
 
 
-@task
+@task(task_run_name="register")
 def register(published: Published) -> int:
     """Register the model; the same training and evaluation stays the same version."""
     from roadseg.registry.versions import register as enter
@@ -53,7 +53,7 @@ def register(published: Published) -> int:
     return version
 
 
-@task
+@task(task_run_name="promote")
 def promote(version: int) -> Decision:
     """Ask the gate; HOLD and REJECT are results, not failures."""
     from roadseg.registry.promote import promote as decide_and_move
