@@ -23,7 +23,7 @@ def make_checkout(target: Path) -> Path:
         ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     for name in filter(None, listed.stdout.split("\0")):
-        if not name.startswith(("data/", "metrics.json", "dvc.lock")) and (ROOT / name).is_file():
+        if not name.startswith(("data/", "reports/", "metrics.json", "dvc.lock")) and (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
     change_params(target, SMALL)
