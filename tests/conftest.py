@@ -67,8 +67,10 @@ def checkout(tmp_path: Path, imported: Path) -> Path:
 
 @pytest.fixture
 def finished_checkout(tmp_path: Path, finished: Path) -> Path:
-    """A checkout of its own in which everything has run."""
-    return Path(shutil.copytree(finished, tmp_path / "tree", symlinks=True))
+    """A checkout of its own in which everything has run; its MLflow is empty, since its database holds paths."""
+    tree = Path(shutil.copytree(finished, tmp_path / "tree", symlinks=True))
+    shutil.rmtree(tree / ".roadseg/mlflow")
+    return tree
 
 
 @pytest.fixture

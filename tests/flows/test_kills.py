@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -29,6 +30,23 @@ def crowd(tree: Path) -> None:
     for image in sorted((tree / "data/raw/leftImg8bit/test").rglob("*.jpg")):
         for number in range(150):
             shutil.copy(image, image.with_name(f"{number:06d}{image.name}"))
+
+
+@pytest.fixture(scope="session")
+def before(imported: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A checkout in which all that comes before a stage has run; made once."""
+
+    @cache
+    def made(stage: str) -> Path:
+        tree = Path(shutil.copytree(imported, tmp_path_factory.mktemp(stage) / "tree", symlinks=True))
+        if stage in {"scan", "preprocess"}:
+            crowd(tree)
+        for earlier in STAGES[: STAGES.index(stage)]:
+            run(tree, "dvc", "repro", "-q", earlier)
+        shutil.rmtree(tree / ".roadseg", ignore_errors=True)
+        return tree
+
+    return made
 
 
 def wait_for_middle(tree: Path, stage: str) -> dict[str, psutil.Process]:
@@ -62,15 +80,15 @@ def weights(tree: Path) -> str:
 
 @pytest.mark.parametrize(("stage", "victim", "shell"), CASES)
 def test_a_kill_leaves_nothing_at_work_and_the_rerun_gives_equal_weights(
-    checkout: Path,
+    before: Callable[[str], Path],
     finished: Path,
+    tmp_path: Path,
     background: Callable[..., subprocess.Popen[bytes]],
     stage: str,
     victim: str,
     shell: str,
 ) -> None:
-    if stage in {"scan", "preprocess"}:
-        crowd(checkout)
+    checkout = Path(shutil.copytree(before(stage), tmp_path / "tree", symlinks=True))
     environment = command_environment(checkout, SHELL=shell)
     with (checkout.parent / "flow.log").open("wb") as log:
         flow = background(["python", "-m", "flows.retrain"], cwd=checkout, env=environment, stdout=log, stderr=log)

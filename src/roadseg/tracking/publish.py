@@ -88,13 +88,14 @@ def _send_history(client: MlflowClient, run_id: str, history: pd.DataFrame) -> N
 
 
 def _send_evaluation(client: MlflowClient, run_id: str, tree: Path, scores: dict[str, Any], evaluation: str) -> None:
+    now, figures = time.time_ns() // 1_000_000, {key: value for key, value in scores.items() if _is_figure(key, value)}
+    evidence = [Metric(evaluation_key(evaluation, key), value, now, 0) for key, value in figures.items()]
+    send_missing(client, run_id, evidence)  # whatever the artifacts say: the gate decides by these
     folder, others = f"evaluation/{evaluation}", artifact_names(client, run_id, "evaluation") - {evaluation}
     if "metrics.json" in artifact_names(client, run_id, folder):
         return
-    now, figures = time.time_ns() // 1_000_000, {key: value for key, value in scores.items() if _is_figure(key, value)}
-    metrics = [Metric(evaluation_key(evaluation, key), value, now, 0) for key, value in figures.items()]
-    metrics += [Metric(f"val.{key}", value, now, len(others)) for key, value in figures.items()]  # the newest shows
-    send_missing(client, run_id, metrics)
+    newest = [Metric(f"val.{key}", value, now, len(others)) for key, value in figures.items()]
+    send_missing(client, run_id, newest)
     client.log_artifacts(run_id, str(tree / "reports/evaluation"), folder)
     client.log_artifact(run_id, str(tree / "metrics.json"), folder)  # last: it says that the others are there
 
