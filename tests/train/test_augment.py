@@ -12,13 +12,13 @@ sides = st.integers(1, 20)
 
 
 def interior(mask: np.ndarray, radius: int) -> np.ndarray:
-    """Where a mask is flat as far as `radius` pixels in every direction."""
-    padded = np.pad(mask, radius, mode="edge")
+    """Where a mask is flat as far as `radius` pixels in every direction; a crop's edge blends with what lies outside."""
+    padded = np.pad(mask, radius, constant_values=255)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (2 * radius + 1, 2 * radius + 1))
     return windows.min((-1, -2)) == windows.max((-1, -2))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seeds, crops, aspects, st.sampled_from([(64, 128), (48, 96)]), st.sampled_from([1, 2]))
 def test_image_and_mask_are_seen_through_the_same_view(
     seed: int, crop_min: float, aspect: float, size: tuple[int, int], reduction: int
