@@ -12,7 +12,7 @@ sides = st.integers(1, 20)
 
 
 def interior(mask: np.ndarray, radius: int) -> np.ndarray:
-    """Where a mask is flat as far as `radius` pixels in every direction; a crop's edge blends with what lies outside."""
+    """Where a mask is flat for `radius` pixels around; a crop's edge blends with what lies outside."""
     padded = np.pad(mask, radius, constant_values=255)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (2 * radius + 1, 2 * radius + 1))
     return windows.min((-1, -2)) == windows.max((-1, -2))
