@@ -15,7 +15,7 @@ from roadseg.intake.install import install
 from roadseg.intake.synthetic import generate
 
 settle()
-hypothesis.settings.register_profile("shared machine", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
 
 
