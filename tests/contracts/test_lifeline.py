@@ -11,7 +11,6 @@ import pytest
 
 from roadseg.contracts.lifeline import pool
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's death signal is Linux's")
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
 IMPORTS = "from roadseg.contracts.lifeline import follow_parent, pool; import os, signal, subprocess, sys, time\n"
