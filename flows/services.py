@@ -3,9 +3,11 @@
 Ports come from `PREFECT_PORT` and `MLFLOW_PORT`; logs lie in `services/` of home.
 """
 
+import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from flows.server import wait_for
@@ -27,6 +29,7 @@ def environment() -> dict[str, str]:
         "PWD": str(Path.cwd()),
         "ROADSEG_HOME": str(home()),
         "SERVICES": str(home() / "services"),
+        "SOCKET": str(_socket()),
         "PREFECT_PORT": prefect,
         "MLFLOW_PORT": mlflow,
         "PREFECT_API_URL": f"http://127.0.0.1:{prefect}/api",
@@ -74,6 +77,12 @@ def down() -> None:
     while _control(env, "pid").returncode == 0:
         pass
     print("stopped")
+
+
+def _socket() -> Path:
+    """Where supervisord listens: a socket's path has 107 bytes at most, and a checkout's may be longer."""
+    name = hashlib.sha256(str(home()).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"roadseg-{name}.sock"
 
 
 def _control(env: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:

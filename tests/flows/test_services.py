@@ -28,19 +28,20 @@ def ask(url: str, body: dict[str, Any] | None = None) -> Any:
 
 @pytest.fixture
 def services(finished_checkout: Path) -> Iterator[tuple[Path, dict[str, str]]]:
-    """A checkout with its services up, scheduled each 20 seconds."""
-    path = finished_checkout / "prefect.yaml"
+    """A checkout, deeper than a socket's path may be long, with its services up, scheduled each 20 seconds."""
+    tree = finished_checkout.rename(finished_checkout.with_name("a-long-way-down-" * 6))
+    path = tree / "prefect.yaml"
     deployment = yaml.safe_load(path.read_text())
     deployment["deployments"][0]["schedules"] = [{"interval": 20}]
     path.write_text(yaml.safe_dump(deployment))
     ports = {"PREFECT_PORT": free_port(), "MLFLOW_PORT": free_port()}
-    said = run(finished_checkout, "python", "-m", "flows.services", "up", **ports).stdout
+    said = run(tree, "python", "-m", "flows.services", "up", **ports).stdout
     assert f"http://127.0.0.1:{ports['PREFECT_PORT']}" in said
     assert f"http://127.0.0.1:{ports['MLFLOW_PORT']}" in said
     try:
-        yield finished_checkout, ports
+        yield tree, ports
     finally:
-        run(finished_checkout, "python", "-m", "flows.services", "down", check=False, **ports)
+        run(tree, "python", "-m", "flows.services", "down", check=False, **ports)
 
 
 def test_the_schedule_starts_a_run_that_a_worker_finishes(services: tuple[Path, dict[str, str]]) -> None:
