@@ -15,7 +15,7 @@ from roadseg.contracts.errors import DataRefused
 from roadseg.contracts.manifest import read_manifest
 from roadseg.contracts.params import Section
 from roadseg.evaluate.scores import at_size, official_size, write_scores
-from roadseg.imaging.masks import read_mask, to_classes
+from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import read_image
 
 READS = ("data/raw", "data/manifest.parquet", "models/bundle")
@@ -59,4 +59,4 @@ def images(rows: list[dict[str, Any]]) -> Iterator[np.ndarray]:
 def masks(rows: list[dict[str, Any]], classes: ClassTable) -> Iterator[np.ndarray]:
     """The rows' masks as classes, uint8 (H, W), decoded one by one."""
     for row in rows:
-        yield to_classes(read_mask(Path("data/raw") / row["mask"]), classes)[0]
+        yield read_classes(Path("data/raw") / row["mask"], classes)[0]

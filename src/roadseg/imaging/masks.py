@@ -10,6 +10,15 @@ from roadseg.imaging.pixels import Undecodable, open_picture
 ID_MODES = {"L", "P", "1", "I;16", "I"}  # P: the palette only paints, the index is the id
 
 
+def read_classes(path: Path, classes: ClassTable) -> tuple[np.ndarray, list[int]]:
+    """Decode a label file to classes: `to_classes` of `read_mask`.
+
+    Raises:
+        Undecodable: see `read_mask`.
+    """
+    return to_classes(read_mask(path), classes)
+
+
 def read_mask(path: Path) -> np.ndarray:
     """Decode a label file to its stored ids, uint8 (H, W), unchecked.
 

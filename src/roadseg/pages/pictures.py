@@ -7,7 +7,7 @@ from PIL import Image
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.manifest import read_manifest
 from roadseg.imaging.draw import contact_sheet, overlay
-from roadseg.imaging.masks import read_mask, to_classes
+from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import read_image, resize_image, resize_mask
 from roadseg.predict.predictor import Predictor
 
@@ -30,7 +30,7 @@ def prediction_sheet(tree: Path, count: int) -> Image.Image:
     height = round(images[0].shape[0] * WIDTH / images[0].shape[1])
     sheet = []
     for row, image, predicted in zip(chosen, images, predictions, strict=True):
-        truth = to_classes(read_mask(tree / "data/raw" / row["mask"]), manifest.classes)[0]
+        truth = read_classes(tree / "data/raw" / row["mask"], manifest.classes)[0]
         small = resize_image(image, height, WIDTH)
         shown = [overlay(small, resize_mask(mask, height, WIDTH), manifest.classes, 0.6) for mask in (truth, predicted)]
         sheet.append([small, *shown])

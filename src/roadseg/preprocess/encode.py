@@ -7,7 +7,7 @@ import numpy as np
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.shards import shard_name, write_array
-from roadseg.imaging.masks import read_mask, to_classes
+from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import read_image, resize_image, resize_mask
 
 Row = dict[str, Any]
@@ -42,7 +42,7 @@ def encode(
     for number, row in enumerate(rows):
         images[number] = resize_image(read_image(raw / row["image"]), height, width)
         if row["mask"]:
-            masks[number] = resize_mask(to_classes(read_mask(raw / row["mask"]), classes)[0], height, width)
+            masks[number] = resize_mask(read_classes(raw / row["mask"], classes)[0], height, width)
     write_array(shards / split / f"{shard}.image.npy", images)
     labelled = any(row["mask"] for row in rows)
     if labelled:

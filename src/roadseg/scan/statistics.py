@@ -7,7 +7,7 @@ import numpy as np
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.files import digest_file
-from roadseg.imaging.masks import read_mask, to_classes
+from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import Undecodable, read_image
 from roadseg.scan.layouts.found import Found
 
@@ -55,7 +55,7 @@ def _image_facts(path: Path, _: ClassTable) -> dict[str, Any]:
 
 
 def _mask_facts(path: Path, classes: ClassTable) -> dict[str, Any]:
-    mask, outside = to_classes(read_mask(path), classes)
+    mask, outside = read_classes(path, classes)
     counts = np.bincount(np.minimum(mask, classes.count).ravel(), minlength=classes.count + 1)
     return {
         "mask_sha": digest_file(path),
