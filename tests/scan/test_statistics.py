@@ -10,20 +10,28 @@ from PIL import Image
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.files import digest_file
 from roadseg.contracts.manifest import read_manifest
+from roadseg.scan.describe import describe as describe_samples
 from roadseg.scan.layouts.found import Found
 from roadseg.scan.stage import ScanParams, run
-from roadseg.scan.statistics import facts
+from roadseg.scan.statistics import interpolation, perceptual_hash
 
 FOUND = Found("train", "12", "1", "image.png", "mask.png")
 MASK = np.array([[0, 0, 1], [6, 255, 255]], np.uint8)
-OF_IMAGE = {"image_sha", "height", "width", "brightness", "contrast", "sharpness"}
-OF_MASK = {"mask_sha", "mask_height", "mask_width", "class_pixels", "invalid_ids"}
+OF_IMAGE = {"height", "width", "brightness", "contrast", "sharpness", "phash"}
+OF_MASK = {"mask_height", "mask_width", "class_pixels", "invalid_ids", "interpolation"}
 Describe = Callable[[np.ndarray, np.ndarray], dict[str, Any]]
 
 
+def facts(root: Path, found: Found, classes: ClassTable) -> dict[str, Any]:
+    (row,) = describe_samples(root, [found], classes)
+    return row
+
+
 @pytest.fixture
-def describe(tmp_path: Path, idd_level1: ClassTable) -> Describe:
+def describe(tmp_path: Path, idd_level1: ClassTable, monkeypatch: pytest.MonkeyPatch) -> Describe:
     """The facts of an image and a mask, as files in `tmp_path`."""
+    monkeypatch.setenv("ROADSEG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ROADSEG_WORKERS", "1")
 
     def described(image: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
         Image.fromarray(image).save(tmp_path / "image.png")
@@ -102,7 +110,7 @@ def test_a_broken_file_is_named_with_its_reason_and_the_others_facts_stay(
     assert {key: row[key] for key in kept} == {key: whole[key] for key in kept}
 
 
-def test_two_broken_files_are_both_named(tmp_path: Path, idd_level1: ClassTable) -> None:
+def test_two_broken_files_are_both_named(describe: Describe, tmp_path: Path, idd_level1: ClassTable) -> None:
     (tmp_path / "image.png").write_bytes(b"")
     Image.fromarray(grey(9)).save(tmp_path / "mask.png")
     row = facts(tmp_path, FOUND, idd_level1)
@@ -121,6 +129,54 @@ def test_a_file_that_is_not_there_has_no_facts_and_is_no_error(
     assert not absent & row.keys()
 
 
+@pytest.mark.parametrize("name", ["image.png", "mask.png"])
+def test_a_file_that_is_gone_is_named(describe: Describe, tmp_path: Path, idd_level1: ClassTable, name: str) -> None:
+    describe(grey(9), MASK)
+    (tmp_path / name).unlink()
+    assert facts(tmp_path, FOUND, idd_level1)["error"] == f"{name}: cannot be read: No such file or directory"
+
+
+def scene() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 255, (5, 8)).repeat(40, 0).repeat(40, 1).astype(np.float32)
+
+
+def distance(one: int, other: int) -> int:
+    return (one ^ other).bit_count()
+
+
+def test_a_picture_keeps_its_hash_when_it_is_resized_or_brighter_and_another_has_another() -> None:
+    hashed = perceptual_hash(scene())
+    assert distance(hashed, perceptual_hash(scene()[::2, ::2])) <= 4
+    assert distance(hashed, perceptual_hash(scene() * 0.9 + 10)) <= 4
+    assert distance(hashed, perceptual_hash(scene()[:, ::-1].copy())) > 16
+
+
+def regions(seed: int, height: int = 227, width: int = 320) -> np.ndarray:
+    """Blobs of classes 0 to 6, with edges in all directions."""
+    coarse = np.random.default_rng(seed).normal(size=(8, 10)).astype(np.float32)
+    smooth = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+    order = np.array([0, 4, 1, 6, 2, 5, 3], np.uint8)  # so that neighbours differ by more than one
+    return order[np.digitize(smooth, np.quantile(smooth, np.arange(1, 7) / 7))]
+
+
+@pytest.mark.parametrize("size", [(128, 128), (256, 128), (320, 224), (640, 454)])
+@pytest.mark.parametrize("filter_", ["BILINEAR", "BICUBIC", "LANCZOS", "NEAREST"])
+def test_interpolating_filters_leave_evidence_and_nearest_neighbour_does_not(
+    filter_: str, size: tuple[int, int]
+) -> None:
+    resized = np.asarray(Image.fromarray(regions(0)).resize(size, Image.Resampling[filter_]))
+    found = interpolation(resized)
+    assert found is not None
+    assert found < 0.05 if filter_ == "NEAREST" else found > 0.15
+
+
+def test_void_is_no_side_of_an_edge_and_a_mask_of_two_classes_tells_nothing() -> None:
+    mask = regions(0)
+    holed = np.where(regions(1) == 3, np.uint8(255), mask)
+    assert interpolation(holed) == pytest.approx(interpolation(mask), abs=0.05)
+    assert interpolation(mask % 2) is None
+
+
 def test_a_scan_holds_every_sample_and_equal_data_give_equal_bytes(
     scenes: Path, idd_level1: ClassTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -132,6 +188,7 @@ def test_a_scan_holds_every_sample_and_equal_data_give_equal_bytes(
     scans = []
     for workers in ("1", "2"):
         monkeypatch.setenv("ROADSEG_WORKERS", workers)
+        monkeypatch.setenv("ROADSEG_HOME", str(tmp_path / workers))
         run(scan=ScanParams(layout="auto"))
         scans.append(Path("data/scan.parquet").read_bytes())
     assert scans[0] == scans[1]

@@ -65,8 +65,47 @@ def drive_in_two_splits(raw: Path) -> Path:
 
 def image_in_two_splits(raw: Path) -> Path:
     image, _ = first(raw, "train")
-    shutil.copy(image, first(raw, "val")[0])
+    shutil.copy(first(raw, "val")[0], image)
     return image
+
+
+def image_saved_again_in_another_split(raw: Path) -> Path:
+    image, _ = first(raw, "train")
+    Image.open(first(raw, "val")[0]).save(image, quality=60)
+    return image
+
+
+def interpolated_mask(raw: Path) -> Path:
+    _, mask = first(raw, "train")
+    ids = Image.open(mask)
+    small = ids.resize((200, 140), Image.Resampling.NEAREST)
+    Image.fromarray(np.minimum(np.asarray(small.resize(ids.size, Image.Resampling.BILINEAR)), 6)).save(mask)
+    return mask
+
+
+def mask_as_jpeg(raw: Path) -> Path:
+    _, mask = first(raw, "val")
+    Image.new("L", (320, 227), 3).save(mask.with_suffix(".jpg"), quality=100)
+    mask.unlink()
+    return mask.with_suffix(".jpg")
+
+
+def empty_image(raw: Path) -> Path:
+    image, _ = first(raw, "val")
+    image.write_bytes(b"")
+    return image
+
+
+def text_for_an_image(raw: Path) -> Path:
+    image, _ = first(raw, "train")
+    image.write_text("<html>404</html>")
+    return image
+
+
+def truncated_mask(raw: Path) -> Path:
+    _, mask = first(raw, "train")
+    mask.write_bytes(mask.read_bytes()[:-30])
+    return mask
 
 
 def second_file_of_a_sample(raw: Path) -> Path:
@@ -83,8 +122,18 @@ FAULTS = [
     (id_outside, "ids_in_table", "ids 9 are outside idd-level1; import with another --classes or repair the mask"),
     (mask_of_colours, "files_decode", "has mode RGB: a mask has one channel of class ids, not colours"),
     (orphan_mask, "image_present", "no image belongs to this mask; add or remove it"),
-    (drive_in_two_splits, "drive_in_one_split", "is in two splits, so scores would leak; move one"),
-    (image_in_two_splits, "image_in_one_split", "the same image is in two splits, so scores would leak; remove one"),
+    (drive_in_two_splits, "drive_in_one_split", "is also in another split ("),
+    (image_in_two_splits, "image_in_one_split", "the same image is also in another split ("),
+    (
+        image_saved_again_in_another_split,
+        "near_duplicate",
+        "nearly the same image is in another split (",
+    ),
+    (interpolated_mask, "mask_not_interpolated", "of its edges pass through ids between their two sides"),
+    (mask_as_jpeg, "mask_lossless", "a JPEG changes class ids at every edge; export the masks anew as PNG"),
+    (empty_image, "files_decode", "not a picture in a known format"),
+    (text_for_an_image, "files_decode", "not a picture in a known format"),
+    (truncated_mask, "files_decode", "cannot be decoded: "),
     (second_file_of_a_sample, "sample_unique", "a second file is the same sample; rename one"),
 ]
 
@@ -102,6 +151,7 @@ def raw(tmp_path: Path, scenes: Path, idd_level1: ClassTable, monkeypatch: pytes
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(path, target)
     idd_level1.write(Path("data/classes.yaml"))
+    monkeypatch.setenv("ROADSEG_HOME", str(tmp_path / "home"))
     Path("data/quarantine.csv").write_text("sample,image_sha,reason\n")
     Path("data/reference.json").write_text("{}\n")
     return Path("data/raw")

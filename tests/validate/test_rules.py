@@ -1,49 +1,75 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.manifest import from_rows
-from roadseg.validate.rules import Rule, judged, rules
+from roadseg.contracts.manifest import Manifest, from_rows
+from roadseg.validate.limits import ValidateParams
+from roadseg.validate.rules import of_classes, of_samples, of_splits, of_table
+from roadseg.validate.stage import judged
 
-RULES = rules(brightness_min=0.1, brightness_max=0.9, void_max=0.3, table="idd-level1")
+LIMITS = ValidateParams(
+    brightness_min=0.1,
+    brightness_max=0.9,
+    sharpness_min=20.0,
+    void_max=0.3,
+    size_factor=2.0,
+    aspect_factor=1.5,
+    near_duplicate=4,
+    interpolation_max=0.12,
+    absent_max=0.5,
+    shift_max=0.1,
+)
+TABLE = ClassTable.find("idd-level1")
 PLACE = "train/1/000300"
+IMAGE, MASK = f"leftImg8bit/{PLACE}_image.jpg", f"gtFine/{PLACE}_label.png"
+LEAK = "in another split (val/2/000500), so scores would leak; remove it"
+
+
+def hash_of(number: int) -> int:
+    """A hash that differs from others in many bits."""
+    return number * 0x9E3779B97F4A7C15 % 2**64
+
+
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {  # changes of one sample by the rule that they break, and the reason
-    "files_decode": ({"error": "gtFine/x_label.png: cannot be decoded"}, "gtFine/x_label.png: cannot be decoded"),
-    "image_present": ({"image": None}, f"gtFine/{PLACE}_label.png: no image belongs to this mask; add or remove it"),
-    "mask_present": ({"mask": None}, f"leftImg8bit/{PLACE}_image.jpg: its mask is missing; add it"),
-    "mask_size": (
-        {"mask_height": 228},
-        f"gtFine/{PLACE}_label.png: is 320x228 and its image 320x227; both must be of one size",
+    "files_decode": ({"error": f"{MASK}: cannot be decoded"}, f"{MASK}: cannot be decoded"),
+    "image_present": ({"image": None}, f"{MASK}: no image belongs to this mask; add or remove it"),
+    "mask_present": ({"mask": None}, f"{IMAGE}: its mask is missing; add it"),
+    "mask_lossless": (
+        {"mask": "a.JPG"},
+        "a.JPG: a JPEG changes class ids at every edge; export the masks anew as PNG",
     ),
+    "mask_size": ({"mask_height": 228}, f"{MASK}: is 320x228 and its image 320x227; both must be of one size"),
     "ids_in_table": (
         {"invalid_ids": [9, 14]},
-        f"gtFine/{PLACE}_label.png: ids 9, 14 are outside idd-level1; import with another --classes or repair the mask",
+        f"{MASK}: ids 9, 14 are outside idd-level1; import with another --classes or repair the mask",
     ),
-    "sample_unique": (
-        {"sample": "train/1/000000"},
-        f"leftImg8bit/{PLACE}_image.jpg: a second file is the same sample; rename one",
+    "mask_not_interpolated": (
+        {"interpolation": 0.4},
+        f"{MASK}: 40% of its edges pass through ids between their two sides, so it was resized with an interpolating "
+        "filter and holds wrong classes; export the masks anew, nearest neighbour only",
     ),
+    "sample_unique": ({"sample": "train/1/000000"}, f"{IMAGE}: a second file is the same sample; rename one"),
     "drive_in_one_split": (
         {"drive": "2"},
-        f"leftImg8bit/{PLACE}_image.jpg: drive 2 is in two splits, so scores would leak; move one",
+        f"{IMAGE}: drive 2 is also in another split (val/2/000500), so scores would leak; move one",
     ),
-    "image_in_one_split": (
-        {"image_sha": "of val/2/000500"},
-        f"leftImg8bit/{PLACE}_image.jpg: the same image is in two splits, so scores would leak; remove one",
+    "image_in_one_split": ({"image_sha": "of val/2/000500"}, f"{IMAGE}: the same image is also {LEAK}"),
+    "near_duplicate": ({"phash": hash_of(500) ^ 0b1111}, f"{IMAGE}: nearly the same image is {LEAK}"),
+    "dark": ({"brightness": 0.05}, f"{IMAGE}: is dark (mean brightness 0.05); look at it"),
+    "overexposed": ({"brightness": 0.95}, f"{IMAGE}: is overexposed (mean brightness 0.95); look at it"),
+    "blurred": ({"sharpness": 3.0}, f"{IMAGE}: is blurred (sharpness 3); look at it"),
+    "size_usual": (
+        {"height": 2270, "mask_height": 2270, "width": 3200, "mask_width": 3200},
+        f"{IMAGE}: 3200x2270 is 1e+02 times the usual number of pixels; look at it",
     ),
-    "brightness": (
-        {"brightness": 0.95},
-        f"leftImg8bit/{PLACE}_image.jpg: mean brightness 0.95 is outside the bounds; look at it",
+    "aspect_usual": (
+        {"width": 160, "mask_width": 160},
+        f"{IMAGE}: 160x227 is 0.5 times as wide for its height as usual; look at it",
     ),
-    "void_share": (
-        {"class_pixels": [1] * 7 + [93]},
-        f"gtFine/{PLACE}_label.png: 93% of the pixels are void; look at it",
-    ),
+    "void_share": ({"class_pixels": [1] * 7 + [93]}, f"{MASK}: 93% of the pixels are void; look at it"),
 }
-PARTNERS = {"sample_unique": {0, 300}, "drive_in_one_split": {300, 500}, "image_in_one_split": {300, 500}}
 
 
 def good(number: int) -> dict[str, Any]:
@@ -63,68 +89,148 @@ def good(number: int) -> dict[str, Any]:
         "class_pixels": [10] * 7 + [0],
         "invalid_ids": [],
         "brightness": 0.5,
+        "contrast": 0.2,
+        "sharpness": 500.0,
+        "phash": hash_of(number),
+        "interpolation": 0.01,
     }
 
 
-def frame(changes: dict[int, dict[str, Any]], count: int = 501) -> pd.DataFrame:
+def scan(changes: dict[int, dict[str, Any]], count: int = 501, table: ClassTable = TABLE) -> Manifest:
     """Good samples but for the changes by number; 0 to 499 are in train, the rest in val."""
-    rows = [good(number) | changes.get(number, {}) for number in range(count)]
-    scan = from_rows(rows, "idd-lite", ClassTable.find("idd-level1")).frame
-    # by image: a changed name of a sample must not move it
-    return judged(scan.sort_values("image" if scan["image"].notna().all() else "sample", ignore_index=True))
+    return from_rows([good(number) | changes.get(number, {}) for number in range(count)], "idd-lite", table)
 
 
-def failing(found: pd.DataFrame, chosen: dict[str, Rule] = RULES) -> dict[str, list[int]]:
-    from roadseg.validate.expectations import judge  # late: Great Expectations loads in seconds
-
-    return {result.name: result.failing for result in judge(found, chosen) if not result.passed}
+def flagged(found: Manifest, limits: ValidateParams = LIMITS, **reference: Any) -> dict[str, list[str]]:
+    """Reasons by expectation."""
+    verdict, rows = judged(found, reference, limits)
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        reasons.setdefault(row.expectation, []).append(row.reason)
+    assert {each.name: each.failing for each in verdict.expectations if not each.passed} == {
+        name: len(listed) for name, listed in reasons.items()
+    }
+    return reasons
 
 
 def test_good_samples_pass_every_rule() -> None:
-    assert failing(frame({})) == {}
+    assert flagged(scan({})) == {}
 
 
-def test_every_rule_has_a_fault_here() -> None:
-    assert FAULTS.keys() == RULES.keys()
+def test_every_rule_for_samples_has_a_fault_here() -> None:
+    assert FAULTS.keys() == of_samples(LIMITS, "").keys()
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_found_by_its_rule_and_by_no_other(name: str) -> None:
     changes, reason = FAULTS[name]
-    found = frame({300: changes})
-    assert failing(found) == {name: sorted(PARTNERS.get(name, {300}))}
-    assert RULES[name].reason(found.iloc[300].to_dict()) == reason
+    found = flagged(scan({300: changes}))
+    assert set(found) == {name}
+    assert reason in found[name]
+    assert len(found[name]) == (2 if name == "sample_unique" else 1)
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_every_failing_sample_is_found_and_not_the_first_few(name: str) -> None:
     changes, _ = FAULTS[name]
-    bad = range(100, 400)
-    found = failing(frame(dict.fromkeys(bad, changes)))
+    found = flagged(scan(dict.fromkeys(range(100, 340), changes)))
     assert set(found) == {name}
-    assert set(found[name]) - set(bad) == PARTNERS.get(name, {300}) - {300}
-    assert set(bad) <= set(found[name])
+    assert len(found[name]) == (241 if name == "sample_unique" else 240)
+
+
+def test_a_copy_is_flagged_where_it_can_go_and_not_in_the_frozen_split() -> None:
+    copies = {number: {"image_sha": "one"} for number in (0, 500, 501)}
+    reasons = flagged(scan(copies | {501: {"split": "test", "drive": "3", "image_sha": "one"}}, count=502))
+    assert [reason.partition(": ")[0] for reason in reasons["image_in_one_split"]] == [
+        "leftImg8bit/train/1/000000_image.jpg",
+        "leftImg8bit/val/2/000501_image.jpg",  # number 501 is in test by its split
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"phash": hash_of(500) ^ 0b11111}, {"brightness": 0.55}, {"contrast": 0.25}, {"phash": None}],
+    ids=["five bits", "brighter", "more contrast", "no hash"],
+)
+def test_images_that_differ_by_more_are_no_near_duplicates(changes: dict[str, Any]) -> None:
+    near = {"phash": hash_of(500) ^ 0b1111}
+    assert flagged(scan({300: near | changes})) == {}
+
+
+def test_flat_images_are_no_near_duplicates_of_one_another() -> None:
+    flat = {"phash": 7, "contrast": 0.0}
+    assert flagged(scan({300: flat, 500: flat})) == {}
+
+
+def test_near_duplicates_may_be_left_alone() -> None:
+    off = LIMITS.model_copy(update={"near_duplicate": -1})
+    assert flagged(scan({300: {"phash": hash_of(500)}}), off) == {}
 
 
 def test_data_without_a_validation_split_fail_though_every_sample_is_good() -> None:
-    assert failing(frame({}, count=20)) == {"splits_there": []}
+    assert flagged(scan({}, count=20)) == {"splits_there": ["split val holds no sample; add some"]}
 
 
 def test_test_images_need_no_mask() -> None:
     absent = dict.fromkeys(("mask", "mask_height", "mask_width", "class_pixels", "invalid_ids"))
-    assert failing(frame({500: {"split": "test", "drive": "3"} | absent, 501: {}}, count=502)) == {}
+    assert flagged(scan({500: {"split": "test", "drive": "3"} | absent, 501: {}}, count=502)) == {}
+
+
+def test_a_class_that_train_lacks_is_warned_of() -> None:
+    found = flagged(scan({key: {"class_pixels": [10, 10, 0, 10, 10, 10, 10, 0]} for key in range(500)}))
+    assert found == {
+        "class_in_train": [
+            "class living-things never occurs in train, so it cannot be learned; add samples or drop it from the table"
+        ]
+    }
+
+
+def test_a_binary_set_declared_with_26_classes_is_refused() -> None:
+    level3 = ClassTable.find("idd-level3")
+    verdict, rows = judged(
+        scan({key: {"class_pixels": [10, 10] + [0] * 25} for key in range(501)}, table=level3), {}, LIMITS
+    )
+    assert not verdict.passed
+    assert [row.reason for row in rows if row.severity == "critical"] == [
+        "92% of the classes of idd-level3 never occur in train; is it the right table? Import with --classes"
+    ]
+
+
+def test_class_shares_that_moved_are_warned_of_and_only_against_the_same_table() -> None:
+    shares = dict.fromkeys(TABLE.names, 0.1) | {"sky": 0.4}
+    found = flagged(scan({}), classes="idd-level1", shares={"train": shares})
+    assert found == {
+        "class_shares": ["split train: class shares moved by 26% since the last accepted data; look at it"]
+    }
+    assert flagged(scan({}), classes="idd-level3", shares={"train": shares}) == {}
+    assert flagged(scan({}), classes="idd-level1", shares={"train": dict.fromkeys(TABLE.names, 1 / 7)}) == {}
 
 
 @pytest.mark.parametrize(("brightness", "passes"), [(0.1, True), (0.9, True), (0.09, False), (0.91, False)])
 def test_the_bounds_of_brightness_are_inclusive(brightness: float, passes: bool) -> None:
-    at_bounds = rules(*(float(np.float32(bound)) for bound in (0.1, 0.9)), void_max=0.3, table="")
-    assert ("brightness" not in failing(frame({7: {"brightness": brightness}}), at_bounds)) == passes
+    low, high = (float(np.float32(bound)) for bound in (0.1, 0.9))
+    limits = LIMITS.model_copy(update={"brightness_min": low, "brightness_max": high})
+    assert (flagged(scan({7: {"brightness": brightness}}), limits) == {}) == passes
 
 
-def test_only_brightness_and_void_are_warnings() -> None:
-    assert {name for name, rule in RULES.items() if rule.severity == "warning"} == {"brightness", "void_share"}
+def test_what_can_be_lived_with_is_a_warning_and_the_rest_is_critical() -> None:
+    rules = of_samples(LIMITS, "") | of_splits(LIMITS) | of_classes() | of_table(LIMITS)
+    assert {name for name, rule in rules.items() if rule.severity == "warning"} == {
+        "dark",
+        "overexposed",
+        "blurred",
+        "size_usual",
+        "aspect_usual",
+        "void_share",
+        "class_shares",
+        "class_in_train",
+    }
 
 
 def test_a_scan_of_nulls_is_judged_without_a_crash() -> None:
     absent = {key: None for key in good(0) if key not in {"sample", "split"}}
-    assert set(failing(frame(dict.fromkeys(range(501), absent)))) == {"image_present", "mask_present"}
+    assert set(flagged(scan(dict.fromkeys(range(501), absent)))) == {"image_present", "mask_present"}
+
+
+def test_one_sample_is_judged_without_a_crash() -> None:
+    assert set(flagged(scan({}, count=1))) == {"splits_there"}

@@ -6,15 +6,19 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from PIL import Image
+from trees import ROOT
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused, UsageError
+from roadseg.contracts.files import digest_file
 from roadseg.contracts.manifest import from_rows, read_manifest, write_manifest
+from roadseg.intake.quarantine import quarantine
 from roadseg.scan.stage import ScanParams
 from roadseg.scan.stage import run as scan
 from roadseg.validate import stage
-from roadseg.validate.rules import Rule, rules
+from roadseg.validate.rules import Rule, of_samples
 
 Fault = tuple[Callable[[Path], Path], str, str]
 SCAN, MANIFEST = Path("data/scan.parquet"), Path("data/manifest.parquet")
@@ -25,9 +29,7 @@ def first(raw: Path, folder: str) -> Path:
 
 
 def judge(**changes: float) -> None:
-    stage.run(
-        validate=stage.ValidateParams(**{"brightness_min": 0.08, "brightness_max": 0.92, "void_max": 0.3} | changes)
-    )
+    stage.run(validate=stage.ValidateParams(**yaml.safe_load((ROOT / "params.yaml").read_text())["validate"] | changes))
 
 
 def scan_and_judge() -> None:
@@ -67,15 +69,30 @@ def test_faulty_data_are_refused_by_file_and_reason_and_accepted_when_repaired(
     assert read_manifest(MANIFEST).rows == read_manifest(SCAN, "scan").rows
 
 
+def test_faulty_samples_in_quarantine_let_the_rest_pass_and_the_data_stay_as_they_are(raw: Path, fault: Fault) -> None:
+    break_it, expectation, _ = fault
+    break_it(raw)
+    before = {path: digest_file(path) for path in raw.rglob("*") if path.is_file()}
+    with pytest.raises(DataRefused):
+        scan_and_judge()
+    left_out = quarantine(Path.cwd(), [], expectation, "")
+    judge()
+    kept = {row["sample"] for row in read_manifest(MANIFEST).records()}
+    assert kept
+    if expectation != "sample_unique":  # the other file of that name is one sample now, and stays
+        assert not kept & {entry.sample for entry in left_out}
+    assert {path: digest_file(path) for path in raw.rglob("*") if path.is_file()} == before
+
+
 def test_without_its_expectation_a_fault_is_not_flagged(
     raw: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
     break_it, dropped, _ = fault
 
     def fewer(*arguments: Any) -> dict[str, Rule]:
-        return {name: rule for name, rule in rules(*arguments).items() if name != dropped}
+        return {name: rule for name, rule in of_samples(*arguments).items() if name != dropped}
 
-    monkeypatch.setattr(stage, "rules", fewer)
+    monkeypatch.setattr(stage.rules, "of_samples", fewer)
     break_it(raw)
     scan_and_judge()
     assert (passed(), flagged()) == (True, [])
@@ -86,7 +103,7 @@ def test_data_without_a_validation_split_are_refused(raw: Path, capsys: pytest.C
         shutil.rmtree(raw / kind / "val")
     with pytest.raises(DataRefused, match="splits_there"):
         scan_and_judge()
-    assert "critical: data/raw: train and val must both hold samples" in capsys.readouterr().out
+    assert "critical: data/raw: split val holds no sample; add some" in capsys.readouterr().out
     assert not passed()
     assert not MANIFEST.exists()
 
@@ -97,10 +114,11 @@ def test_a_dark_image_and_a_void_mask_are_warned_of_and_accepted(raw: Path, caps
     Image.new("L", (320, 227), 255).save(mask)
     scan_and_judge()
     printed = capsys.readouterr().out
-    assert f"warning: {image}: mean brightness 0.00 is outside the bounds; look at it" in printed
+    assert f"warning: {image}: is dark (mean brightness 0.00); look at it" in printed
     assert f"warning: {mask}: 100% of the pixels are void; look at it" in printed
     assert [(entry["expectation"], entry["severity"]) for entry in flagged()] == [
-        ("brightness", "warning"),
+        ("dark", "warning"),
+        ("blurred", "warning"),
         ("void_share", "warning"),
     ]
     assert passed()
@@ -111,10 +129,36 @@ def test_a_quarantined_sample_is_left_out_and_its_fault_with_it(raw: Path) -> No
     image, mask = first(raw, "leftImg8bit/train"), first(raw, "gtFine/train")
     mask.unlink()
     sample = "/".join(image.parts[-3:]).removesuffix("_image.jpg")
-    Path("data/quarantine.csv").write_text(f"sample,image_sha,reason\n{sample},,bad mask\n")
+    Path("data/quarantine.csv").write_text(f"sample,image_sha,reason\n{sample},{digest_file(image)},bad mask\n")
     scan_and_judge()
     kept = [row["sample"] for row in read_manifest(MANIFEST).records()]
     assert sorted([*kept, sample]) == [row["sample"] for row in read_manifest(SCAN, "scan").records()]
+
+
+def test_a_quarantined_sample_with_another_image_is_judged_again(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image, mask = first(raw, "leftImg8bit/train"), first(raw, "gtFine/train")
+    mask.unlink()
+    sample = "/".join(image.parts[-3:]).removesuffix("_image.jpg")
+    Path("data/quarantine.csv").write_text(f"sample,image_sha,reason\n{sample},of another,bad mask\n")
+    with pytest.raises(DataRefused, match="mask_present"):
+        scan_and_judge()
+    assert "warning: data/quarantine.csv: 1 entries name no sample, or another image" in capsys.readouterr().out
+
+
+def test_a_refusal_leaves_no_manifest_of_an_earlier_acceptance(raw: Path) -> None:
+    scan_and_judge()
+    first(raw, "gtFine/train").unlink()
+    with pytest.raises(DataRefused):
+        scan_and_judge()
+    assert not MANIFEST.exists()
+
+
+@pytest.mark.parametrize("name", ["quarantine.csv", "reference.json"])
+def test_a_list_that_is_missing_is_named(raw: Path, name: str) -> None:
+    scan(scan=ScanParams(layout="auto"))
+    (Path("data") / name).unlink()
+    with pytest.raises(UsageError, match=f"data/{name} is missing: `roadseg data import` writes it"):
+        judge()
 
 
 def test_where_all_samples_are_quarantined_the_data_are_refused(raw: Path) -> None:
@@ -135,7 +179,7 @@ def test_a_threshold_that_accepts_the_same_rows_writes_the_same_bytes(raw: Path)
     scan_and_judge()
     before = MANIFEST.read_bytes()
     judge(brightness_max=0.05, brightness_min=0.01, void_max=0.9)
-    assert {entry["expectation"] for entry in flagged()} == {"brightness"}
+    assert {entry["expectation"] for entry in flagged()} == {"overexposed"}
     assert MANIFEST.read_bytes() == before
 
 

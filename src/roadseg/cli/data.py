@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Bring data in, or make some.", no_args_is_help=True)
+app = typer.Typer(help="Bring data in, make some, leave samples out.", no_args_is_help=True)
 
 
 @app.command("import")
@@ -53,3 +53,61 @@ def synthetic(
         except ValueError as error:
             raise UsageError(str(error)) from None
     print(f"{train} training, {val} validation and {test} test scenes in {destination}")
+
+
+Samples = Annotated[
+    list[str] | None, typer.Argument(help="Names as in reports/flagged.parquet, such as train/12/0045.")
+]
+
+
+@app.command()
+def quarantine(
+    samples: Samples = None,
+    expectation: Annotated[str | None, typer.Option(help="All that this expectation flagged.")] = None,
+    reason: Annotated[str, typer.Option(help="Kept in the list; else what validate said.")] = "",
+) -> None:
+    """Leave samples out of the pipeline: data/quarantine.csv lists them, nothing is moved or deleted.
+
+    Without arguments it shows the list.
+
+    Examples: `roadseg data quarantine --expectation mask_size`; `roadseg data quarantine train/12/0045 --reason fog`
+    """
+    from roadseg.intake.quarantine import quarantine as leave_out
+
+    if not samples and expectation is None:
+        _show_quarantine()
+        return
+    added = leave_out(Path.cwd(), samples or [], expectation, reason)
+    print(f"{len(added)} samples are left out from now on (data/quarantine.csv); next: dvc repro")
+
+
+@app.command()
+def restore(
+    samples: Samples = None,
+    expectation: Annotated[str | None, typer.Option(help="All that were left out for this expectation.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+) -> None:
+    """Take samples back in that were left out.
+
+    Examples: `roadseg data restore train/12/0045`; `roadseg data restore --all`
+    """
+    from roadseg.intake.quarantine import restore as take_back
+
+    gone = take_back(Path.cwd(), samples or [], expectation, everything)
+    print(f"{len(gone)} samples are back in; next: dvc repro")
+
+
+def _show_quarantine() -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from roadseg.contracts.quarantine import read_quarantine
+
+    entries = read_quarantine(Path("data/quarantine.csv"))
+    if not entries:
+        print("no sample is left out; `roadseg data quarantine --help` says how")
+        return
+    table = Table("sample", "reason", title=f"{len(entries)} samples are left out", title_justify="left")
+    for entry in entries:
+        table.add_row(entry.sample, entry.reason)
+    Console().print(table)

@@ -9,6 +9,7 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import replacing, write_json
 from roadseg.contracts.manifest import SPLITS, read_manifest
+from roadseg.contracts.quarantine import write_quarantine
 from roadseg.intake.archive import unpack
 from roadseg.pipeline.dvc import dvc
 from roadseg.scan.layouts.known import detect
@@ -48,7 +49,8 @@ def install(tree: Path, source: Path, classes: ClassTable) -> str:
         shutil.rmtree(tree / STAGED, ignore_errors=True)
     _write_reference(tree)
     classes.write(tree / "data/classes.yaml")
-    _write_quarantine(tree / "data/quarantine.csv")
+    if not (tree / "data/quarantine.csv").exists():
+        write_quarantine(tree / "data/quarantine.csv", [])
     dvc(tree, "add", "--quiet", RAW)
     shutil.rmtree(tree / OLD, ignore_errors=True)
     return layout
@@ -78,9 +80,3 @@ def _write_reference(tree: Path) -> None:
             pixels = np.sum(counts, axis=0)[:-1]
             shares[split] = dict(zip(accepted.classes.names, (pixels / max(1, pixels.sum())).tolist(), strict=True))
     write_json(path, "reference", {"classes": accepted.classes.name, "shares": shares})
-
-
-def _write_quarantine(path: Path) -> None:
-    if not path.exists():
-        with replacing(path) as temporary:
-            temporary.write_text("sample,image_sha,reason\n")

@@ -1,18 +1,15 @@
 """Stage scan: what is in data/raw, facts only; a broken file is a row with an error."""
 
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
-from rich.progress import track
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.lifeline import pool
 from roadseg.contracts.manifest import from_rows, write_manifest
 from roadseg.contracts.params import Section
+from roadseg.scan.describe import describe
 from roadseg.scan.layouts.known import LAYOUTS, detect
-from roadseg.scan.statistics import facts
 
 READS = ("data/raw", "data/classes.yaml")
 WRITES = ("data/scan.parquet",)
@@ -30,9 +27,7 @@ def run(*, scan: ScanParams) -> None:
     classes = ClassTable.read(Path("data/classes.yaml"))
     layout = detect(root) if scan.layout == "auto" else scan.layout
     found = LAYOUTS[layout].find(root)
-    with pool() as workers:
-        described = workers.map(partial(facts, root, classes=classes), found, chunksize=16)
-        rows = list(track(described, "scan", len(found)))
+    rows = describe(root, found, classes)
     write_manifest(Path("data/scan.parquet"), "scan", from_rows(rows, layout, classes))
     broken = sum(row["error"] is not None for row in rows)
     print(f"scan: {len(rows)} samples in layout {layout}, {broken} with a file that cannot be read")

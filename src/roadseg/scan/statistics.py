@@ -1,66 +1,108 @@
-"""The facts of one sample, from its two files."""
+"""The facts of one file, from its pixels."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
+from scipy.fft import dctn
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.files import digest_file
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import Undecodable, read_image
-from roadseg.scan.layouts.found import Found
+
+GREY = np.array([0.299, 0.587, 0.114], np.float32)
+LEAST_EDGES = 100  # fewer say nothing about how a mask was resized
 
 
-def facts(root: Path, found: Found, classes: ClassTable) -> dict[str, Any]:
-    """Read a sample and describe it; a file that cannot be read gives a row with `error`.
-
-    Args:
-        root: the data's folder.
-        found: the files.
-        classes: the table by which masks are read.
+def image_facts(path: Path) -> dict[str, Any]:
+    """Describe an image.
 
     Returns:
-        One row of the scan, see contracts.md; what cannot be known is absent.
+        `image_sha`, `height`, `width`, `brightness` and `contrast` (mean and deviation of grey, 0..1),
+        `sharpness` (variance of the Laplacian of grey, 0..255) and `phash`; of a file that cannot be
+        decoded `image_sha` and `error`; of one that cannot be read only `error`.
     """
-    row: dict[str, Any] = {
-        "sample": found.sample,
-        "image": found.image,
-        "mask": found.mask,
-        "drive": found.drive,
-        "split": found.split,
-    }
-    errors = []
-    for name, read in (("image", _image_facts), ("mask", _mask_facts)):
-        if path := row[name]:
-            try:
-                row |= read(root / path, classes)
-            except Undecodable as error:
-                errors.append(f"{path}: {error}")
-    return row | {"error": "; ".join(errors) or None}
-
-
-def _image_facts(path: Path, _: ClassTable) -> dict[str, Any]:
-    image = read_image(path)
-    grey = image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    try:
+        digest = digest_file(path)
+    except OSError as error:
+        return {"error": f"cannot be read: {error.strerror}"}
+    try:
+        image = read_image(path)
+    except Undecodable as error:
+        return {"image_sha": digest, "error": str(error)}
+    grey = image.astype(np.float32) @ GREY
     edges = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]
     return {
-        "image_sha": digest_file(path),
+        "image_sha": digest,
         "height": image.shape[0],
         "width": image.shape[1],
         "brightness": float(grey.mean() / 255),
         "contrast": float(grey.std() / 255),
         "sharpness": float(edges.var()) if edges.size else 0.0,
+        "phash": perceptual_hash(grey),
     }
 
 
-def _mask_facts(path: Path, classes: ClassTable) -> dict[str, Any]:
-    mask, outside = read_classes(path, classes)
+def mask_facts(path: Path, classes: ClassTable) -> dict[str, Any]:
+    """Describe a mask.
+
+    Returns:
+        `mask_sha`, `mask_height`, `mask_width`, `class_pixels` (void last), `invalid_ids` and `interpolation`;
+        of a file that cannot be decoded `mask_sha` and `error`; of one that cannot be read only `error`.
+    """
+    try:
+        digest = digest_file(path)
+    except OSError as error:
+        return {"error": f"cannot be read: {error.strerror}"}
+    try:
+        mask, outside = read_classes(path, classes)
+    except Undecodable as error:
+        return {"mask_sha": digest, "error": str(error)}
     counts = np.bincount(np.minimum(mask, classes.count).ravel(), minlength=classes.count + 1)
     return {
-        "mask_sha": digest_file(path),
+        "mask_sha": digest,
         "mask_height": mask.shape[0],
         "mask_width": mask.shape[1],
         "class_pixels": counts.tolist(),
         "invalid_ids": outside,
+        "interpolation": interpolation(mask),
     }
+
+
+def perceptual_hash(grey: np.ndarray) -> int:
+    """Hash of the coarse look: near-identical pictures differ in few of its 64 bits.
+
+    Args:
+        grey: float32 (H, W).
+
+    Source: "pHash": 32x32 grey, discrete cosine transform, the 8x8 lowest frequencies against their median.
+    """
+    small = Image.fromarray(grey).resize((32, 32), Image.Resampling.BOX)
+    low = dctn(np.asarray(small, np.float64), norm="ortho")[:8, :8].ravel().round(3)
+    return int(np.packbits(low > np.median(low[1:])).view(">u8")[0])
+
+
+def interpolation(mask: np.ndarray) -> float | None:
+    """Evidence that a mask was resized with an interpolating filter.
+
+    A filter that mixes ids puts ids between those of the two sides at an edge, also where each of them is
+    valid. So: of all pixels whose left and right (or upper and lower) neighbours differ by two ids or more,
+    the share that lies strictly between them. Measured on IDD Lite: intact masks at most 0.06, after a
+    bilinear, bicubic or Lanczos resize 0.12 to 1.
+
+    Args:
+        mask: uint8 (H, W), classes; 255 is left out.
+
+    Returns:
+        0..1, or None where the mask has too few such edges to tell.
+    """
+    edges = between = 0
+    for rows in (mask, mask.T):
+        before, here, after = (part.astype(np.int16) for part in (rows[:, :-2], rows[:, 1:-1], rows[:, 2:]))
+        low, high = np.minimum(before, after), np.maximum(before, after)
+        edge = (high - low >= 2) & (high < 255) & (here < 255)
+        edges += int(edge.sum())
+        between += int((edge & (low < here) & (here < high)).sum())
+    return between / edges if edges >= LEAST_EDGES else None

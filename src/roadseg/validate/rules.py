@@ -1,12 +1,13 @@
-"""What is expected of every sample: the facts that are judged, and the reason in words when one fails."""
+"""What is expected: of every sample, split and class, each with the reason in words when it fails."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import pandas as pd
+from roadseg.validate.limits import ValidateParams
 
 Row = dict[Hashable, Any]
+Kind = Literal["null", "present", "unique", "between"]
 
 
 @dataclass(frozen=True)
@@ -16,95 +17,117 @@ class Rule:
     Attributes:
         severity: critical refuses the data, warning tells.
         kind: null, present, unique, or between (then `low` and `high` are the bounds, inclusive).
-        column: of `judged`; nulls pass except for `present`.
+        column: of the frame that is judged; nulls pass except for `present`.
         reason: what is wrong with a failing row, and what to do, naming the file.
     """
 
     severity: Literal["critical", "warning"]
-    kind: Literal["null", "present", "unique", "between"]
+    kind: Kind
     column: str
     reason: Callable[[Row], str]
-    low: float = 0
-    high: float = 0
+    low: float | None = 0
+    high: float | None = 0
 
 
-def judged(scan: pd.DataFrame) -> pd.DataFrame:
-    """Add to a scan the columns that rules judge and that follow from others."""
-    frame = scan.copy()
-    frame["mask_or_test"] = frame["mask"].where(frame["split"] != "test", "")
-    frame["size_difference"] = (frame["height"] - frame["mask_height"]).abs() + (
-        frame["width"] - frame["mask_width"]
-    ).abs()
-    frame["invalid_count"] = frame["invalid_ids"].map(len, na_action="ignore")
-    frame["splits_of_drive"] = frame.groupby("drive")["split"].transform("nunique")
-    frame["splits_of_image"] = frame.groupby("image_sha")["split"].transform("nunique")
-    frame["void_share"] = frame["class_pixels"].map(lambda counts: counts[-1] / sum(counts), na_action="ignore")
-    return frame
+Rules = dict[str, Rule]
 
 
-def rules(brightness_min: float, brightness_max: float, void_max: float, table: str) -> dict[str, Rule]:
-    """Every rule by name, the worst first.
-
-    Args:
-        brightness_min, brightness_max: mean grey level that is still a picture, 0..1.
-        void_max: share of void pixels that a mask may have, 0..1.
-        table: name of the class table, for the reasons.
-    """
+def of_samples(limits: ValidateParams, table: str) -> Rules:
+    """The rules for `frames.samples`, the worst first; `table` is the class table's name, for the reasons."""
     return {
-        "files_decode": Rule("critical", "null", "error", lambda row: str(row["error"])),
-        "image_present": Rule(
-            "critical",
-            "present",
-            "image",
-            lambda row: f"{row['mask']}: no image belongs to this mask; add or remove it",
+        "files_decode": _critical("null", "error", lambda row: str(row["error"])),
+        "image_present": _critical("present", "image", "{mask}: no image belongs to this mask; add or remove it"),
+        "mask_present": _critical("present", "mask_or_test", "{image}: its mask is missing; add it"),
+        "mask_lossless": _critical(
+            "null", "lossy_mask", "{mask}: a JPEG changes class ids at every edge; export the masks anew as PNG"
         ),
-        "mask_present": Rule(
-            "critical", "present", "mask_or_test", lambda row: f"{row['image']}: its mask is missing; add it"
-        ),
-        "mask_size": Rule("critical", "between", "size_difference", _size_reason),
-        "ids_in_table": Rule(
-            "critical",
+        "mask_size": _critical("between", "size_difference", _size_reason),
+        "ids_in_table": _critical("between", "invalid_count", lambda row: _ids_reason(row, table)),
+        "mask_not_interpolated": _critical(
             "between",
-            "invalid_count",
-            lambda row: (
-                f"{row['mask']}: ids {', '.join(map(str, row['invalid_ids']))} are outside {table}; "
-                "import with another --classes or repair the mask"
-            ),
+            "interpolation",
+            "{mask}: {interpolation:.0%} of its edges pass through ids between their two sides, so it was resized with "
+            "an interpolating filter and holds wrong classes; export the masks anew, nearest neighbour only",
+            *(0, limits.interpolation_max),
         ),
-        "sample_unique": Rule(
-            "critical", "unique", "sample", lambda row: f"{row['image']}: a second file is the same sample; rename one"
+        "sample_unique": _critical("unique", "sample", "{image}: a second file is the same sample; rename one"),
+        "drive_in_one_split": _critical(
+            "null",
+            "drive_elsewhere",
+            "{image}: drive {drive} is also in another split ({drive_elsewhere}), so scores would leak; move one",
         ),
-        "drive_in_one_split": Rule(
-            "critical",
-            "between",
-            "splits_of_drive",
-            lambda row: f"{row['image']}: drive {row['drive']} is in two splits, so scores would leak; move one",
-            *(1, 1),
+        "image_in_one_split": _critical(
+            "null",
+            "image_elsewhere",
+            "{image}: the same image is also in another split ({image_elsewhere}), so scores would leak; remove it",
         ),
-        "image_in_one_split": Rule(
-            "critical",
-            "between",
-            "splits_of_image",
-            lambda row: f"{row['image']}: the same image is in two splits, so scores would leak; remove one",
-            *(1, 1),
+        "near_duplicate": _critical(
+            "null",
+            "near_elsewhere",
+            "{image}: nearly the same image is in another split ({near_elsewhere}), so scores would leak; remove it",
         ),
-        "brightness": Rule(
-            "warning",
-            "between",
-            "brightness",
-            lambda row: f"{row['image']}: mean brightness {row['brightness']:.2f} is outside the bounds; look at it",
-            *(brightness_min, brightness_max),
+        "dark": _warning("brightness", "{image}: is dark (mean brightness {brightness:.2f})", limits.brightness_min),
+        "overexposed": _warning(
+            "brightness", "{image}: is overexposed (mean brightness {brightness:.2f})", None, limits.brightness_max
         ),
-        "void_share": Rule(
-            "warning",
-            "between",
-            "void_share",
-            lambda row: f"{row['mask']}: {row['void_share']:.0%} of the pixels are void; look at it",
-            *(0, void_max),
+        "blurred": _warning("sharpness", "{image}: is blurred (sharpness {sharpness:.0f})", limits.sharpness_min),
+        "size_usual": _warning(
+            "relative_size",
+            "{image}: {width:.0f}x{height:.0f} is {relative_size:.2g} times the usual number of pixels",
+            *(1 / limits.size_factor, limits.size_factor),
+        ),
+        "aspect_usual": _warning(
+            "relative_aspect",
+            "{image}: {width:.0f}x{height:.0f} is {relative_aspect:.2g} times as wide for its height as usual",
+            *(1 / limits.aspect_factor, limits.aspect_factor),
+        ),
+        "void_share": _warning("void_share", "{mask}: {void_share:.0%} of the pixels are void", 0, limits.void_max),
+    }
+
+
+def of_splits(limits: ValidateParams) -> Rules:
+    """The rules for `frames.splits`."""
+    return {
+        "splits_there": _critical("between", "needed", "split {name} holds no sample; add some", 1, None),
+        "class_shares": _warning(
+            "shift", "split {name}: class shares moved by {shift:.0%} since the last accepted data", 0, limits.shift_max
         ),
     }
+
+
+def of_classes() -> Rules:
+    """The rules for `frames.classes`."""
+    text = "class {name} never occurs in train, so it cannot be learned; add samples or drop it from the table"
+    return {"class_in_train": _warning("pixels", text, 1)}
+
+
+def of_table(limits: ValidateParams) -> Rules:
+    """The rules for `frames.table`."""
+    text = "{absent:.0%} of the classes of {name} never occur in train; is it the right table? Import with --classes"
+    return {"table_fits": _critical("between", "absent", text, 0, limits.absent_max)}
+
+
+def _critical(
+    kind: Kind, column: str, reason: str | Callable[[Row], str], low: float | None = 0, high: float | None = 0
+) -> Rule:
+    return Rule("critical", kind, column, _filled(reason), low, high)
+
+
+def _warning(column: str, reason: str, low: float | None = None, high: float | None = None) -> Rule:
+    return Rule(
+        "warning", "between", column, _filled(f"{reason}; look at it" if "; " not in reason else reason), low, high
+    )
+
+
+def _filled(reason: str | Callable[[Row], str]) -> Callable[[Row], str]:
+    return (lambda row: reason.format_map(row)) if isinstance(reason, str) else reason
 
 
 def _size_reason(row: Row) -> str:
     mask, image = (f"{row[w]:.0f}x{row[h]:.0f}" for w, h in (("mask_width", "mask_height"), ("width", "height")))
     return f"{row['mask']}: is {mask} and its image {image}; both must be of one size"
+
+
+def _ids_reason(row: Row, table: str) -> str:
+    named = ", ".join(str(value) if value < 256 else f"#{value:06x}" for value in row["invalid_ids"])
+    return f"{row['mask']}: ids {named} are outside {table}; import with another --classes or repair the mask"

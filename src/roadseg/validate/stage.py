@@ -1,33 +1,20 @@
 """Stage validate: judge the data; accept it as the manifest, or refuse with files and reasons."""
 
-import csv
 import json
 from pathlib import Path
-
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pydantic import Field
+from typing import Any
 
 from roadseg.contracts.errors import DataRefused, UsageError
-from roadseg.contracts.files import replacing, write_json
-from roadseg.contracts.manifest import read_manifest, write_manifest
-from roadseg.contracts.params import Section
-from roadseg.validate.rules import Rule, judged, rules
+from roadseg.contracts.manifest import Manifest, read_manifest, write_manifest
+from roadseg.contracts.quarantine import read_quarantine
+from roadseg.contracts.verdict import Expected, Flagged, Verdict, write_flagged, write_verdict
+from roadseg.validate import frames, rules
+from roadseg.validate.limits import ValidateParams as ValidateParams
 
 READS = ("data/scan.parquet", "data/quarantine.csv", "data/reference.json")
 WRITES = ("data/manifest.parquet", "reports/flagged.parquet", "reports/verdict.json")
 
-FLAGGED = pa.schema({name: pa.string() for name in ("sample", "expectation", "severity", "reason")})
 SHOWN = 10
-
-
-class ValidateParams(Section):
-    """What validate may be told."""
-
-    brightness_min: float = Field(ge=0, le=1, description="darker images are warned of; mean grey level, 0..1")
-    brightness_max: float = Field(ge=0, le=1, description="brighter images are warned of; mean grey level, 0..1")
-    void_max: float = Field(ge=0, le=1, description="masks with a larger share of void pixels are warned of, 0..1")
 
 
 def run(*, validate: ValidateParams) -> None:
@@ -37,63 +24,85 @@ def run(*, validate: ValidateParams) -> None:
         DataRefused: an expectation of severity critical fails; the verdict and every flagged
             sample are on disk then, the manifest is not.
     """
-    from roadseg.validate.expectations import SPLITS_THERE, judge  # late: Great Expectations loads in seconds
-
-    scan = read_manifest(Path("data/scan.parquet"), "scan")
-    scan = scan.where((~scan.frame["sample"].isin(_quarantined(Path("data/quarantine.csv")))).tolist())
-    _read_reference(Path("data/reference.json"))
-    expected = rules(validate.brightness_min, validate.brightness_max, validate.void_max, scan.classes.name)
-    frame = judged(scan.frame)
-    results = judge(frame, expected)
-    flagged = [
-        {"sample": row["sample"], "expectation": result.name, "severity": result.severity, "reason": reason}
-        for result in results
-        if result.name in expected
-        for row, reason in _reasons(frame.iloc[result.failing], expected[result.name])
-    ]
-    with replacing(Path("reports/flagged.parquet")) as temporary:
-        pq.write_table(pa.Table.from_pylist(flagged, FLAGGED), temporary)
-    critical = [result for result in results if not result.passed and result.severity == "critical"]
-    verdict = [
-        {"name": r.name, "severity": r.severity, "passed": r.passed, "observed": r.observed, "failing": len(r.failing)}
-        for r in results
-    ]
-    write_json(Path("reports/verdict.json"), "verdict", {"passed": not critical, "expectations": verdict})
+    Path("data/manifest.parquet").unlink(missing_ok=True)  # what an earlier run accepted says nothing about this one
+    reference = _read_reference(Path("data/reference.json"))
+    scan = _without_quarantined(read_manifest(Path("data/scan.parquet"), "scan"), Path("data/quarantine.csv"))
+    verdict, flagged = judged(scan, reference, validate)
+    write_flagged(Path("reports/flagged.parquet"), flagged)
+    write_verdict(Path("reports/verdict.json"), verdict)
     _tell(flagged, "warning")
-    if critical:
+    if not verdict.passed:
         _tell(flagged, "critical")
-        if any(result.name == SPLITS_THERE for result in critical):
-            print("critical: data/raw: train and val must both hold samples")
+        failed = [each.name for each in verdict.expectations if each.severity == "critical" and not each.passed]
         raise DataRefused(
-            f"the data are refused by {', '.join(result.name for result in critical)}: repair the files named above "
-            "(all of them stand in reports/flagged.parquet) and run again"
+            f"the data are refused by {', '.join(failed)}: repair the files named above (all of them stand in "
+            "reports/flagged.parquet), or leave samples out with `roadseg data quarantine`, and run again"
         )
     write_manifest(Path("data/manifest.parquet"), "manifest", scan)
-    print(f"validate: {len(frame)} samples accepted, {len(flagged)} warnings")
+    print(f"validate: {scan.rows.num_rows} samples accepted, {len(flagged)} warnings")
 
 
-def _reasons(failing: pd.DataFrame, rule: Rule) -> list[tuple[dict[str, str], str]]:
-    return [(row, rule.reason(row)) for row in failing.to_dict("records")]  # type: ignore[misc]
+def judged(scan: Manifest, reference: dict[str, Any], limits: ValidateParams) -> tuple[Verdict, list[Flagged]]:
+    """Judge samples, splits, classes and the class table.
+
+    Args:
+        scan: the samples that are not quarantined.
+        reference: content of data/reference.json.
+        limits: the thresholds.
+
+    Returns:
+        The verdict, and every failing row, the worst expectation first.
+    """
+    from roadseg.validate.expectations import judge  # late: Great Expectations loads in seconds
+
+    subjects = {
+        "samples": (frames.samples(scan, limits.near_duplicate), rules.of_samples(limits, scan.classes.name)),
+        "splits": (frames.splits(scan, reference), rules.of_splits(limits)),
+        "classes": (frames.classes(scan), rules.of_classes()),
+        "tables": (frames.table(scan), rules.of_table(limits)),
+    }
+    expectations, flagged = [], []
+    for subject, results in judge(subjects).items():
+        frame, expected = subjects[subject]
+        for result in results:
+            expectations.append(
+                Expected(result.name, result.severity, result.passed, result.observed, len(result.failing))
+            )
+            reason = expected[result.name].reason
+            failing = frame.iloc[result.failing].to_dict("records")
+            flagged += [Flagged(row.get("sample"), result.name, result.severity, reason(row)) for row in failing]
+    accepted = all(each.passed or each.severity != "critical" for each in expectations)
+    return Verdict(accepted, expectations), flagged
 
 
-def _tell(flagged: list[dict[str, str]], severity: str) -> None:
-    lines = [entry["reason"] for entry in flagged if entry["severity"] == severity]
+def _without_quarantined(scan: Manifest, path: Path) -> Manifest:
+    entries = {entry.sample: entry for entry in read_quarantine(path)}
+    rows = scan.records()
+    left_out = [
+        row["sample"] in entries and entries[row["sample"]].covers(row["sample"], row["image_sha"]) for row in rows
+    ]
+    if stale := len(entries) - len({row["sample"] for row, out in zip(rows, left_out, strict=True) if out}):
+        print(f"warning: {path}: {stale} entries name no sample, or another image of it by now; those are judged")
+    return scan.where([not out for out in left_out])
+
+
+def _tell(flagged: list[Flagged], severity: str) -> None:
+    lines = [
+        f"data/raw{'/' if entry.sample else ': '}{entry.reason}" for entry in flagged if entry.severity == severity
+    ]
     for line in lines[:SHOWN]:
-        print(f"{severity}: data/raw/{line}")
+        print(f"{severity}: {line}")
     if len(lines) > SHOWN:
         print(f"{severity}: and {len(lines) - SHOWN} more in reports/flagged.parquet")
 
 
-def _quarantined(path: Path) -> set[str]:
+def _read_reference(path: Path) -> dict[str, Any]:
     try:
-        with path.open(encoding="utf-8", newline="") as opened:
-            return {row["sample"] for row in csv.DictReader(opened)}
-    except KeyError:
-        raise UsageError(f"{path}: the first line must be sample,image_sha,reason") from None
-
-
-def _read_reference(path: Path) -> None:
-    try:
-        json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path} is missing: `roadseg data import` writes it") from None
     except ValueError as error:
         raise UsageError(f"{path} is not valid JSON ({error}): `roadseg data import` writes it") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} must hold an object: `roadseg data import` writes it")
+    return content

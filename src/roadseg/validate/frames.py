@@ -1,0 +1,97 @@
+"""The tables that are judged: samples, splits, classes and the class table, as they follow from a scan."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from roadseg.contracts.manifest import SPLITS, Manifest
+
+FROZEN_FIRST = {"val": 0, "test": 1, "train": 2}  # of copies in two splits the one in train has to go
+SAME_LOOK = 0.02  # of two copies, brightness and contrast differ by less; 0..1
+FLAT = 0.02  # contrast under which a perceptual hash is noise; 0..1
+
+
+def samples(scan: Manifest, near_duplicate: int) -> pd.DataFrame:
+    """One row per sample: the scan's columns and those that follow from others.
+
+    Args:
+        scan: the rows to judge.
+        near_duplicate: bits by which two perceptual hashes may differ and still mean one image.
+    """
+    frame = scan.frame
+    frame["mask_or_test"] = frame["mask"].where(frame["split"] != "test", "")
+    frame["lossy_mask"] = frame["mask"].where(frame["mask"].str.lower().str.endswith((".jpg", ".jpeg")))
+    frame["size_difference"] = (frame["height"] - frame["mask_height"]).abs() + (
+        frame["width"] - frame["mask_width"]
+    ).abs()
+    frame["invalid_count"] = frame["invalid_ids"].map(len, na_action="ignore")
+    frame["void_share"] = frame["class_pixels"].map(lambda counts: counts[-1] / sum(counts), na_action="ignore")
+    area, aspect = frame["height"] * frame["width"], frame["width"] / frame["height"]
+    frame["relative_size"], frame["relative_aspect"] = area / area.median(), aspect / aspect.median()
+    frame["drive_elsewhere"] = _elsewhere(frame, "drive")
+    frame["image_elsewhere"] = _elsewhere(frame, "image_sha")
+    hashes = scan.rows["phash"].fill_null(0).to_numpy()  # pandas would make floats of them where one is null
+    frame["near_elsewhere"] = _near_elsewhere(frame, hashes, near_duplicate)
+    return frame
+
+
+def splits(scan: Manifest, reference: Mapping[str, Any]) -> pd.DataFrame:
+    """One row per split: `name`, `needed` (samples of train and val, else null), `shift` of class shares.
+
+    The shift is the total variation distance, 0..1; null without a reference for this class table.
+    """
+    frame, names = scan.frame, scan.classes.names
+    known = reference.get("shares", {}) if reference.get("classes") == scan.classes.name else {}
+    rows = []
+    for split in SPLITS:
+        count, pixels = int((frame["split"] == split).sum()), _pixels(scan, split)
+        before = np.array([known.get(split, {}).get(name, np.nan) for name in names], np.float64)
+        shift = np.abs(pixels / pixels.sum() - before).sum() / 2 if pixels.sum() else np.nan
+        rows.append({"name": split, "needed": count if split != "test" else None, "shift": shift})
+    return pd.DataFrame(rows)
+
+
+def classes(scan: Manifest) -> pd.DataFrame:
+    """One row per class: `name` and `pixels` in train; null where train has no masks, of which other rules speak."""
+    pixels = _pixels(scan, "train")
+    return pd.DataFrame({"name": scan.classes.names, "pixels": pixels if pixels.any() else np.nan})
+
+
+def table(scan: Manifest) -> pd.DataFrame:
+    """One row: `name` of the class table, and `absent`, the share of its classes train lacks; null as there."""
+    pixels = _pixels(scan, "train")
+    absent = float((pixels == 0).mean()) if pixels.any() else np.nan
+    return pd.DataFrame({"name": [scan.classes.name], "absent": [absent]})
+
+
+def _pixels(scan: Manifest, split: str) -> np.ndarray:
+    counted = [row["class_pixels"][:-1] for row in scan.records(split) if row["class_pixels"]]
+    pixels: np.ndarray = np.array(counted, np.int64).reshape(-1, scan.classes.count).sum(axis=0)
+    return pixels
+
+
+def _elsewhere(frame: pd.DataFrame, column: str) -> pd.Series:
+    """For a row whose value is also in a split that has to stay as it is: a sample there; else null."""
+    known = frame[frame[column].notna()]
+    rank = known["split"].map(FROZEN_FIRST)
+    kept = known.assign(rank=rank).sort_values(["rank", "sample"], kind="stable").groupby(column).first()
+    partner, partner_rank = known[column].map(kept["sample"]), known[column].map(kept["rank"])
+    return partner.where(rank > partner_rank).reindex(frame.index)
+
+
+def _near_elsewhere(frame: pd.DataFrame, hashes: np.ndarray, distance: int) -> pd.Series:
+    """Like `_elsewhere`, by perceptual hash, brightness and contrast; byte-identical images are left to it."""
+    names, digests = frame["sample"].to_numpy(), frame["image_sha"].to_numpy()
+    rank, look = frame["split"].map(FROZEN_FIRST).to_numpy(), frame[["brightness", "contrast"]].to_numpy()
+    usable = frame["phash"].notna().to_numpy() & (look[:, 1] > FLAT)
+    found = np.full(len(frame), None, object)
+    for loser in (2, 1):
+        kept = np.flatnonzero(usable & (rank < loser))
+        for row in np.flatnonzero(usable & (rank == loser)) if len(kept) else ():
+            near = kept[np.bitwise_count(hashes[kept] ^ hashes[row]) <= distance]
+            near = near[(np.abs(look[near] - look[row]) < SAME_LOOK).all(axis=1) & (digests[near] != digests[row])]
+            if len(near):
+                found[row] = names[near[0]]
+    return pd.Series(found, frame.index, dtype=object)
