@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 import yaml
 
+from roadseg.scan.stage import ScanParams
+
 ROOT = Path(__file__).parent.parent
 SMALL = {
     "preprocess": {"height": 64, "width": 128},
@@ -38,6 +40,11 @@ def change_params(tree: Path, changes: dict[str, dict[str, object]]) -> None:
     for section, values in changes.items():
         params[section].update(values)
     path.write_text(yaml.safe_dump(params))
+
+
+def scan_params(**changes: object) -> ScanParams:
+    """The project's own parameters of scan with some changed."""
+    return ScanParams(**yaml.safe_load((ROOT / "params.yaml").read_text())["scan"] | changes)
 
 
 def commit(tree: Path, message: str) -> None:

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from trees import scan_params
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.files import digest_file
 from roadseg.contracts.manifest import read_manifest
 from roadseg.scan.layouts.found import Found
-from roadseg.scan.stage import ScanParams, run
+from roadseg.scan.stage import run
 from roadseg.scan.statistics import facts
 
 FOUND = Found("train", "12", "1", "image.png", "mask.png")
@@ -107,7 +108,7 @@ def test_two_broken_files_are_both_named(tmp_path: Path, idd_level1: ClassTable)
     Image.fromarray(grey(9)).save(tmp_path / "mask.png")
     row = facts(tmp_path, FOUND, idd_level1)
     assert row["error"] == "image.png: not a picture in a known format; mask.png: has mode RGB: a mask has one " + (
-        "channel of class ids, not colours"
+        "channel of class ids, not colours; a class table with `source: color` reads colours"
     )
 
 
@@ -132,7 +133,7 @@ def test_a_scan_holds_every_sample_and_equal_data_give_equal_bytes(
     scans = []
     for workers in ("1", "2"):
         monkeypatch.setenv("ROADSEG_WORKERS", workers)
-        run(scan=ScanParams(layout="auto"))
+        run(scan=scan_params())
         scans.append(Path("data/scan.parquet").read_bytes())
     assert scans[0] == scans[1]
     rows = read_manifest(Path("data/scan.parquet"), "scan").records()

@@ -7,11 +7,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from trees import scan_params
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.manifest import from_rows, read_manifest, write_manifest
-from roadseg.scan.stage import ScanParams
 from roadseg.scan.stage import run as scan
 from roadseg.validate import stage
 from roadseg.validate.rules import Rule, rules
@@ -31,7 +31,7 @@ def judge(**changes: float) -> None:
 
 
 def scan_and_judge() -> None:
-    scan(scan=ScanParams(layout="auto"))
+    scan(scan=scan_params())
     judge()
 
 
@@ -118,7 +118,7 @@ def test_a_quarantined_sample_is_left_out_and_its_fault_with_it(raw: Path) -> No
 
 
 def test_where_all_samples_are_quarantined_the_data_are_refused(raw: Path) -> None:
-    scan(scan=ScanParams(layout="auto"))
+    scan(scan=scan_params())
     rows = "".join(f"{row['sample']},,x\n" for row in read_manifest(SCAN, "scan").records())
     Path("data/quarantine.csv").write_text("sample,image_sha,reason\n" + rows)
     with pytest.raises(DataRefused, match="splits_there"):
