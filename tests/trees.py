@@ -47,6 +47,13 @@ def scan_params(**changes: object) -> ScanParams:
     return ScanParams(**yaml.safe_load((ROOT / "params.yaml").read_text())["scan"] | changes)
 
 
+def touch(root: Path, *names: str) -> None:
+    """Make empty files and the folders above them."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
 def commit(tree: Path, message: str) -> None:
     """Commit all that git does not ignore."""
     if not (tree / ".git").exists():
