@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Self
 
 from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.intake.names import Names, name_fault
@@ -100,10 +100,30 @@ def _members(source: Path) -> Iterator[Iterator[Member]]:
         with zipfile.ZipFile(source) as opened:
             yield _of_zip(opened)
     elif source.name.lower().endswith((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")):
-        with tarfile.open(source) as tar:
+        with tarfile.open(source, tarinfo=Header) as tar:
             yield _of_tar(tar)
     else:
         raise UsageError(f"{source}: not a folder, a .tar, .tar.gz, .tgz or a .zip")
+
+
+class Header(tarfile.TarInfo):
+    """A header of a tar that must be whole: by itself tarfile takes a cut or damaged one for the end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Parse one block.
+
+        Raises:
+            tarfile.ReadError: it is neither a header nor the end mark.
+        """
+        if len(buf) < tarfile.BLOCKSIZE:
+            raise tarfile.ReadError("it ends before its end mark")
+        if not any(buf):
+            return super().frombuf(buf, encoding, errors)  # the end mark, which tarfile knows
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"the header of a member is damaged: {error}") from None
 
 
 def _of_tar(tar: tarfile.TarFile) -> Iterator[Member]:
@@ -117,8 +137,6 @@ def _of_tar(tar: tarfile.TarFile) -> Iterator[Member]:
         plain = info.isdir() or (info.isreg() and not info.issparse())  # a sparse file is larger than what is read
         yield Member(info.name, info.size, read if info.isreg() else None, plain)
     assert tar.fileobj is not None  # it is open
-    if tar.fileobj.tell() == tar.offset:
-        raise EOFError("it ends before its end mark")
     while tar.fileobj.read(1 << 20):
         pass  # tarfile stops at the end mark, before the checksum that ends a compressed file
 

@@ -7,10 +7,9 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import failpoint
 from roadseg.intake.archive import unpack
-from roadseg.intake.places import OLD, RAW, STAGED, alone
+from roadseg.intake.places import OLD, RAW, STAGED, alone, laid_out
 from roadseg.intake.records import finding, write_records
 from roadseg.pipeline.dvc import dvc
-from roadseg.scan.layouts.known import look
 
 
 def install(tree: Path, source: Path, classes: ClassTable, **given: str | None) -> str:
@@ -39,7 +38,7 @@ def install(tree: Path, source: Path, classes: ClassTable, **given: str | None) 
             failpoint("import:unpack")
             staged = unpack(source, tree / STAGED)
             failpoint("import:unpacked")
-            layout, _ = look(staged, **found_by)
+            staged, layout = laid_out(source, staged, tree / STAGED, found_by)
             if (tree / RAW).exists():
                 dvc(tree, "add", "--quiet", RAW)
                 failpoint("import:move-old")

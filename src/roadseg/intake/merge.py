@@ -10,7 +10,7 @@ from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.files import failpoint, sync_folder
 from roadseg.intake.archive import unpack
 from roadseg.intake.names import folded
-from roadseg.intake.places import MERGE, RAW, STAGED, alone, move_in
+from roadseg.intake.places import MERGE, RAW, STAGED, alone, laid_out, move_in
 from roadseg.intake.records import finding, write_records
 from roadseg.pipeline.dvc import dvc
 from roadseg.scan.layouts.known import look
@@ -50,7 +50,10 @@ def merge(tree: Path, source: Path, classes: ClassTable | None, **given: str | N
             failpoint("add:unpack")
             staged = unpack(source, tree / STAGED)
             failpoint("add:unpacked")
-            layout = _same_layout(source, staged, tree / RAW, found_by)
+            there, _ = look(tree / RAW, **found_by)
+            staged, layout = laid_out(source, staged, tree / STAGED, found_by)
+            if layout != there:
+                raise DataRefused(f"{source} has layout {layout} and data/raw {there}: nothing was added")
             new, known = _keep_new(source, staged, tree / RAW)
             failpoint("add:checked")
             if new:
@@ -66,13 +69,6 @@ def merge(tree: Path, source: Path, classes: ClassTable | None, **given: str | N
         failpoint("add:added")
     failpoint("add:done")
     return Merged(layout, new, known)
-
-
-def _same_layout(source: Path, staged: Path, raw: Path, found_by: dict[str, str]) -> str:
-    (there, _), (layout, _) = look(raw, **found_by), look(staged, **found_by)
-    if layout != there:
-        raise DataRefused(f"{source} has layout {layout} and data/raw {there}: nothing was added")
-    return layout
 
 
 def _keep_new(source: Path, staged: Path, raw: Path) -> tuple[int, int]:

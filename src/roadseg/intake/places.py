@@ -3,16 +3,17 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from roadseg.contracts.errors import Busy, UsageError
+from roadseg.contracts.errors import Busy, DataRefused, UsageError
 from roadseg.contracts.files import failpoint
 from roadseg.intake.records import RECORDS
 from roadseg.pipeline.dvc import dvc
+from roadseg.scan.layouts.known import look
 
 RAW, STAGED, OLD, MERGE = "data/raw", "data/.import", "data/.replaced", "data/.merge"
 FAILPOINTS = (
@@ -40,6 +41,26 @@ def alone(tree: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise Busy(f"another import works in {tree}: wait for it") from None
+
+
+def laid_out(source: Path, staged: Path, whole: Path, found_by: dict[str, str]) -> tuple[Path, str]:
+    """Folder and name of the layout that was unpacked.
+
+    Args:
+        source: where it came from, for errors.
+        staged: what was unpacked, less the one top folder.
+        whole: with it, where it belongs to the data: images alone are a single folder `leftImg8bit`.
+        found_by: how files are found, see `known.look`.
+
+    Raises:
+        UsageError, DataRefused: see `known.look`.
+    """
+    try:
+        return staged, look(staged, **found_by)[0]
+    except DataRefused as error:
+        with suppress(DataRefused):
+            return whole, look(whole, **found_by)[0]
+        raise DataRefused(str(error).replace(str(staged), str(source))) from None
 
 
 def move_in(tree: Path) -> None:
