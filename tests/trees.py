@@ -54,6 +54,12 @@ def touch(root: Path, *names: str) -> None:
         (root / name).touch()
 
 
+def put_image(target: Path, image: Path) -> None:
+    """Copy a file and make the folders above it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(image, target)
+
+
 def commit(tree: Path, message: str) -> None:
     """Commit all that git does not ignore."""
     if not (tree / ".git").exists():
