@@ -196,3 +196,32 @@ def test_a_layout_goes_from_import_to_shards_with_every_mask_in_its_place(
         if "numbered" not in lay_out.__name__ and "of_drives" not in lay_out.__name__:
             assert entry["split"] == scene.split
     assert not expected
+
+
+def test_a_change_of_level_needs_no_new_import(tree: Path, tmp_path: Path, labelled: list[Scene]) -> None:
+    idd_20k_polygons(tmp_path / "source", labelled[:2])
+    install.install(tree, tmp_path / "source", ClassTable.find("idd-level1"))
+    params = scan.ScanParams(**yaml.safe_load(Path("params.yaml").read_text())["scan"])
+    for table in ("idd-level3", "idd-level2", "road"):
+        classes = ClassTable.find(table)
+        classes.write(Path("data/classes.yaml"))
+        scan.run(scan=params)
+        for row, scene in zip(read_manifest(Path("data/scan.parquet"), "scan").records(), labelled[:2], strict=True):
+            counts = [0] * (classes.count + 1)
+            for number, label in enumerate(LABELS):
+                counts[classes.id_of_label[label]] += int((scene.ids == number).sum())
+            counts[-1] = int((scene.ids == 255).sum())
+            assert row["class_pixels"] == counts
+
+
+def test_an_unknown_label_is_the_error_of_its_sample_alone(
+    tree: Path, tmp_path: Path, labelled: list[Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idd_20k_polygons(tmp_path / "source", labelled[:2])
+    broken = sorted((tmp_path / "source").rglob("*_polygons.json"))[0]
+    broken.write_text(broken.read_text().replace('"building"', '"dragon"'))
+    install.install(tree, tmp_path / "source", ClassTable.find("idd-level1"))
+    scan.run(scan=scan.ScanParams(**yaml.safe_load(Path("params.yaml").read_text())["scan"]))
+    first, second = read_manifest(Path("data/scan.parquet"), "scan").records()
+    assert first["error"].startswith(f"{broken.relative_to(tmp_path / 'source')}: holds label 'dragon', which no class")
+    assert second["error"] is None
