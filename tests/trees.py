@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 import yaml
 
+from roadseg.scan.stage import ScanParams
+
 ROOT = Path(__file__).parent.parent
 SMALL = {
     "preprocess": {"height": 64, "width": 128},
@@ -38,6 +40,24 @@ def change_params(tree: Path, changes: dict[str, dict[str, object]]) -> None:
     for section, values in changes.items():
         params[section].update(values)
     path.write_text(yaml.safe_dump(params))
+
+
+def scan_params(**changes: object) -> ScanParams:
+    """The project's own parameters of scan with some changed."""
+    return ScanParams(**yaml.safe_load((ROOT / "params.yaml").read_text())["scan"] | changes)
+
+
+def touch(root: Path, *names: str) -> None:
+    """Make empty files and the folders above them."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def put_image(target: Path, image: Path) -> None:
+    """Copy a file and make the folders above it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(image, target)
 
 
 def commit(tree: Path, message: str) -> None:

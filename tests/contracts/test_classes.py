@@ -1,3 +1,4 @@
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,16 @@ def test_only_id_and_name_are_required_and_255_is_always_void(tmp_path: Path) ->
         ("[{id: 0, name: a, colour: red}]", "classes.0.colour"),
         ("[{id: 0, name: a, color: [1, 2]}]", "classes.0.color"),
         ("[{name: a}]", "classes.0.id"),
+        ("[{id: 0, name: a, values: []}]", "classes.0.values"),
+        ("[{id: 0, name: a, values: [256]}]", "classes.0.values.0"),
+        ("[{id: 0, name: a, values: [1]}, {id: 1, name: b}]", "value 1 is given twice"),
+        ("[{id: 0, name: a}, {id: 1, name: b, labels: [a]}]", "label a is given twice"),
+        ("[{id: 0, name: a}], void_labels: [a]", "label a is given twice"),
+        ("[{id: 0, name: a, values: [7]}], void: 7", "void ids [7] are classes too"),
+        ("[{id: 1, name: a}]", "what masks store goes into `values: [...]`"),
+        ("[{id: 0, name: a}, {id: 1, name: b}], source: color", "color (128, 128, 128) is given twice"),
+        ("[{id: 0, name: a}], source: color, void_colors: [[128, 128, 128]]", "color (128, 128, 128) is given twice"),
+        ("[{id: 0, name: a}], source: colour", "source"),
         ("[]", "classes"),
     ],
 )
@@ -141,3 +152,31 @@ def test_the_digest_changes_with_any_value() -> None:
     other = yaml.safe_load(yaml.safe_dump(content).replace("70", "71"))
     assert ClassTable.model_validate(content).digest == ClassTable.find("road").digest
     assert ClassTable.model_validate(other).digest != ClassTable.find("road").digest
+
+
+def test_a_class_is_stored_as_its_id_and_called_by_its_name_where_nothing_else_is_said() -> None:
+    (entry,) = ClassTable.model_validate({"name": "mine", "classes": [{"id": 0, "name": "a"}]}).classes
+    assert (entry.values, entry.labels) == ((0,), ("a",))
+
+
+def test_two_classes_may_share_a_colour_where_masks_hold_ids() -> None:
+    ClassTable.model_validate({"name": "mine", "classes": [{"id": 0, "name": "a"}, {"id": 1, "name": "b"}]})
+
+
+def test_a_class_may_claim_255_and_it_is_void_no_more() -> None:
+    ids = ClassTable.find("road").id_of_value
+    assert (ids[0], ids[1], ids[255], ids[2]) == (0, 1, 1, -1)
+    assert ClassTable.find("idd-level1").id_of_value[255] == 255
+
+
+def test_a_table_without_the_newer_keys_is_still_read() -> None:
+    old = {"name": "mine", "void": [255], "classes": [{"id": 0, "name": "a", "color": [1, 2, 3], "group": ""}]}
+    assert ClassTable.model_validate(old).id_of_color == {0x010203: 0}
+
+
+@pytest.mark.parametrize("table", ["idd-level1", "idd-level2", "idd-level3", "road"])
+def test_a_built_in_table_places_every_label_of_the_data_set(table: str) -> None:
+    csv = files("roadseg.contracts").joinpath("tables/idd-labels.csv").read_text().splitlines()
+    labels, found = [line.split(",")[0] for line in csv[1:]], ClassTable.find(table)
+    assert len(labels) == 40
+    assert set(labels) | set(found.names) >= set(found.id_of_label) >= set(labels)

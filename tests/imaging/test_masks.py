@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.imaging.masks import read_mask, to_classes
+from roadseg.imaging.masks import MOST_COLORS, colors_to_classes, read_classes, read_colors, read_mask, to_classes
 from roadseg.imaging.pixels import Undecodable
 
 IDS = np.array([[0, 1, 6], [255, 2, 3]], np.uint8)
@@ -93,3 +93,87 @@ def test_a_cut_mask_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(Undecodable, match="cannot be decoded"):
         read_mask(tmp_path / "a.png")
+
+
+@pytest.fixture(scope="module")
+def colors() -> ClassTable:
+    """Two classes and a void, by colours one step apart."""
+    classes = [{"id": 0, "name": "a", "color": [128, 64, 128]}, {"id": 1, "name": "b", "color": [128, 64, 129]}]
+    return ClassTable.model_validate(
+        {"name": "mine", "source": "color", "void_colors": [[0, 0, 0]], "classes": classes}
+    )
+
+
+KNOWN = {(128, 64, 128): 0, (128, 64, 129): 1, (0, 0, 0): 255}
+NEAR = st.sampled_from([*KNOWN, (128, 64, 127), (127, 64, 128), (128, 65, 128), (64, 128, 128), (0, 0, 1), (1, 0, 0)])
+
+
+@given(pixels=st.lists(NEAR | st.tuples(*[st.integers(0, 255)] * 3), min_size=1, max_size=30))
+def test_colours_are_decoded_exactly_and_every_other_one_is_reported(
+    tmp_path_factory: pytest.TempPathFactory, colors: ClassTable, pixels: list[tuple[int, int, int]]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "colors.png"
+    Image.fromarray(np.array([pixels], np.uint8)).save(path)
+    mask, outside = read_classes(path, colors)
+    assert mask.dtype == np.uint8
+    assert mask[0].tolist() == [KNOWN.get(pixel, 255) for pixel in pixels]
+    unknown = {int.from_bytes(bytes(pixel)) for pixel in pixels if pixel not in KNOWN}
+    assert outside == sorted(unknown)
+    assert [int(colors.written(color)[1:], 16) for color in outside] == outside
+
+
+@given(ids=arrays(np.uint8, (3, 9), elements=st.integers(0, 25)))
+def test_the_palette_of_a_table_is_read_back_to_its_ids(
+    tmp_path_factory: pytest.TempPathFactory, ids: np.ndarray
+) -> None:
+    table = ClassTable.model_validate(ClassTable.find("idd-level3").content | {"source": "color"})
+    path = tmp_path_factory.getbasetemp() / "painted.png"
+    Image.fromarray(table.palette[ids]).save(path)
+    np.testing.assert_array_equal(read_classes(path, table)[0], ids)
+
+
+def test_a_palette_mask_is_read_by_what_it_shows_where_colours_are_asked_for(
+    tmp_path: Path, colors: ClassTable
+) -> None:
+    picture = Image.fromarray(np.array([[5, 7, 5]], np.uint8))
+    picture.putpalette([0] * 15 + [128, 64, 129, 9, 9, 9, 128, 64, 128])
+    picture.save(tmp_path / "a.png")
+    assert read_classes(tmp_path / "a.png", colors)[0].tolist() == [[1, 0, 1]]
+
+
+@pytest.mark.parametrize("alpha", [255, 254])
+def test_colours_may_have_an_alpha_only_if_it_is_opaque(tmp_path: Path, colors: ClassTable, alpha: int) -> None:
+    Image.fromarray(np.array([[[128, 64, 128, 255], [0, 0, 0, alpha]]], np.uint8)).save(tmp_path / "a.png")
+    if alpha == 255:
+        assert read_classes(tmp_path / "a.png", colors)[0].tolist() == [[0, 255]]
+    else:
+        with pytest.raises(Undecodable, match="is transparent in places"):
+            read_classes(tmp_path / "a.png", colors)
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "LA"])
+def test_a_mask_of_ids_is_refused_where_colours_are_asked_for(tmp_path: Path, colors: ClassTable, mode: str) -> None:
+    Image.fromarray(IDS).convert(mode).save(tmp_path / "a.png")
+    with pytest.raises(Undecodable, match=f"has mode {mode}: the class table says that masks hold colours"):
+        read_colors(tmp_path / "a.png")
+
+
+def test_of_very_many_unknown_colours_the_first_are_reported(colors: ClassTable) -> None:
+    packed = np.arange(1, 2 + MOST_COLORS, dtype=np.uint32)[None]
+    mask, outside = colors_to_classes(packed, colors)
+    assert outside == list(range(1, 1 + MOST_COLORS))
+    assert (mask == 255).all()
+
+
+@pytest.mark.parametrize("road", [1, 255])
+def test_the_binary_set_is_read_right_whether_it_stores_ones_or_255(tmp_path: Path, road: int) -> None:
+    Image.fromarray(np.array([[0, road, road]], np.uint8)).save(tmp_path / "a.png")
+    mask, outside = read_classes(tmp_path / "a.png", ClassTable.find("road"))
+    assert (mask.tolist(), outside) == ([[0, 1, 1]], [])
+
+
+def test_values_say_what_a_mask_stores_for_a_class() -> None:
+    classes = [{"id": 0, "name": "a", "values": [7, 8]}, {"id": 1, "name": "b", "values": [0]}]
+    table = ClassTable.model_validate({"name": "mine", "void": 9, "classes": classes})
+    mask, outside = to_classes(np.array([[7, 8, 0, 9, 255, 1]], np.uint8), table)
+    assert (mask.tolist(), outside) == ([[0, 0, 1, 255, 255, 255]], [1])

@@ -114,7 +114,7 @@ def test_a_folder_with_a_link_or_a_pipe_is_refused_by_name(tmp_path: Path, odd: 
     assert not (tmp_path / "target").exists()
 
 
-@pytest.mark.parametrize("second", ["top/a", "top/A", "TOP/a", "./top/a", "top//a"])
+@pytest.mark.parametrize("second", ["top/a", "top/A", "./top/a", "top//a"])
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_name_that_is_there_twice_is_refused_also_in_other_letters(tmp_path: Path, second: str) -> None:
     for write, ending in ((tar, ".tar"), (zipped, ".zip")):

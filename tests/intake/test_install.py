@@ -13,19 +13,7 @@ from roadseg.intake import install as module
 from roadseg.intake.install import install
 from roadseg.pipeline.dvc import dvc
 
-OLD = {"leftImg8bit/train/1/1_image.jpg": b"old image", "gtFine/train/1/1_label.png": b"old mask"}
-NEW = {"leftImg8bit/train/2/frame7_image.jpg": b"new image", "gtFine/train/2/frame7_label.png": b"new mask"}
-
-
-def put(folder: Path, files: dict[str, bytes]) -> Path:
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    return folder
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+from .conftest import NEW, OLD, contents, put
 
 
 @pytest.fixture(scope="module")
@@ -198,3 +186,18 @@ def test_outside_of_a_checkout_nothing_is_imported(tmp_path: Path, new: Path, id
     with pytest.raises(UsageError, match="run from the top of a roadseg checkout"):
         install(tmp_path, new, idd_level1)
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.usefixtures("calls")
+@pytest.mark.parametrize("top", ["", "idd20k_lite/"])
+def test_images_alone_are_a_data_set_though_they_are_one_folder(
+    tree: Path, tmp_path: Path, idd_level1: ClassTable, top: str
+) -> None:
+    files = {"leftImg8bit/test/3/1_image.jpg": b"1"}
+    install(tree, put(tmp_path / "images", {top + name: content for name, content in files.items()}), idd_level1)
+    assert contents(tree / "data/raw") == files
+
+
+def test_what_has_no_layout_is_named_as_it_was_given(tree: Path, tmp_path: Path, idd_level1: ClassTable) -> None:
+    with pytest.raises(DataRefused, match=f"^{tmp_path / 'other'} has no layout that roadseg knows"):
+        install(tree, put(tmp_path / "other", {"top/1.jpg": b"1"}), idd_level1)

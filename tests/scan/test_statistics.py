@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from trees import scan_params
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.files import digest_file
 from roadseg.contracts.manifest import read_manifest
 from roadseg.scan.describe import describe as describe_samples
 from roadseg.scan.layouts.found import Found
-from roadseg.scan.stage import ScanParams, run
+from roadseg.scan.stage import run
 from roadseg.scan.statistics import interpolation, perceptual_hash
 
 FOUND = Found("train", "12", "1", "image.png", "mask.png")
@@ -115,7 +116,7 @@ def test_two_broken_files_are_both_named(describe: Describe, tmp_path: Path, idd
     Image.fromarray(grey(9)).save(tmp_path / "mask.png")
     row = facts(tmp_path, FOUND, idd_level1)
     assert row["error"] == "image.png: not a picture in a known format; mask.png: has mode RGB: a mask has one " + (
-        "channel of class ids, not colours"
+        "channel of class ids, not colours; a class table with `source: color` reads colours"
     )
 
 
@@ -189,7 +190,7 @@ def test_a_scan_holds_every_sample_and_equal_data_give_equal_bytes(
     for workers in ("1", "2"):
         monkeypatch.setenv("ROADSEG_WORKERS", workers)
         monkeypatch.setenv("ROADSEG_HOME", str(tmp_path / workers))
-        run(scan=ScanParams(layout="auto"))
+        run(scan=scan_params())
         scans.append(Path("data/scan.parquet").read_bytes())
     assert scans[0] == scans[1]
     rows = read_manifest(Path("data/scan.parquet"), "scan").records()

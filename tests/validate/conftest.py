@@ -119,7 +119,11 @@ FAULTS = [
     (truncated_image, "files_decode", "cannot be decoded: "),
     (missing_mask, "mask_present", "its mask is missing; add it"),
     (mask_of_another_size, "mask_size", "is 160x113 and its image 320x227; both must be of one size"),
-    (id_outside, "ids_in_table", "ids 9 are outside idd-level1; import with another --classes or repair the mask"),
+    (
+        id_outside,
+        "ids_in_table",
+        "9 are outside idd-level1 (masks that hold them: 9 in 1); import with another --classes or repair the mask",
+    ),
     (mask_of_colours, "files_decode", "has mode RGB: a mask has one channel of class ids, not colours"),
     (orphan_mask, "image_present", "no image belongs to this mask; add or remove it"),
     (drive_in_two_splits, "drive_in_one_split", "is also in another split ("),

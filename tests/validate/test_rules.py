@@ -43,7 +43,8 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {  # changes of one sample by th
     "mask_size": ({"mask_height": 228}, f"{MASK}: is 320x228 and its image 320x227; both must be of one size"),
     "ids_in_table": (
         {"invalid_ids": [9, 14]},
-        f"{MASK}: ids 9, 14 are outside idd-level1; import with another --classes or repair the mask",
+        f"{MASK}: 9, 14 are outside idd-level1 (masks that hold them: 9 in 1, 14 in 1); "
+        "import with another --classes or repair the mask",
     ),
     "mask_not_interpolated": (
         {"interpolation": 0.4},
@@ -118,7 +119,7 @@ def test_good_samples_pass_every_rule() -> None:
 
 
 def test_every_rule_for_samples_has_a_fault_here() -> None:
-    assert FAULTS.keys() == of_samples(LIMITS, "").keys()
+    assert FAULTS.keys() == of_samples(LIMITS).keys()
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -160,6 +161,18 @@ def test_images_that_differ_by_more_are_no_near_duplicates(changes: dict[str, An
 def test_flat_images_are_no_near_duplicates_of_one_another() -> None:
     flat = {"phash": 7, "contrast": 0.0}
     assert flagged(scan({300: flat, 500: flat})) == {}
+
+
+def test_a_colour_that_the_table_lacks_is_named_as_such_with_the_masks_that_hold_it() -> None:
+    entry = {"id": 0, "name": "a", "color": (1, 2, 3)}
+    table = ClassTable.model_validate({"name": "mine", "source": "color", "classes": [entry]})
+    colours = [0x01, 0xFF00FF, *range(0x100, 0x110)]
+    faults: dict[int, dict[str, Any]] = {7: {"invalid_ids": colours}, 8: {"invalid_ids": [0xFF00FF]}}
+    good_pixels = {number: {"class_pixels": [10, 0]} for number in range(501)}
+    changes = {number: good_pixels[number] | faults.get(number, {}) for number in good_pixels}
+    many, one = flagged(scan(changes, table=table))["ids_in_table"]
+    assert "label.png: #000001, #ff00ff, #000100, #000101, #000102 and 13 more are outside mine (" in many
+    assert "#ff00ff are outside mine (masks that hold them: #ff00ff in 2)" in one
 
 
 def test_near_duplicates_may_be_left_alone() -> None:
@@ -214,7 +227,7 @@ def test_the_bounds_of_brightness_are_inclusive(brightness: float, passes: bool)
 
 
 def test_what_can_be_lived_with_is_a_warning_and_the_rest_is_critical() -> None:
-    rules = of_samples(LIMITS, "") | of_splits(LIMITS) | of_classes() | of_table(LIMITS)
+    rules = of_samples(LIMITS) | of_splits(LIMITS) | of_classes() | of_table(LIMITS)
     assert {name for name, rule in rules.items() if rule.severity == "warning"} == {
         "dark",
         "overexposed",

@@ -8,14 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from PIL import Image
-from trees import ROOT
+from trees import ROOT, scan_params
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.files import digest_file
 from roadseg.contracts.manifest import from_rows, read_manifest, write_manifest
 from roadseg.intake.quarantine import quarantine
-from roadseg.scan.stage import ScanParams
 from roadseg.scan.stage import run as scan
 from roadseg.validate import stage
 from roadseg.validate.rules import Rule, of_samples
@@ -33,7 +32,7 @@ def judge(**changes: float) -> None:
 
 
 def scan_and_judge() -> None:
-    scan(scan=ScanParams(layout="auto"))
+    scan(scan=scan_params())
     judge()
 
 
@@ -155,14 +154,14 @@ def test_a_refusal_leaves_no_manifest_of_an_earlier_acceptance(raw: Path) -> Non
 
 @pytest.mark.parametrize("name", ["quarantine.csv", "reference.json"])
 def test_a_list_that_is_missing_is_named(raw: Path, name: str) -> None:
-    scan(scan=ScanParams(layout="auto"))
+    scan(scan=scan_params())
     (Path("data") / name).unlink()
     with pytest.raises(UsageError, match=f"data/{name} is missing: `roadseg data import` writes it"):
         judge()
 
 
 def test_where_all_samples_are_quarantined_the_data_are_refused(raw: Path) -> None:
-    scan(scan=ScanParams(layout="auto"))
+    scan(scan=scan_params())
     rows = "".join(f"{row['sample']},,x\n" for row in read_manifest(SCAN, "scan").records())
     Path("data/quarantine.csv").write_text("sample,image_sha,reason\n" + rows)
     with pytest.raises(DataRefused, match="splits_there"):

@@ -11,22 +11,52 @@ app = typer.Typer(help="Bring data in, make some, leave samples out.", no_args_i
 @app.command("import")
 def import_(
     source: Annotated[Path, typer.Argument(help="Archive (.tar.gz, .tgz, .tar, .zip) or folder.")],
+    layout: Annotated[
+        str | None,
+        typer.Option(help="idd-lite, idd-20k, numbered or folders; auto looks. Kept as scan.layout in params.yaml."),
+    ] = None,
     classes: Annotated[
-        str, typer.Option(help="Class table: idd-level1, idd-level2, idd-level3, road, or a .yaml file.")
-    ] = "idd-level1",
+        str | None,
+        typer.Option(help="Class table: idd-level1 (the default), idd-level2, idd-level3, road, or a .yaml file."),
+    ] = None,
+    images: Annotated[
+        str | None, typer.Option(help="Where images are: 'rgb/{split}/{drive}/{id}.jpg'. Kept as scan.images.")
+    ] = None,
+    masks: Annotated[
+        str | None, typer.Option(help="Where masks are: 'ids/{split}/{drive}/{id}.png'. Kept as scan.masks.")
+    ] = None,
+    add: Annotated[bool, typer.Option("--add", help="Add what is new to data/raw instead of replacing it.")] = False,
 ) -> None:
     """Put a data set at data/raw in its own layout and give it to DVC.
 
-    What stood there before is committed to DVC's cache first; a broken archive changes nothing.
+    What stood there before is committed to DVC's cache first; a broken archive changes nothing. With --add equal
+    files are passed over, and a file that differs from the one of its name is named and nothing changed.
+
+    A class table says what masks hold: `name: mine`, then `classes:` with a line
+    `- {id: 0, name: road, color: [128, 64, 128], values: [7], protected: false}` each. Ids count from 0; `values` are
+    what masks store (the id, if left out), `labels` the names in polygon files (the name), `void` what counts as
+    nothing (255 always does). `source: color` reads masks of colours, with `void_colors`.
+
+    The split is that of the folders, of train.txt and val.txt, or made by drive: see `scan` in params.yaml.
 
     Example: `roadseg data import idd20k_lite.tar.gz`, then `dvc repro`
+
+    Example: `roadseg data import idd-20k-II.tar.gz --add`
+
+    Example: `roadseg data import my-frames --layout folders --classes my-classes.yaml`
     """
     from roadseg.contracts.classes import ClassTable
     from roadseg.intake.install import install
+    from roadseg.intake.merge import merge
 
-    table = ClassTable.find(classes)
-    layout = install(Path.cwd(), source, table)
-    print(f"data/raw holds {source.name} (layout {layout}, classes {table.name}); next: dvc repro")
+    found_by = {"layout": layout, "images": images, "masks": masks}
+    if add:
+        done = merge(Path.cwd(), source, ClassTable.find(classes) if classes else None, **found_by)
+        print(f"data/raw: {done.new} new files of {source.name} added, {done.known} were there; next: dvc repro")
+        return
+    table = ClassTable.find(classes or "idd-level1")
+    name = install(Path.cwd(), source, table, **found_by)
+    print(f"data/raw holds {source.name} (layout {name}, classes {table.name}); next: dvc repro")
 
 
 @app.command()

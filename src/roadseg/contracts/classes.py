@@ -1,9 +1,11 @@
 """The class table: which ids there are, what they are called and how they look."""
 
+from collections import Counter
+from collections.abc import Sequence
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import yaml
@@ -14,27 +16,40 @@ from roadseg.contracts.files import digest_of, replacing
 
 VOID = 255
 Byte = Annotated[int, Field(ge=0, le=255)]
+Color = tuple[Byte, Byte, Byte]
 
 
 class ClassEntry(BaseModel):
-    """One class."""
+    """One class; `values` and `labels` say how label files write it, by default its id and its name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: Byte
     name: str = Field(pattern=r"^[A-Za-z0-9 _-]+$", description="MLflow refuses other characters in metric names")
-    color: tuple[Byte, Byte, Byte] = (128, 128, 128)
+    color: Color = (128, 128, 128)
     protected: bool = Field(default=False, description="a promotion may not make it worse")
     group: str = ""
+    values: tuple[Byte, ...] = Field(min_length=1, description="what masks of one channel store for it")
+    labels: tuple[str, ...] = Field(description="what polygon files call it")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_named(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "id" not in given or "name" not in given:
+            return given
+        return {"values": (given["id"],), "labels": (given["name"],)} | given
 
 
 class ClassTable(BaseModel):
-    """Classes 0..K-1 and the void ids; travels inside scan, manifest, shards and bundle."""
+    """Classes 0..K-1 and what is void; travels inside scan, manifest, shards and bundle."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
+    source: Literal["id", "color"] = Field(default="id", description="what the pixels of a mask hold")
     void: tuple[Byte, ...] = (VOID,)
+    void_labels: tuple[str, ...] = ()
+    void_colors: tuple[Color, ...] = ()
     classes: tuple[ClassEntry, ...] = Field(min_length=1, max_length=200)
 
     @field_validator("void", mode="before")
@@ -47,11 +62,19 @@ class ClassTable(BaseModel):
     def _consistent(self) -> Self:
         ids, names = [entry.id for entry in self.classes], self.names
         if ids != list(range(len(ids))):
-            raise ValueError(f"class ids must be 0, 1, 2, ... in order, found {ids}")
+            raise ValueError(
+                f"class ids must be 0, 1, 2, ... in order, found {ids}; what masks store goes into `values: [...]`"
+            )
         if len(set(names)) != len(names):
             raise ValueError("two classes have the same name")
-        if set(self.void) & set(ids):
-            raise ValueError(f"void ids {sorted(set(self.void) & set(ids))} are classes too")
+        values = [value for entry in self.classes for value in entry.values]
+        # a 255 that a class claims is its own, not void: how 0/255 masks are read
+        if clash := sorted(set(self.void) & set(values) - {VOID}):
+            raise ValueError(f"void ids {clash} are classes too")
+        _refuse_shared("value", values)
+        _refuse_shared("label", [*self.void_labels, *(label for entry in self.classes for label in entry.labels)])
+        if self.source == "color":
+            _refuse_shared("color", [*self.void_colors, *(entry.color for entry in self.classes)])
         return self
 
     @classmethod
@@ -110,11 +133,42 @@ class ClassTable(BaseModel):
         return [entry.name for entry in self.classes]
 
     @cached_property
+    def id_of_value(self) -> np.ndarray:
+        """Int16 (256,): class id by stored value, `VOID` for void, -1 for what the table does not know."""
+        ids = np.full(256, -1, np.int16)
+        ids[list(self.void)] = VOID
+        for entry in self.classes:
+            ids[list(entry.values)] = entry.id
+        return ids
+
+    @cached_property
+    def id_of_label(self) -> dict[str, int]:
+        """Class id by a polygon's label, `VOID` for void labels."""
+        return {label: entry.id for entry in self.classes for label in entry.labels} | dict.fromkeys(
+            self.void_labels, VOID
+        )
+
+    @cached_property
+    def id_of_color(self) -> dict[int, int]:
+        """Class id by packed colour 0xRRGGBB, `VOID` for void colours."""
+        ids = [(entry.color, entry.id) for entry in self.classes] + [(color, VOID) for color in self.void_colors]
+        return {(red << 16) + (green << 8) + blue: number for (red, green, blue), number in ids}
+
+    def written(self, stored: int) -> str:
+        """What a mask stores, as people write it: `9`, or `#8040ff` in a mask of colours."""
+        return f"#{stored:06x}" if self.source == "color" else str(stored)
+
+    @cached_property
     def palette(self) -> np.ndarray:
         """uint8 (256, 3): RGB by id, black from K upward."""
         colors = np.zeros((256, 3), np.uint8)
         colors[: self.count] = [entry.color for entry in self.classes]
         return colors
+
+
+def _refuse_shared(what: str, listed: Sequence[object]) -> None:
+    if shared := [item for item, times in Counter(listed).items() if times > 1]:
+        raise ValueError(f"{what} {shared[0]} is given twice: which of the two is meant?")
 
 
 def built_in() -> list[str]:

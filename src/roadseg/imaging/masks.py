@@ -1,22 +1,37 @@
 """The one door from any label file to class ids."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from roadseg.contracts.classes import VOID, ClassTable
+from roadseg.imaging.codings import coding_of
 from roadseg.imaging.pixels import Undecodable, open_picture
+from roadseg.imaging.polygons import read_polygons
 
 ID_MODES = {"L", "P", "1", "I;16", "I"}  # P: the palette only paints, the index is the id
+UNKNOWN = 254  # between the last id a class can have, 199, and void
+MOST_COLORS = 256  # a lossy picture holds tens of thousands: so many are named
 
 
 def read_classes(path: Path, classes: ClassTable) -> tuple[np.ndarray, list[int]]:
-    """Decode a label file to classes: `to_classes` of `read_mask`.
+    """Decode a label file to classes: polygons in JSON, a mask of colours, IDD's own ids by level, or plain ids.
+
+    Returns:
+        As `to_classes`; with `source: color` what is outside are packed colours 0xRRGGBB, see `colors_to_classes`.
 
     Raises:
-        Undecodable: see `read_mask`.
+        Undecodable: see `read_polygons`, `read_colors`, `read_mask` and `Coding.values`.
     """
-    return to_classes(read_mask(path), classes)
+    if path.suffix.lower() == ".json":
+        return read_polygons(path, classes), []
+    if classes.source == "color":
+        return colors_to_classes(read_colors(path), classes)
+    stored = read_mask(path)
+    if coding := coding_of(path.name):
+        return _looked_up(stored, coding.id_of_value(np.unique(stored).tolist(), classes))
+    return to_classes(stored, classes)
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -27,11 +42,30 @@ def read_mask(path: Path) -> np.ndarray:
     """
     picture = open_picture(path)
     if picture.mode not in ID_MODES:
-        raise Undecodable(f"has mode {picture.mode}: a mask has one channel of class ids, not colours")
+        raise Undecodable(
+            f"has mode {picture.mode}: a mask has one channel of class ids, not colours; "
+            "a class table with `source: color` reads colours"
+        )
     stored = np.asarray(picture)
     if stored.max(initial=0) > VOID or stored.min(initial=0) < 0:
         raise Undecodable(f"holds ids from {stored.min()} to {stored.max()}, outside 0..255")
     return stored.astype(np.uint8)
+
+
+def read_colors(path: Path) -> np.ndarray:
+    """Decode a mask of colours to uint32 (H, W), each pixel packed as 0xRRGGBB.
+
+    Raises:
+        Undecodable: not whole, without colours, or not opaque.
+    """
+    picture = open_picture(path)
+    if picture.mode not in {"RGB", "RGBA", "P"}:
+        raise Undecodable(f"has mode {picture.mode}: the class table says that masks hold colours (`source: color`)")
+    rgba = np.asarray(picture.convert("RGBA"))
+    if rgba[..., 3].min(initial=255) < 255:
+        raise Undecodable("is transparent in places: a mask of colours must be opaque")
+    red, green, blue = (rgba[..., channel].astype(np.uint32) for channel in range(3))
+    return (red << 16) | (green << 8) | blue
 
 
 def to_classes(stored: np.ndarray, classes: ClassTable) -> tuple[np.ndarray, list[int]]:
@@ -39,14 +73,42 @@ def to_classes(stored: np.ndarray, classes: ClassTable) -> tuple[np.ndarray, lis
 
     Args:
         stored: uint8 (H, W) as `read_mask` gives it.
-        classes: the table they belong to.
+        classes: the table they belong to; its `values` say what is stored for each class.
 
     Returns:
         uint8 (H, W) with 0..K-1 and 255 for void, and the ids that are neither, sorted; those
         become void, so who may not lose pixels looks at them.
     """
-    table = np.full(256, VOID, np.uint8)
-    table[: classes.count] = np.arange(classes.count)
-    present = np.flatnonzero(np.bincount(stored.ravel(), minlength=256))
-    outside = sorted(set(present.tolist()) - set(range(classes.count)) - set(classes.void))
-    return table[stored], outside
+    return _looked_up(stored, classes.id_of_value)
+
+
+def colors_to_classes(packed: np.ndarray, classes: ClassTable) -> tuple[np.ndarray, list[int]]:
+    """Map colours to classes, exactly: a colour one step off is another colour.
+
+    Args:
+        packed: uint32 (H, W), 0xRRGGBB as `read_colors` gives it.
+        classes: the table with the colours of classes and of void.
+
+    Returns:
+        uint8 (H, W) as `to_classes`, and the unknown colours, sorted, the first `MOST_COLORS` of them.
+    """
+    mask = _color_lookup(tuple(classes.id_of_color.items()))[packed]
+    unknown = mask == UNKNOWN
+    outside = np.unique(packed[unknown])[:MOST_COLORS].tolist()
+    mask[unknown] = VOID
+    return mask, outside
+
+
+def _looked_up(stored: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """Apply int16 (256,), where -1 is outside, to uint8 (H, W)."""
+    present = np.bincount(stored.ravel(), minlength=256) > 0
+    table = np.where(ids < 0, VOID, ids).astype(np.uint8)
+    return table[stored], np.flatnonzero(present & (ids < 0)).tolist()
+
+
+@lru_cache(maxsize=2)
+def _color_lookup(known: tuple[tuple[int, int], ...]) -> np.ndarray:
+    table = np.full(1 << 24, UNKNOWN, np.uint8)  # 16 MB, and five times as fast as a binary search per pixel
+    for color, number in known:
+        table[color] = number
+    return table

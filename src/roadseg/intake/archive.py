@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Self
 
 from roadseg.contracts.errors import DataRefused, UsageError
+from roadseg.intake.names import Names, name_fault
 
 KEEP_FREE = 1 << 30  # bytes of disk that an import leaves
+PIECE = 1 << 20  # bytes copied at once
 # RuntimeError: zipfile's word for a password or a method that it lacks
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError, RuntimeError)
 
@@ -59,27 +61,33 @@ def unpack(source: Path, target: Path) -> Path:
 
 
 def _write(source: Path, members: Iterator[Member], target: Path) -> None:
-    room, seen = shutil.disk_usage(target).free - KEEP_FREE, set[str]()
+    room, names = shutil.disk_usage(target).free - KEEP_FREE, Names()
     for member in members:
-        path = PurePosixPath(member.name)
-        if path.is_absolute() or ".." in path.parts or "\\" in member.name or "\0" in member.name:
-            raise DataRefused(f"{source}: member {member.name!r} points outside; nothing was imported")
-        if not member.plain:
-            raise DataRefused(f"{source}: member {member.name!r} is a link or a device; nothing was imported")
+        if fault := _fault(member) or names.fault(member.name, is_folder=member.open is None):
+            raise DataRefused(f"{source}: member {member.name!r} {fault}; nothing was imported")
+        path = target / PurePosixPath(member.name)
         if member.open is None:
-            (target / path).mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
             continue
-        if path.as_posix().lower() in seen:
-            raise DataRefused(f"{source}: member {member.name!r} is there twice; nothing was imported")
-        seen.add(path.as_posix().lower())
         room -= member.size
         if room < 0:
             raise DataRefused(f"{source}: unpacked it is larger than the free disk; nothing was imported")
-        (target / path).parent.mkdir(parents=True, exist_ok=True)
-        with member.open() as read, (target / path).open("xb") as written:
-            shutil.copyfileobj(read, written)
-            if written.tell() != member.size:
-                raise EOFError(f"member {member.name!r} ends early")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with member.open() as read, path.open("xb") as written:
+            if _copy(read, written, member.size) != member.size:
+                raise EOFError(f"member {member.name!r} is not of the size that it declares")
+
+
+def _copy(read: IO[bytes], written: IO[bytes], size: int) -> int:
+    """Copy up to one byte more than `size`, so that a member that lies about its size fills no disk."""
+    copied = 0
+    while copied <= size and (piece := read.read(min(PIECE, size + 1 - copied))):
+        copied += written.write(piece)
+    return copied
+
+
+def _fault(member: Member) -> str | None:
+    return name_fault(member.name) or (None if member.plain else "is a link or a device")
 
 
 @contextmanager
@@ -92,10 +100,30 @@ def _members(source: Path) -> Iterator[Iterator[Member]]:
         with zipfile.ZipFile(source) as opened:
             yield _of_zip(opened)
     elif source.name.lower().endswith((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")):
-        with tarfile.open(source) as tar:
+        with tarfile.open(source, tarinfo=Header) as tar:
             yield _of_tar(tar)
     else:
         raise UsageError(f"{source}: not a folder, a .tar, .tar.gz, .tgz or a .zip")
+
+
+class Header(tarfile.TarInfo):
+    """A header of a tar that must be whole: by itself tarfile takes a cut or damaged one for the end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Parse one block.
+
+        Raises:
+            tarfile.ReadError: it is neither a header nor the end mark.
+        """
+        if len(buf) < tarfile.BLOCKSIZE:
+            raise tarfile.ReadError("it ends before its end mark")
+        if not any(buf):
+            return super().frombuf(buf, encoding, errors)  # the end mark, which tarfile knows
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"the header of a member is damaged: {error}") from None
 
 
 def _of_tar(tar: tarfile.TarFile) -> Iterator[Member]:
@@ -106,10 +134,9 @@ def _of_tar(tar: tarfile.TarFile) -> Iterator[Member]:
             assert opened is not None  # it is a plain file
             return opened
 
-        yield Member(info.name, info.size, read if info.isreg() else None, info.isreg() or info.isdir())
+        plain = info.isdir() or (info.isreg() and not info.issparse())  # a sparse file is larger than what is read
+        yield Member(info.name, info.size, read if info.isreg() else None, plain)
     assert tar.fileobj is not None  # it is open
-    if tar.fileobj.tell() == tar.offset:
-        raise EOFError("it ends before its end mark")
     while tar.fileobj.read(1 << 20):
         pass  # tarfile stops at the end mark, before the checksum that ends a compressed file
 

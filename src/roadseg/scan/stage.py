@@ -9,7 +9,8 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.manifest import from_rows, write_manifest
 from roadseg.contracts.params import Section
 from roadseg.scan.describe import describe
-from roadseg.scan.layouts.known import LAYOUTS, detect
+from roadseg.scan.layouts.known import look
+from roadseg.scan.splits import Shares, decide
 
 READS = ("data/raw", "data/classes.yaml")
 WRITES = ("data/scan.parquet",)
@@ -18,15 +19,25 @@ WRITES = ("data/scan.parquet",)
 class ScanParams(Section):
     """What scan may be told."""
 
-    layout: Literal["auto", "idd-lite"] = Field(description="how data/raw is laid out; auto looks")
+    layout: Literal["auto", "idd-lite", "idd-20k", "numbered", "folders"] = Field(
+        description="how data/raw is laid out; auto looks"
+    )
+    images: str = Field(description="pattern of the images, as rgb/{split}/{drive}/{id}.jpg; empty to look")
+    masks: str = Field(description="pattern of the masks, as ids/{split}/{drive}/{id}.png; empty to look")
+    split: Literal["auto", "folders", "lists", "drive"] = Field(
+        description="by folders, by lists (train.txt, val.txt, test.txt) or made by drive; auto: the first there is"
+    )
+    val_share: float = Field(ge=0, lt=1, description="share of the drives that a made split gives to val")
+    test_share: float = Field(ge=0, lt=1, description="share of the drives that a made split gives to test")
+    seed: int = Field(ge=0, description="of a made split")
 
 
 def run(*, scan: ScanParams) -> None:
     """Describe every sample of data/raw."""
     root = Path("data/raw")
     classes = ClassTable.read(Path("data/classes.yaml"))
-    layout = detect(root) if scan.layout == "auto" else scan.layout
-    found = LAYOUTS[layout].find(root)
+    layout, found = look(root, scan.layout, scan.images, scan.masks)
+    found = decide(found, root, scan.split, Shares(scan.val_share, scan.test_share, scan.seed))
     rows = describe(root, found, classes)
     write_manifest(Path("data/scan.parquet"), "scan", from_rows(rows, layout, classes))
     broken = sum(row["error"] is not None for row in rows)

@@ -1,15 +1,18 @@
 """The tables that are judged: samples, splits, classes and the class table, as they follow from a scan."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.manifest import SPLITS, Manifest
 
 FROZEN_FIRST = {"val": 0, "test": 1, "train": 2}  # of copies in two splits the one in train has to go
 SAME_LOOK = 0.02  # of two copies, brightness and contrast differ by less; 0..1
+SHOWN = 5  # values of a mask that are named
 FLAT = 0.02  # contrast under which a perceptual hash is noise; 0..1
 
 
@@ -27,6 +30,7 @@ def samples(scan: Manifest, near_duplicate: int) -> pd.DataFrame:
         frame["width"] - frame["mask_width"]
     ).abs()
     frame["invalid_count"] = frame["invalid_ids"].map(len, na_action="ignore")
+    frame["outside"] = _outside(frame["invalid_ids"], scan.classes)
     frame["void_share"] = frame["class_pixels"].map(lambda counts: counts[-1] / sum(counts), na_action="ignore")
     area, aspect = frame["height"] * frame["width"], frame["width"] / frame["height"]
     frame["relative_size"], frame["relative_aspect"] = area / area.median(), aspect / aspect.median()
@@ -70,6 +74,19 @@ def _pixels(scan: Manifest, split: str) -> np.ndarray:
     counted = [row["class_pixels"][:-1] for row in scan.records(split) if row["class_pixels"]]
     pixels: np.ndarray = np.array(counted, np.int64).reshape(-1, scan.classes.count).sum(axis=0)
     return pixels
+
+
+def _outside(invalid: pd.Series, table: ClassTable) -> pd.Series:
+    """What is outside the table in words: `9, 14 are outside idd-level1 (9 in 120 masks, 14 in 3)`."""
+    masks = Counter(value for values in invalid.dropna() for value in values)
+
+    def said(values: np.ndarray) -> str:
+        shown = [(table.written(value), masks[value]) for value in values[:SHOWN]]
+        more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
+        names, counts = ", ".join(name for name, _ in shown), ", ".join(f"{name} in {count}" for name, count in shown)
+        return f"{names}{more} are outside {table.name} (masks that hold them: {counts})"
+
+    return invalid.map(said, na_action="ignore")
 
 
 def _elsewhere(frame: pd.DataFrame, column: str) -> pd.Series:

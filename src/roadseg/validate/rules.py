@@ -32,8 +32,8 @@ class Rule:
 Rules = dict[str, Rule]
 
 
-def of_samples(limits: ValidateParams, table: str) -> Rules:
-    """The rules for `frames.samples`, the worst first; `table` is the class table's name, for the reasons."""
+def of_samples(limits: ValidateParams) -> Rules:
+    """The rules for `frames.samples`, the worst first."""
     return {
         "files_decode": _critical("null", "error", lambda row: str(row["error"])),
         "image_present": _critical("present", "image", "{mask}: no image belongs to this mask; add or remove it"),
@@ -42,7 +42,9 @@ def of_samples(limits: ValidateParams, table: str) -> Rules:
             "null", "lossy_mask", "{mask}: a JPEG changes class ids at every edge; export the masks anew as PNG"
         ),
         "mask_size": _critical("between", "size_difference", _size_reason),
-        "ids_in_table": _critical("between", "invalid_count", lambda row: _ids_reason(row, table)),
+        "ids_in_table": _critical(
+            "between", "invalid_count", "{mask}: {outside}; import with another --classes or repair the mask"
+        ),
         "mask_not_interpolated": _critical(
             "between",
             "interpolation",
@@ -126,8 +128,3 @@ def _filled(reason: str | Callable[[Row], str]) -> Callable[[Row], str]:
 def _size_reason(row: Row) -> str:
     mask, image = (f"{row[w]:.0f}x{row[h]:.0f}" for w, h in (("mask_width", "mask_height"), ("width", "height")))
     return f"{row['mask']}: is {mask} and its image {image}; both must be of one size"
-
-
-def _ids_reason(row: Row, table: str) -> str:
-    named = ", ".join(str(value) if value < 256 else f"#{value:06x}" for value in row["invalid_ids"])
-    return f"{row['mask']}: ids {named} are outside {table}; import with another --classes or repair the mask"

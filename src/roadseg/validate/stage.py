@@ -56,7 +56,7 @@ def judged(scan: Manifest, reference: dict[str, Any], limits: ValidateParams) ->
     from roadseg.validate.expectations import judge  # late: Great Expectations loads in seconds
 
     subjects = {
-        "samples": (frames.samples(scan, limits.near_duplicate), rules.of_samples(limits, scan.classes.name)),
+        "samples": (frames.samples(scan, limits.near_duplicate), rules.of_samples(limits)),
         "splits": (frames.splits(scan, reference), rules.of_splits(limits)),
         "classes": (frames.classes(scan), rules.of_classes()),
         "tables": (frames.table(scan), rules.of_table(limits)),

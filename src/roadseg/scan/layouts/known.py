@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from roadseg.contracts.errors import DataRefused
-from roadseg.scan.layouts import idd_lite
+from roadseg.contracts.errors import DataRefused, UsageError
+from roadseg.scan.layouts import folders, idd_20k, idd_lite, numbered, patterns
 from roadseg.scan.layouts.found import Found
 
 
@@ -20,6 +20,11 @@ class Layout:
 
 LAYOUTS = {
     "idd-lite": Layout(idd_lite.matches, idd_lite.find, "leftImg8bit/<split>/<drive>/<id>_image.jpg with gtFine/"),
+    "idd-20k": Layout(
+        idd_20k.matches, idd_20k.find, "leftImg8bit/<split>/<drive>/<id>_leftImg8bit.png with gtFine/, also in parts"
+    ),
+    "numbered": Layout(numbered.matches, numbered.find, "Image_<n>.png and Mask_<n>.png in any folders"),
+    "folders": Layout(folders.matches, folders.find, "images/ and masks/ with equal names, or two patterns"),
 }
 
 
@@ -34,4 +39,34 @@ def detect(root: Path) -> str:
             return name
     there = ", ".join(sorted(path.name for path in root.iterdir())[:5]) if root.is_dir() else "no such folder"
     known = "; ".join(f"{name}: {layout.looks_like}" for name, layout in LAYOUTS.items())
-    raise DataRefused(f"{root} has no layout that roadseg knows (found: {there or 'nothing'}). Known: {known}")
+    raise DataRefused(
+        f"{root} has no layout that roadseg knows (found: {there or 'nothing'}). Known: {known}. For other "
+        "folders give two patterns as scan.images and scan.masks in params.yaml"
+    )
+
+
+def look(root: Path, layout: str, images: str, masks: str) -> tuple[str, list[Found]]:
+    """Find the samples of a folder.
+
+    Args:
+        root: the data's folder.
+        layout: a name of `LAYOUTS`, or `auto` to look.
+        images, masks: patterns, see `patterns.find`; empty to look.
+
+    Returns:
+        The layout's name and the samples.
+
+    Raises:
+        DataRefused: the layout does not fit, see `detect` and `patterns.find`.
+        UsageError: an unknown layout, or one pattern without the other.
+    """
+    if layout not in {"auto", *LAYOUTS}:
+        raise UsageError(f"no layout {layout!r}: there are auto, {', '.join(LAYOUTS)}")
+    if bool(images) != bool(masks):
+        raise UsageError("params.yaml: scan.images and scan.masks: give both patterns or none")
+    if images and layout in {"auto", "folders"}:
+        return "folders", patterns.find(root, images, masks)
+    name = detect(root) if layout == "auto" else layout
+    if not LAYOUTS[name].matches(root):
+        raise DataRefused(f"{root} is not laid out as {name}: {LAYOUTS[name].looks_like}; try `--layout auto`")
+    return name, LAYOUTS[name].find(root)

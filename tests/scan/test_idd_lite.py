@@ -1,18 +1,13 @@
 from pathlib import Path
 
 import pytest
+from trees import touch
 
 from roadseg.contracts.errors import DataRefused
 from roadseg.scan.layouts.found import Found
 from roadseg.scan.layouts.known import LAYOUTS, detect
 
 find = LAYOUTS["idd-lite"].find
-
-
-def touch(root: Path, *names: str) -> None:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
 
 
 @pytest.mark.parametrize("number", ["000017", "0000170", "frame17", "frame0017", "a_b"])

@@ -1,0 +1,97 @@
+"""Add new drives or parts to data/raw; what is there is neither changed nor lost."""
+
+import filecmp
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.errors import DataRefused, UsageError
+from roadseg.contracts.files import failpoint, sync_folder
+from roadseg.intake.archive import unpack
+from roadseg.intake.names import folded
+from roadseg.intake.places import MERGE, RAW, STAGED, alone, laid_out, move_in
+from roadseg.intake.records import finding, write_records
+from roadseg.pipeline.dvc import dvc
+from roadseg.scan.layouts.known import look
+
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What an addition did: the layout, and how many files were new or there already."""
+
+    layout: str
+    new: int
+    known: int
+
+
+def merge(tree: Path, source: Path, classes: ClassTable | None, **given: str | None) -> Merged:
+    """Add the files of a data set that data/raw lacks; equal ones are passed over.
+
+    An addition that is killed has changed nothing, or the next import completes it.
+
+    Args:
+        tree: the folder that holds dvc.yaml.
+        source: an archive or a folder, see `archive.unpack`.
+        classes: a new class table for all data; None keeps the one in use.
+        given: as for `install`.
+
+    Raises:
+        UsageError: there is nothing to add to; or see `install`.
+        DataRefused: the layout is another, or a file would replace a different one: names it, and nothing is changed.
+    """
+    with alone(tree):
+        if not (tree / RAW).is_dir():
+            raise UsageError(f"{tree / RAW} is missing, so nothing can be added to it: import without --add")
+        found_by = finding(tree, **given)
+        try:
+            failpoint("add:unpack")
+            staged = unpack(source, tree / STAGED)
+            failpoint("add:unpacked")
+            there, _ = look(tree / RAW, **found_by)
+            staged, layout = laid_out(source, staged, tree / STAGED, found_by)
+            if layout != there:
+                raise DataRefused(f"{source} has layout {layout} and data/raw {there}: nothing was added")
+            new, known = _keep_new(source, staged, tree / RAW)
+            failpoint("add:checked")
+            if new:
+                staged.rename(tree / MERGE)  # from here on the addition is completed, whatever happens
+                sync_folder(tree / "data")
+        finally:
+            shutil.rmtree(tree / STAGED, ignore_errors=True)
+        failpoint("add:begun")
+        if new:
+            move_in(tree)
+        write_records(tree, classes, found_by)
+        dvc(tree, "add", "--quiet", RAW)
+        failpoint("add:added")
+    failpoint("add:done")
+    return Merged(layout, new, known)
+
+
+def _keep_new(source: Path, staged: Path, raw: Path) -> tuple[int, int]:
+    """Delete from `staged` what `raw` has; numbers of files that are new and that were there."""
+    names = [path.relative_to(raw).as_posix() for path in raw.rglob("*")]
+    spelled = {folded(name): name for name in names}
+    faults, equal, new = [], [], 0
+    for path in sorted(staged.rglob("*")):
+        name = path.relative_to(staged).as_posix()
+        there = spelled.get(folded(name))
+        if there is None:
+            new += path.is_file()
+        elif there != name:
+            faults.append(f"{raw / there}: {source} has it as {name}, which is one name on some disks")
+        elif path.is_dir() != (raw / name).is_dir():
+            faults.append(f"{raw / name} is a file here and a folder there, {source} has it the other way")
+        elif path.is_file() and not filecmp.cmp(path, raw / name, shallow=False):
+            faults.append(f"{raw / name}: {source} has a different file of that name; keep one of the two")
+        elif path.is_file():
+            equal.append(path)
+    if faults:
+        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        raise DataRefused("; ".join(faults[:SHOWN]) + more + "; nothing was added")
+    for path in equal:
+        path.unlink()
+    return new, len(equal)

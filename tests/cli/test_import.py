@@ -1,0 +1,108 @@
+"""`roadseg data import` as a person uses it, with DVC itself."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from trees import make_checkout, run
+
+from roadseg.cli.app import app
+from roadseg.contracts.errors import RoadsegError
+from roadseg.contracts.manifest import read_manifest
+
+TABLE = {
+    "name": "mine",
+    "source": "color",
+    "void_colors": [[0, 0, 0]],
+    "classes": [
+        {"id": 0, "name": "ground", "color": [128, 64, 128]},
+        {"id": 1, "name": "rest", "color": [70, 70, 70], "protected": True},
+    ],
+}
+
+
+def drive(root: Path, name: str, color: tuple[int, int, int] = (70, 70, 70)) -> Path:
+    """A drive of two frames in folders, its masks half ground and half of a colour."""
+    for number in range(2):
+        for folder in ("images", "masks"):
+            (root / folder / name).mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng([ord(name[-1]), number]).integers(0, 255, (8, 8, 3), np.uint8)
+        Image.fromarray(noise).save(root / "images" / name / f"{number}.png")
+        mask = np.full((8, 8, 3), color, np.uint8)
+        mask[4:] = (128, 64, 128)
+        Image.fromarray(mask).save(root / "masks" / name / f"{number}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with three drives of folders in colours, imported and then scanned; the next test adds one."""
+    folder = tmp_path_factory.mktemp("import")
+    tree = make_checkout(folder / "tree")
+    (tree / "mine.yaml").write_text(yaml.safe_dump(TABLE))
+    for name in "abc":
+        drive(folder / "source", name)
+    done = run(tree, "roadseg", "data", "import", "../source", "--layout", "folders", "--classes", "mine.yaml")
+    assert "data/raw holds source (layout folders, classes mine); next: dvc repro" in done.stdout
+    assert yaml.safe_load((tree / "params.yaml").read_text())["scan"]["layout"] == "folders"
+    run(tree, "dvc", "repro", "-q", "scan")
+    return tree
+
+
+def samples(tree: Path) -> dict[str, dict[str, object]]:
+    return {row["image"]: row for row in read_manifest(tree / "data/scan.parquet", "scan").records()}
+
+
+def test_a_drive_is_added_and_dvc_takes_what_is_new_alone(tree: Path, tmp_path: Path) -> None:
+    before, digest = samples(tree), (tree / "data/raw.dvc").read_text()
+    drive(drive(tmp_path / "more", "a"), "d", color=(1, 2, 3))
+    done = run(tree, "roadseg", "data", "import", str(tmp_path / "more"), "--add")
+    assert "data/raw: 4 new files of more added, 4 were there; next: dvc repro" in done.stdout
+    assert (tree / "data/raw.dvc").read_text() != digest
+    assert json.loads(run(tree, "dvc", "status", "--json", "data/raw.dvc").stdout) == {}
+    run(tree, "dvc", "repro", "-q", "scan")
+    after = samples(tree)
+    assert before.items() <= after.items()
+    unknown = {name: row["invalid_ids"] for name, row in after.items() if row["invalid_ids"]}
+    assert unknown == {f"images/d/{number}.png": [0x010203] for number in range(2)}
+
+
+def test_what_would_replace_a_file_ends_with_three_and_changes_nothing(tree: Path, tmp_path: Path) -> None:
+    before = (tree / "data/raw.dvc").read_text()
+    drive(drive(tmp_path / "more", "e"), "a", color=(0, 0, 0))
+    done = run(tree, "roadseg", "data", "import", str(tmp_path / "more"), "--add", check=False)
+    assert done.returncode == 3
+    assert re.search(r"data/raw/masks/a/0\.png: .*more has a different file of that name", done.stderr)
+    assert not (tree / "data/raw/images/e").exists()
+    assert (tree / "data/raw.dvc").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--layout", "kitti"), 2, "no layout 'kitti': there are auto, idd-lite, idd-20k, numbered, folders"),
+        (("--layout", "numbered"), 3, "source is not laid out as numbered: Image_<n>.png"),
+        (("--classes", "kitti"), 2, "no class table 'kitti': give a .yaml file or one of idd-level1"),
+        (("--images", "images/{name}.png", "--masks", "masks/{id}.png"), 2, "{name} in 'images/{name}.png' is none of"),
+        (("--images", "images/{id}.png"), 2, "give both patterns or none"),
+    ],
+)
+def test_a_faulty_command_is_refused_in_one_line(
+    tree: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    code: int,
+    said: str,
+) -> None:
+    before = (tree / "params.yaml").read_text()
+    monkeypatch.chdir(tree)
+    with pytest.raises(RoadsegError) as caught:
+        app(["data", "import", "../source", *arguments], standalone_mode=False)
+    assert caught.value.exit_code == code
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert (tree / "params.yaml").read_text() == before

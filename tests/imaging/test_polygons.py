@@ -1,0 +1,143 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+
+from roadseg.contracts.classes import ClassTable
+from roadseg.imaging import polygons
+from roadseg.imaging.masks import read_classes
+from roadseg.imaging.pixels import Undecodable
+
+WHOLE = [[-1, -1], [20, -1], [20, 20], [-1, 20]]
+LEFT = [[0, 0], [3, 0], [3, 9], [0, 9]]
+HOLE = [[1, 1], [2, 1], [2, 2], [1, 2]]
+
+
+def thing(label: str, polygon: Any, **more: Any) -> dict[str, Any]:
+    return {"label": label, "polygon": polygon, "deleted": 0, **more}
+
+
+def decoded(folder: Path, *objects: Any, table: str = "idd-level3", width: int = 8, height: int = 10) -> np.ndarray:
+    path = folder / "1_gtFine_polygons.json"
+    path.write_text(json.dumps({"imgWidth": width, "imgHeight": height, "objects": objects}))
+    mask, outside = read_classes(path, ClassTable.find(table))
+    assert outside == []
+    assert (mask.dtype, mask.shape) == (np.uint8, (height, width))
+    return mask
+
+
+def refusal(folder: Path, content: str, table: str = "idd-level3") -> str:
+    (folder / "a.json").write_text(content)
+    with pytest.raises(Undecodable) as caught:
+        read_classes(folder / "a.json", ClassTable.find(table))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_no_polygon_covers_is_void(tmp_path: Path) -> None:
+    mask = decoded(tmp_path, thing("road", LEFT))
+    assert (mask[:, :4] == 0).all()
+    assert (mask[:, 4:] == 255).all()
+    assert (decoded(tmp_path) == 255).all()
+
+
+def test_later_objects_cover_earlier_ones_so_order_makes_holes(tmp_path: Path) -> None:
+    mask = decoded(tmp_path, thing("building", LEFT), thing("sky", HOLE))
+    assert (mask[1:3, 1:3] == 25).all()
+    assert (mask == 22).sum() == 4 * 10 - 4
+    assert not (decoded(tmp_path, thing("sky", HOLE), thing("building", LEFT)) == 25).any()
+
+
+def test_a_void_label_covers_too(tmp_path: Path) -> None:
+    assert (decoded(tmp_path, thing("road", WHOLE), thing("ego vehicle", WHOLE)) == 255).all()
+
+
+@pytest.mark.parametrize("deleted", [1, True])
+def test_a_deleted_object_is_skipped_even_with_an_unknown_label(tmp_path: Path, deleted: Any) -> None:
+    mask = decoded(tmp_path, thing("road", WHOLE), thing("no such thing", WHOLE, deleted=deleted))
+    assert (mask == 0).all()
+
+
+@pytest.mark.parametrize("points", [[], [[1, 1]], [[1, 1], [5, 5]]])
+def test_fewer_than_three_points_draw_nothing(tmp_path: Path, points: list[list[int]]) -> None:
+    assert (decoded(tmp_path, thing("road", WHOLE), thing("sky", points)) == 0).all()
+
+
+def test_a_group_is_read_as_its_members_unless_the_label_is_known_itself(tmp_path: Path) -> None:
+    assert (decoded(tmp_path, thing("cargroup", WHOLE)) == 9).all()
+    assert (decoded(tmp_path, thing("polegroup", WHOLE)) == 20).all()
+
+
+@given(polygon=st.lists(st.tuples(*[st.floats(-40, 60)] * 2), min_size=3, max_size=8))
+def test_points_outside_of_the_frame_and_between_pixels_are_drawn_as_pillow_does(
+    tmp_path_factory: pytest.TempPathFactory, polygon: list[tuple[float, float]]
+) -> None:
+    expected = Image.new("L", (13, 9), 255)
+    ImageDraw.Draw(expected).polygon(polygon, fill=0)
+    mask = decoded(tmp_path_factory.getbasetemp(), thing("road", polygon), width=13, height=9)
+    np.testing.assert_array_equal(mask, np.asarray(expected))
+
+
+@pytest.mark.parametrize(
+    ("label", "ids"),
+    [("road", (0, 0, 0, 1)), ("drivable fallback", (0, 1, 1, 0)), ("non-drivable fallback", (1, 3, 3, 0))]
+    + [("animal", (2, 4, 4, 0)), ("bicycle", (3, 6, 7, 0)), ("caravan", (3, 8, 12, 0)), ("tunnel", (5, 13, 23, 0))]
+    + [("fallback background", (6, 15, 25, 0)), ("license plate", (255, 255, 255, 255))],
+)
+def test_one_file_decodes_to_every_level(tmp_path: Path, label: str, ids: tuple[int, ...]) -> None:
+    tables = ("idd-level1", "idd-level2", "idd-level3", "road")
+    assert tuple(decoded(tmp_path, thing(label, WHOLE), table=table)[5, 5] for table in tables) == ids
+
+
+def test_labels_of_a_table_of_ones_own_are_used(tmp_path: Path) -> None:
+    classes = [{"id": 0, "name": "ground", "labels": ["road", "lane"]}, {"id": 1, "name": "rest"}]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"imgWidth": 2, "imgHeight": 1, "objects": [thing("lane", WHOLE)]}))
+    table = ClassTable.model_validate({"name": "mine", "classes": classes})
+    assert read_classes(path, table)[0].tolist() == [[0, 0]]
+
+
+def test_an_unknown_label_is_named_with_what_to_do(tmp_path: Path) -> None:
+    said = refusal(tmp_path, json.dumps({"imgWidth": 9, "imgHeight": 9, "objects": [thing("dragon", WHOLE)]}))
+    assert said.startswith("holds label 'dragon', which no class of idd-level3 lists: add it to the `labels`")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "is not valid JSON"),
+        ("[" * 100_000, "is not valid JSON"),
+        ("[]", "holds no `objects`"),
+        ('{"imgWidth": 9, "imgHeight": 9}', "holds no `objects`"),
+        ('{"imgWidth": 9, "objects": []}', "imgHeight is None, not a number of pixels"),
+        ('{"imgWidth": 0, "imgHeight": 9, "objects": []}', "imgWidth is 0, not a number of pixels"),
+        ('{"imgWidth": "9", "imgHeight": 9, "objects": []}', "imgWidth is '9', not a number of pixels"),
+        ('{"imgWidth": 99999, "imgHeight": 99999, "objects": []}', "99999x99999 is over 100000000 pixels"),
+        ('{"imgWidth": 9, "imgHeight": 9, "objects": [{"label": "road"}]}', "is no list of polygons with labels"),
+        ('{"imgWidth": 9, "imgHeight": 9, "objects": [7]}', "is no list of polygons with labels"),
+        (
+            '{"imgWidth": 9, "imgHeight": 9, "objects": [{"label": "sky", "polygon": [[1, 2], [3, 4], [5]]}]}',
+            "is no list of polygons with labels",
+        ),
+        (
+            '{"imgWidth": 9, "imgHeight": 9, "objects": [{"label": "sky", "polygon": [[1, 2], [3, 4], [NaN, 1]]}]}',
+            "a polygon of 'sky' has a point far outside of the picture",
+        ),
+        (
+            '{"imgWidth": 9, "imgHeight": 9, "objects": [{"label": "sky", "polygon": [[1, 2], [3, 4], [1e99, 1]]}]}',
+            "a polygon of 'sky' has a point far outside of the picture",
+        ),
+    ],
+)
+def test_a_faulty_file_is_refused_in_one_line(tmp_path: Path, content: str, said: str) -> None:
+    assert said in refusal(tmp_path, content)
+
+
+def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(Undecodable, match="the file is missing"):
+        polygons.read_polygons(tmp_path / "a.json", ClassTable.find("road"))

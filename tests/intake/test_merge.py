@@ -1,0 +1,120 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.errors import Busy, DataRefused, UsageError
+from roadseg.intake.install import install
+from roadseg.intake.merge import Merged, merge
+
+from .conftest import NEW, OLD, PARAMS, contents, put
+
+IMAGE = "leftImg8bit/train/1/1_image.jpg"
+
+
+@pytest.fixture
+def tree(make_tree: Callable[[str], Path]) -> Path:
+    return make_tree("tree")
+
+
+def test_what_is_new_is_added_and_what_was_there_stays(tree: Path, tmp_path: Path, cached: Path) -> None:
+    done = merge(tree, put(tmp_path / "new", NEW | OLD), None)
+    assert done == Merged("idd-lite", new=2, known=2)
+    assert contents(tree / "data/raw") == OLD | NEW
+    assert contents(max(cached.iterdir(), key=lambda path: int(path.name))) == OLD | NEW
+    assert not [name for name in (".import", ".merge") if (tree / "data" / name).exists()]
+
+
+def test_adding_the_same_twice_adds_nothing(tree: Path, tmp_path: Path) -> None:
+    source = put(tmp_path / "new", NEW)
+    merge(tree, source, None)
+    before = contents(tree)
+    assert merge(tree, source, None) == Merged("idd-lite", new=0, known=2)
+    assert contents(tree) == before
+    assert contents(source) == NEW
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({IMAGE: b"another image"}, f"data/raw/{IMAGE}: .* has a different file of that name; keep one of the two"),
+        ({IMAGE: b"old imagE"}, f"data/raw/{IMAGE}: .* has a different file of that name"),
+        (
+            {IMAGE.replace("1_i", "1_I"): b"old image"},
+            f"data/raw/{IMAGE}: .* as .*1_Image.jpg, which is one name on some",
+        ),
+        ({f"{IMAGE}/1.jpg": b""}, f"data/raw/{IMAGE} is a file here and a folder there"),
+        ({"leftImg8bit/train/1": b""}, "data/raw/leftImg8bit/train/1 is a file here and a folder there"),
+    ],
+)
+def test_what_would_replace_a_file_is_refused_by_name_and_nothing_is_changed(
+    tree: Path, tmp_path: Path, files: dict[str, bytes], said: str
+) -> None:
+    before = contents(tree)
+    with pytest.raises(DataRefused, match=said) as caught:
+        merge(tree, put(tmp_path / "new", NEW | files), ClassTable.find("road"), layout="idd-lite")
+    assert str(caught.value).endswith("; nothing was added")
+    assert contents(tree) == before
+
+
+def test_of_many_clashes_three_are_named_and_the_rest_counted(tree: Path, tmp_path: Path) -> None:
+    many = {f"leftImg8bit/train/1/{number}_image.jpg": b"1" for number in range(2, 9)}
+    merge(tree, put(tmp_path / "first", many), None)
+    with pytest.raises(DataRefused, match="; and 4 more; nothing was added"):
+        merge(tree, put(tmp_path / "second", dict.fromkeys(many, b"2")), None)
+
+
+def test_another_layout_is_refused(tree: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataRefused, match="has layout folders and data/raw idd-lite: nothing was added"):
+        merge(tree, put(tmp_path / "new", {"images/1.jpg": b"", "masks/1.png": b""}), None)
+    assert contents(tree / "data/raw") == OLD
+
+
+def test_the_class_table_is_kept_unless_another_is_given(tree: Path, tmp_path: Path) -> None:
+    merge(tree, put(tmp_path / "new", NEW), None)
+    assert ClassTable.read(tree / "data/classes.yaml").name == "idd-level1"
+    merge(tree, tmp_path / "new", ClassTable.find("road"))
+    assert ClassTable.read(tree / "data/classes.yaml").name == "road"
+
+
+def test_without_data_there_is_nothing_to_add_to(tree: Path, tmp_path: Path) -> None:
+    shutil.rmtree(tree / "data/raw")
+    with pytest.raises(UsageError, match="data/raw is missing, so nothing can be added to it: import without --add"):
+        merge(tree, put(tmp_path / "new", NEW), None)
+
+
+@pytest.mark.parametrize("add", [False, True])
+def test_two_imports_at_once_are_kept_apart(tree: Path, tmp_path: Path, idd_level1: ClassTable, add: bool) -> None:
+    before, source = contents(tree / "data"), put(tmp_path / "new", NEW)
+    with FileLock(tree / ".dvc/tmp/roadseg-import.lock"), pytest.raises(Busy, match="another import works in"):
+        (merge if add else install)(tree, source, idd_level1)
+    assert contents(tree / "data") == before
+
+
+def test_the_layout_that_was_asked_for_stands_in_params_with_its_comments(
+    tree: Path, tmp_path: Path, idd_level1: ClassTable
+) -> None:
+    install(tree, put(tmp_path / "new", NEW), idd_level1, layout="idd-lite", images=None, masks=None)
+    written = (tree / "params.yaml").read_text()
+    assert "  layout: idd-lite # looks\n" in written
+    assert [line for line in written.splitlines() if "layout" not in line][:1] == ["# mine"]
+    assert "learning_rate: 2.0e-3" in written
+
+
+def test_params_are_not_touched_where_they_say_so_already(tree: Path, tmp_path: Path, idd_level1: ClassTable) -> None:
+    install(tree, put(tmp_path / "new", NEW), idd_level1, layout="auto", images="", masks=None)
+    assert (tree / "params.yaml").read_text() == PARAMS
+
+
+def test_patterns_are_kept_for_scan_and_for_the_next_addition(
+    tree: Path, tmp_path: Path, idd_level1: ClassTable
+) -> None:
+    patterns = {"images": "a/{id}.jpg", "masks": "b/{id}.png"}
+    source = put(tmp_path / "new", {"a/1.jpg": b"1", "b/1.png": b"2", "b/readme": b""})
+    assert install(tree, source, idd_level1, **patterns) == "folders"
+    assert "images: a/{id}.jpg\n" in (tree / "params.yaml").read_text()
+    more = put(tmp_path / "more", {"a/2.jpg": b"1", "b/2.png": b"2", "c": b""})
+    assert merge(tree, more, None) == Merged("folders", new=3, known=0)
