@@ -16,8 +16,13 @@ class Undecodable(DataRefused):
     """A file is not a whole picture; the message names the reason, not the file."""
 
 
-def open_picture(path: Path) -> Image.Image:
+def open_picture(path: Path, at_least: tuple[int, int] | None = None) -> Image.Image:
     """Open and decode a picture whole.
+
+    Args:
+        path: the file.
+        at_least: height and width, pixels, that are enough: a JPEG is then decoded at 1/2, 1/4 or 1/8 of its
+            size where that still covers them, which leaves out most of the work. Others are decoded in full.
 
     Raises:
         Undecodable: missing, empty, no picture, truncated, or over `MAX_PIXELS`.
@@ -28,6 +33,8 @@ def open_picture(path: Path) -> Image.Image:
             picture = Image.open(opened)
             if picture.width * picture.height > MAX_PIXELS:
                 raise Undecodable(f"{picture.width}x{picture.height} is over {MAX_PIXELS} pixels")
+            if at_least:
+                picture.draft(None, at_least[::-1])
             picture.load()
     except RoadsegError:  # said already; or a stage is told to stop
         raise
@@ -40,13 +47,13 @@ def open_picture(path: Path) -> Image.Image:
     return picture
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Decode a picture to uint8 (H, W, 3), RGB.
+def read_image(path: Path, at_least: tuple[int, int] | None = None) -> np.ndarray:
+    """Decode a picture to uint8 (H, W, 3), RGB; smaller where `at_least` allows, see `open_picture`.
 
     Raises:
         Undecodable: see `open_picture`.
     """
-    return np.asarray(open_picture(path).convert("RGB"))
+    return np.asarray(open_picture(path, at_least).convert("RGB"))
 
 
 def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
