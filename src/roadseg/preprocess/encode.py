@@ -11,7 +11,7 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.framing import Framing
 from roadseg.contracts.shards import ArrayWriter
 from roadseg.imaging.masks import read_classes
-from roadseg.imaging.pixels import read_image, resize_image, resize_mask
+from roadseg.imaging.pixels import read_resized, resize_mask
 from roadseg.imaging.tiles import cut
 
 PADDING, VOID = 0, 255
@@ -58,8 +58,7 @@ def encode(raw: Path, samples: list[Row], folder: Path, classes: ClassTable, fra
 
 def _image(path: Path, framing: Framing, height: int, width: int) -> np.ndarray:
     y0, x0, y1, x1 = framing.place(height, width)
-    size = (y1 - y0, x1 - x0)
-    return cut(resize_image(read_image(path, size), *size), framing, height, width, PADDING)
+    return cut(read_resized(path, y1 - y0, x1 - x0), framing, height, width, PADDING)
 
 
 def _masks(raw: Path, samples: list[Row], classes: ClassTable, framing: Framing) -> Iterator[np.ndarray]:
