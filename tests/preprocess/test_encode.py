@@ -1,4 +1,5 @@
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,12 @@ from PIL import Image
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.files import digest_file
-from roadseg.contracts.manifest import from_rows, write_manifest
-from roadseg.contracts.shards import Shards
 from roadseg.contracts.framing import Framing
+from roadseg.contracts.manifest import from_rows
+from roadseg.contracts.shards import Shards
 from roadseg.preprocess.drives import Drives
 from roadseg.preprocess.encode import encode
 from roadseg.preprocess.stage import PreprocessParams, run
-from roadseg.scan.layouts.known import LAYOUTS
-from roadseg.scan.statistics import facts
 
 HEIGHT, WIDTH = 80, 112  # so large that a scene is decoded in full
 PARAMS = PreprocessParams(height=HEIGHT, width=WIDTH, aspect="stretch", tile=0)
@@ -27,20 +26,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def rows(scenes: Path, idd_level1: ClassTable) -> list[dict[str, Any]]:
-    return [facts(scenes, found, idd_level1) for found in LAYOUTS["idd-lite"].find(scenes)]
-
-
-@pytest.fixture(scope="module")
-def tree(
-    tmp_path_factory: pytest.TempPathFactory, scenes: Path, rows: list[dict[str, Any]], idd_level1: ClassTable
-) -> Path:
+def tree(tmp_path_factory: pytest.TempPathFactory, make_tree: Callable[..., Path], rows: list[dict[str, Any]]) -> Path:
     """A folder in which preprocess has run over all scenes."""
-    folder = tmp_path_factory.mktemp("preprocess")
-    write_manifest(folder / "data/manifest.parquet", "manifest", from_rows(rows, "idd-lite", idd_level1))
-    (folder / "data/raw").symlink_to(scenes)
+    folder = make_tree(tmp_path_factory.mktemp("preprocess"), rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setenv("ROADSEG_HOME", str(folder / "home"))
         patch.setenv("ROADSEG_WORKERS", "1")
         run(preprocess=PARAMS)
     return folder

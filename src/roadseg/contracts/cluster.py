@@ -12,7 +12,7 @@ from distributed import Client
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import code_digests, digest_of, home
 
-PATIENCE = 30  # seconds for a scheduler to answer and a first worker to be there
+PATIENCE = WORKERS_PATIENCE = 30.0  # seconds for a scheduler to answer, and for a first worker to be there
 RETRIES = 3  # of a task whose worker died
 REMEDY = "or unset ROADSEG_DASK to work on this machine"
 
@@ -48,7 +48,7 @@ def surroundings(folders: list[str]) -> tuple[str, list[str]]:
 
 def _check(client: Any, address: str) -> None:
     try:
-        client.wait_for_workers(1, timeout=PATIENCE)
+        client.wait_for_workers(1, timeout=WORKERS_PATIENCE)
     except TimeoutError:
         raise UsageError(f"ROADSEG_DASK={address}: the scheduler has no worker: start one, {REMEDY}") from None
     home().mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """One drive from files to arrays of the working size."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.errors import DataRefused
 from roadseg.contracts.framing import Framing
 from roadseg.contracts.shards import ArrayWriter
 from roadseg.imaging.masks import read_classes
-from roadseg.imaging.pixels import read_resized, resize_mask
+from roadseg.imaging.pixels import Undecodable, read_resized, resize_mask
 from roadseg.imaging.tiles import cut
 
 PADDING, VOID = 0, 255
@@ -40,12 +42,16 @@ def encode(raw: Path, samples: list[Row], folder: Path, classes: ClassTable, fra
         folder: to write `image.npy` and `mask.npy` into.
         classes: the table by which masks are read.
         framing: how frames become tiles.
+
+    Raises:
+        DataRefused: a file cannot be decoded; names it.
     """
     tiles = sum(len(framing.tiles(row["height"], row["width"])) for row in samples)
     shape = (tiles, framing.height, framing.width)
     with ArrayWriter(folder / "image.npy", (*shape, 3)) as images:
         for row in samples:
-            images.append(_image(raw / row["image"], framing, row["height"], row["width"]))
+            with _named(raw / row["image"]):
+                images.append(_image(raw / row["image"], framing, row["height"], row["width"]))
     digests, pixels = {"image": images.digest}, np.zeros(classes.count + 1, np.int64)
     if any(row["mask"] for row in samples):  # a shard is labelled whole or not at all
         with ArrayWriter(folder / "mask.npy", shape) as masks:
@@ -61,11 +67,20 @@ def _image(path: Path, framing: Framing, height: int, width: int) -> np.ndarray:
     return cut(read_resized(path, y1 - y0, x1 - x0), framing, height, width, PADDING)
 
 
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Undecodable as error:
+        raise DataRefused(f"{path}: {error}; it was whole when it was scanned: repair it, or run `dvc repro`") from None
+
+
 def _masks(raw: Path, samples: list[Row], classes: ClassTable, framing: Framing) -> Iterator[np.ndarray]:
     """The tiles of each sample's mask, void where it has none."""
     for row in samples:
         y0, x0, y1, x1 = framing.place(row["height"], row["width"])
         scaled = np.full((y1 - y0, x1 - x0), VOID, np.uint8)
         if row["mask"]:
-            scaled = resize_mask(read_classes(raw / row["mask"], classes)[0], *scaled.shape)
+            with _named(raw / row["mask"]):
+                scaled = resize_mask(read_classes(raw / row["mask"], classes)[0], *scaled.shape)
         yield cut(scaled, framing, row["height"], row["width"], VOID)
