@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +27,8 @@ from roadseg.preprocess.store import Store
 
 READS = ("data/raw", "data/manifest.parquet")
 WRITES = ("data/shards",)
-HANDS = 8  # threads that wait for the disk
+HANDS = 4  # threads that wait for the disk
+BATCH = 4  # drives in a task: a task costs as much as a picture
 
 
 class PreprocessParams(Section):
@@ -47,9 +49,11 @@ class Task:
     classes: ClassTable
     framing: Framing
 
-    def __call__(self, drive: tuple[str, list[Row]]) -> tuple[str, Path, Encoded]:
-        """Encode one drive, given with its key, into a temporary folder of the store."""
-        key, samples = drive
+    def __call__(self, drives: list[tuple[str, list[Row]]]) -> list[tuple[str, Path, Encoded]]:
+        """Encode drives, each given with its key, each into a temporary folder of the store."""
+        return [self._encode(*drive) for drive in drives]
+
+    def _encode(self, key: str, samples: list[Row]) -> tuple[str, Path, Encoded]:
         with self.store.begin() as folder:
             return key, folder, encode(self.raw, samples, folder, self.classes, self.framing)
 
@@ -86,7 +90,9 @@ def _encode(task: Task, drives: Iterator[tuple[str, list[Row]]], count: int) -> 
         return made
     with pool() as workers, ThreadPoolExecutor(HANDS) as hands:
         kept: list[Future[None]] = []
-        for key, folder, encoded in track(stream(workers, task, drives), "preprocess", count):
+        batches = iter(lambda: list(islice(drives, BATCH)), [])
+        encoded_drives = chain.from_iterable(stream(workers, task, batches))
+        for key, folder, encoded in track(encoded_drives, "preprocess", count):
             kept.append(hands.submit(task.store.keep, folder, key, encoded))
             made[key] = encoded
         for future in kept:
