@@ -1,13 +1,14 @@
 """Stage preprocess: decode each drive once, to the size that training works at."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
+from uuid import uuid4
 
 import numpy as np
 import PIL
@@ -28,6 +29,7 @@ from roadseg.preprocess.store import Store
 READS = ("data/raw", "data/manifest.parquet")
 WRITES = ("data/shards",)
 HANDS = 4  # threads that wait for the disk
+AHEAD = 16  # tasks that are given out before the first is back
 BATCH = 4  # drives in a task: a task costs as much as a picture
 
 
@@ -45,17 +47,18 @@ class Task:
     """What a worker needs to know to encode any drive; its paths are absolute, it may run elsewhere."""
 
     raw: Path
-    store: Store
+    temporary: Path
     classes: ClassTable
     framing: Framing
 
     def __call__(self, drives: list[tuple[str, list[Row]]]) -> list[tuple[str, Path, Encoded]]:
-        """Encode drives, each given with its key, each into a temporary folder of the store."""
+        """Encode drives, each given with its key, each into a temporary folder."""
         return [self._encode(*drive) for drive in drives]
 
     def _encode(self, key: str, samples: list[Row]) -> tuple[str, Path, Encoded]:
-        with self.store.begin() as folder:
-            return key, folder, encode(self.raw, samples, folder, self.classes, self.framing)
+        folder = self.temporary / uuid4().hex  # a task whose worker died is done again by another
+        folder.mkdir()
+        return key, folder, encode(self.raw, samples, folder, self.classes, self.framing)
 
 
 def run(*, preprocess: PreprocessParams) -> None:
@@ -67,8 +70,11 @@ def run(*, preprocess: PreprocessParams) -> None:
     keys = [digest_of([recipe, drives.content(number)]) for number in range(len(drives))]
     known = {key: found for key in keys if (found := store.find(key))}
     missing = {key: number for number, key in enumerate(keys) if key not in known}
-    task = Task(Path("data/raw").absolute(), store, manifest.classes, framing)
-    known |= _encode(task, ((key, drives.samples(number)) for key, number in missing.items()), len(missing))
+    if missing:
+        with store.begin() as temporary:
+            task = Task(Path("data/raw").absolute(), temporary, manifest.classes, framing)
+            samples = ((key, drives.samples(number)) for key, number in missing.items())
+            known |= _encode(task, store, track(samples, "preprocess", len(missing)))
     places = list(zip(drives.names, keys, strict=True))
     with _replacing_folder(Path("data/shards")) as folder:
         files = _place(store, folder, places, known)
@@ -83,21 +89,19 @@ def _code() -> dict[str, str]:
     return code_digests("contracts", "imaging", "preprocess")
 
 
-def _encode(task: Task, drives: Iterator[tuple[str, list[Row]]], count: int) -> dict[str, Encoded]:
+def _encode(task: Task, store: Store, drives: Iterable[tuple[str, list[Row]]]) -> dict[str, Encoded]:
     """Encode drives and keep them: threads wait for the disk while the workers decode."""
     made: dict[str, Encoded] = {}
-    if not count:
-        return made
     with pool() as workers, ThreadPoolExecutor(HANDS) as hands:
         kept: list[Future[None]] = []
-        batches = iter(lambda: list(islice(drives, BATCH)), [])
-        encoded_drives = chain.from_iterable(stream(workers, task, batches))
-        for key, folder, encoded in track(encoded_drives, "preprocess", count):
-            kept.append(hands.submit(task.store.keep, folder, key, encoded))
+        waiting = iter(drives)
+        batches = iter(lambda: list(islice(waiting, BATCH)), [])
+        for key, folder, encoded in chain.from_iterable(stream(workers, task, batches, AHEAD)):
+            kept.append(hands.submit(store.keep, folder, key, encoded))
             made[key] = encoded
         for future in kept:
             future.result()
-    sync_folder(task.store.folder)
+    sync_folder(store.folder)
     return made
 
 

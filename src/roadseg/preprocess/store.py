@@ -48,14 +48,13 @@ class Store:
 
     @contextmanager
     def begin(self) -> Iterator[Path]:
-        """A temporary folder for a drive; it goes if the work fails."""
+        """A temporary folder for one run's drives, beside the entries; it goes with all that was not kept."""
         folder = self.folder / f".{uuid.uuid4().hex}.tmp"
         folder.mkdir(parents=True)
         try:
             yield folder
-        except BaseException:
+        finally:
             shutil.rmtree(folder, ignore_errors=True)
-            raise
 
     def keep(self, folder: Path, key: str, encoded: Encoded) -> None:
         """Make a finished temporary folder the entry of `key`: synced, then renamed."""
