@@ -51,3 +51,4 @@ soak: setup ## the long proofs: every kill, every shell
 
 bench: setup ## measure; each prints one JSON object
 	@python -m benchmarks.training_speed
+	@python -m benchmarks.preprocess

@@ -3,13 +3,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 
-from roadseg.contracts.lifeline import pool
+from roadseg.contracts.lifeline import pool, stream
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -128,3 +129,18 @@ def test_results_come_back_and_a_workers_error_is_raised_here(monkeypatch: pytes
 def _number_after(seconds: float) -> int:
     time.sleep(seconds)
     return os.getpid()
+
+
+def test_a_stream_keeps_the_order_and_takes_no_more_items_than_it_is_ahead() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(40):
+            taken.append(number)
+            yield number
+
+    with ThreadPoolExecutor(3) as workers:
+        for count, result in enumerate(stream(workers, str, items(), ahead=5)):
+            assert result == str(count)
+            assert len(taken) <= count + 5
+    assert len(taken) == 40

@@ -3,11 +3,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import digest_file
-from roadseg.contracts.shards import Shards, shard_name, write_array, write_index
+from roadseg.contracts.framing import Framing
+from roadseg.contracts.shards import ArrayWriter, Shards, shard_name, write_array, write_index
 
 HEIGHT, WIDTH = 16, 32
 PIXELS = {"train": [1, 2, 3, 4, 5, 6, 7, 8], "val": [0] * 8, "test": [0] * 8}
@@ -131,3 +134,28 @@ def test_a_folder_that_is_not_closed_or_damaged_is_refused(shards: Shards, name:
         (shards.folder / name).write_bytes(content)
     with pytest.raises(UsageError, match=f"(?s){name}.*run `dvc repro preprocess`"):
         Shards.open(shards.folder)
+
+
+@given(st.lists(st.integers(0, 3), max_size=4), st.sampled_from([(2, 3), (2, 3, 3)]))
+def test_an_array_written_part_by_part_has_the_bytes_that_numpy_saves(
+    tmp_path_factory: pytest.TempPathFactory, counts: list[int], shape: tuple[int, ...]
+) -> None:
+    folder = tmp_path_factory.mktemp("arrays")
+    array = np.random.default_rng(0).integers(0, 256, (sum(counts), *shape), np.uint8)
+    with ArrayWriter(folder / "parts.npy", array.shape) as writer:
+        for part in np.split(array, np.cumsum(counts)[:-1]) if counts else []:
+            writer.append(part)
+    np.save(folder / "whole.npy", array)
+    assert (folder / "parts.npy").read_bytes() == (folder / "whole.npy").read_bytes()
+    assert writer.digest == digest_file(folder / "whole.npy")
+
+
+def test_how_frames_were_framed_comes_back(tmp_path: Path, idd_level1: ClassTable) -> None:
+    write_index(tmp_path, Framing(16, 32, "pad", 2), idd_level1, PIXELS, ROWS)
+    assert Shards.open(tmp_path).framing == Framing(16, 32, "pad", 2)
+
+
+def test_digests_that_are_known_are_not_computed_again(shards: Shards) -> None:
+    files = {"train/c.image.npy": "0" * 64}
+    write_index(shards.folder, (HEIGHT, WIDTH), shards.classes, PIXELS, ROWS, files)
+    assert Shards.open(shards.folder).files == files

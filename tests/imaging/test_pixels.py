@@ -11,7 +11,15 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image, PngImagePlugin
 
 from roadseg.contracts.errors import Interrupted
-from roadseg.imaging.pixels import MAX_PIXELS, Undecodable, open_picture, read_image, resize_image, resize_mask
+from roadseg.imaging.pixels import (
+    MAX_PIXELS,
+    Undecodable,
+    open_picture,
+    read_image,
+    read_resized,
+    resize_image,
+    resize_mask,
+)
 
 SIDES = st.integers(1, 40)
 
@@ -139,3 +147,42 @@ def test_a_large_picture_within_the_limit_is_read_without_a_warning(tmp_path: Pa
     (tmp_path / "large.png").write_bytes(header_of_png(95_000_000, 1))  # Pillow's own limit warns at 89 million
     with pytest.raises(Undecodable, match=r"cannot be decoded: .*truncated"):
         open_picture(tmp_path / "large.png")
+
+
+def smooth(height: int, width: int) -> Image.Image:
+    """A picture with structure at every scale, as a scene has it, and no two pixels alike."""
+    rng = np.random.default_rng(3)
+    picture = Image.fromarray(rng.integers(0, 256, (height // 60, width // 60, 3), np.uint8))
+    grain = rng.normal(0, 4, (height, width, 3))
+    enlarged = np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
+    return Image.fromarray(np.clip(enlarged + grain, 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize(("size", "scaled"), [((288, 512), (540, 960)), ((130, 130), (135, 240)), ((541, 8), None)])
+def test_a_jpeg_is_decoded_no_smaller_than_asked_and_a_png_in_full(
+    tmp_path: Path, size: tuple[int, int], scaled: tuple[int, int] | None
+) -> None:
+    picture = smooth(1080, 1920)
+    picture.save(tmp_path / "frame.jpg", quality=90)
+    picture.save(tmp_path / "frame.png", compress_level=1)
+    assert read_image(tmp_path / "frame.jpg", size).shape[:2] == (scaled or (1080, 1920))
+    assert read_image(tmp_path / "frame.png", size).shape[:2] == (1080, 1920)
+
+
+@pytest.mark.parametrize("size", [(288, 512), (128, 128), (80, 128)])
+def test_scaled_decoding_stays_within_a_grey_level_of_the_full_decode_and_never_leaves_ten(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    smooth(1080, 1920).save(tmp_path / "frame.jpg", quality=90)
+    full = resize_image(read_image(tmp_path / "frame.jpg"), *size).astype(int)
+    apart = np.abs(full - read_resized(tmp_path / "frame.jpg", *size))
+    assert 0 < apart.mean() < 1
+    assert apart.max() <= 10
+
+
+def test_a_truncated_jpeg_is_refused_at_any_scale(tmp_path: Path) -> None:
+    smooth(1080, 1920).save(tmp_path / "frame.jpg")
+    content = (tmp_path / "frame.jpg").read_bytes()
+    (tmp_path / "frame.jpg").write_bytes(content[: len(content) // 2])
+    with pytest.raises(Undecodable, match="truncated"):
+        read_image(tmp_path / "frame.jpg", (100, 100))

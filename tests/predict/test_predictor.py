@@ -1,4 +1,5 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,41 @@ def test_known_colours_come_back_as_their_classes(painter: Bundle, idd_level1: C
     rows, columns = (np.abs(np.arange(n)[:, None] - edges).min(1) >= 8 for n, edges in ((120, [60]), (240, [80, 160])))
     away_from_edges = np.outer(rows, columns)
     np.testing.assert_array_equal(mask[away_from_edges], truth[away_from_edges])
+
+
+@pytest.mark.parametrize("size", [(120, 240), (240, 60)])
+def test_padding_and_tiles_leave_every_class_where_it_is(
+    framed_painter: Bundle, idd_level1: ClassTable, size: tuple[int, int]
+) -> None:
+    truth = np.kron(np.arange(6).reshape(2, 3), np.ones((size[0] // 2, size[1] // 3), np.uint8))
+    [mask] = Predictor(framed_painter, batch=2)([idd_level1.palette[truth]])
+    edges = ([size[0] // 2], [size[1] // 3, 2 * size[1] // 3])
+    away = [np.abs(np.arange(side)[:, None] - at).min(1) >= side // 8 for side, at in zip(size, edges, strict=True)]
+    inside = np.outer(*away)
+    assert inside.mean() > 0.3
+    np.testing.assert_array_equal(mask[inside], truth[inside])
+
+
+def test_tiles_show_what_a_frame_scaled_to_one_tile_hides(
+    make_bundle: Callable[..., Bundle], tmp_path: Path, idd_level1: ClassTable
+) -> None:
+    colours = idd_level1.palette[: idd_level1.count] / 255
+    weights = (2 * colours.T[None, None], -(colours**2).sum(1))
+    truth = (np.indices((128, 256)).sum(0) // 4 % 2 * 6).astype(np.uint8)  # stripes of four pixels
+    right = []
+    for tile in (0, 4):
+        bundle = make_bundle(tmp_path / str(tile), *weights, tile=tile)
+        [mask] = Predictor(bundle, batch=3)([idd_level1.palette[truth]])
+        right.append((mask == truth).mean())
+    assert right[0] < 0.8
+    assert right[1] == 1
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_the_batch_changes_nothing_with_tiles_either(framed_painter: Bundle, flip: bool) -> None:
+    one, *others = (list(Predictor(framed_painter, batch=batch, flip=flip)(noise(1))) for batch in (1, 4, 50))
+    for masks in others:
+        assert all(np.array_equal(*pair) for pair in zip(one, masks, strict=True))
 
 
 @settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import read_json, replacing, write_json
+from roadseg.contracts.framing import Framing
 
 if TYPE_CHECKING:
     import keras
@@ -28,7 +29,7 @@ class Bundle:
 
     Attributes:
         folder: where it is.
-        card: fingerprint, model, stride, height, width, classes, output, params and digests.
+        card: fingerprint, model, stride, height, width, aspect, tile, classes, output, params and digests.
         classes: the class table that the model predicts.
     """
 
@@ -52,6 +53,11 @@ class Bundle:
     def size(self) -> tuple[int, int]:
         """Working height and width, pixels."""
         return self.card["height"], self.card["width"]
+
+    @property
+    def framing(self) -> Framing:
+        """How frames become the tiles that the model was trained on."""
+        return Framing.read(self.card)
 
     def load(self) -> "keras.Model":
         """The model: uint8 (N, H, W, 3) to float32 logits (N, H, W, K), or probabilities where the card says so."""

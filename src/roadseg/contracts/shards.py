@@ -1,9 +1,11 @@
 """data/shards/: decoded drives as plain NumPy files, an index and what they hold."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import quote
 
 import numpy as np
@@ -14,6 +16,7 @@ import pyarrow.parquet as pq
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import digest_file, read_json, replacing, write_json
+from roadseg.contracts.framing import Framing
 
 REMEDY = "dvc repro preprocess"
 BOX = pa.list_(pa.int32(), 4)
@@ -43,13 +46,46 @@ def write_array(path: Path, array: np.ndarray) -> None:
         np.save(opened, array)
 
 
+class ArrayWriter:
+    """Writes one `.npy` of uint8 part by part and digests it on the way: memory holds one part, not the drive.
+
+    As a context it closes the file; `digest` is of the whole file then.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        self._file = path.open("wb")
+        self._digest = hashlib.sha256()
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self, header)
+
+    def write(self, content: bytes | memoryview) -> None:
+        """Add raw bytes."""
+        self._digest.update(content)
+        self._file.write(content)
+
+    def append(self, part: np.ndarray) -> None:
+        """Add rows: uint8 (n, ...), as in the shape."""
+        self.write(np.ascontiguousarray(part).data)
+
+    @property
+    def digest(self) -> str:
+        """Sha256 of what was written, hex."""
+        return self._digest.hexdigest()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._file.close()
+
+
 @dataclass(frozen=True)
 class Shards:
     """A shards folder.
 
     Attributes:
         folder: where it is.
-        height, width: of every tile, pixels.
+        framing: how frames became tiles, their size among it.
         classes: the class table of the masks.
         class_pixels: pixels by class, void last, for each split.
         files: sha256 of every shard file by path below the folder.
@@ -57,8 +93,7 @@ class Shards:
     """
 
     folder: Path
-    height: int
-    width: int
+    framing: Framing
     classes: ClassTable
     class_pixels: dict[str, list[int]]
     files: dict[str, str]
@@ -77,9 +112,17 @@ class Shards:
         except (OSError, pa.ArrowInvalid) as error:
             raise UsageError(f"{folder / 'index.parquet'} cannot be read ({error}): run `{REMEDY}`") from None
         classes = ClassTable.model_validate(content["classes"])
-        return cls(
-            folder, content["height"], content["width"], classes, content["class_pixels"], content["files"], index
-        )
+        return cls(folder, Framing.read(content), classes, content["class_pixels"], content["files"], index)
+
+    @property
+    def height(self) -> int:
+        """Of every tile, pixels."""
+        return self.framing.height
+
+    @property
+    def width(self) -> int:
+        """Of every tile, pixels."""
+        return self.framing.width
 
     @property
     def digest(self) -> str:
@@ -114,31 +157,30 @@ class Shards:
 
 def write_index(
     folder: Path,
-    size: tuple[int, int],
+    size: tuple[int, int] | Framing,
     classes: ClassTable,
     class_pixels: dict[str, list[int]],
-    rows: list[dict[str, Any]],
+    rows: list[dict[str, Any]] | pa.Table,
+    files: dict[str, str] | None = None,
 ) -> None:
     """Close a shards folder: the index and shards.json, which digests every shard file.
 
     Args:
         folder: holds the `.npy` files already.
-        size: height and width of every tile, pixels.
+        size: how frames became tiles, or height and width alone where they were stretched whole.
         classes: the class table of the masks.
         class_pixels: pixels by class, void last, for each split.
-        rows: one dictionary per tile with the columns of `INDEX`.
+        rows: one row per tile with the columns of `INDEX`.
+        files: sha256 by path below the folder; without it every file is read.
     """
-    table = pa.Table.from_pylist(rows, INDEX).sort_by([("sample", "ascending"), ("row", "ascending")])
+    table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows, INDEX)
     with replacing(folder / "index.parquet") as temporary:
-        pq.write_table(table, temporary)
-    content = {
-        "height": size[0],
-        "width": size[1],
-        "classes": classes.content,
-        "class_pixels": class_pixels,
-        "files": {path.relative_to(folder).as_posix(): digest_file(path) for path in shard_files(folder)},
-    }
-    write_json(folder / "shards.json", "shards", content)
+        pq.write_table(table.sort_by([("sample", "ascending"), ("row", "ascending")]), temporary)
+    if files is None:
+        files = {path.relative_to(folder).as_posix(): digest_file(path) for path in shard_files(folder)}
+    framing = size if isinstance(size, Framing) else Framing(*size)
+    content = {"classes": classes.content, "class_pixels": class_pixels, "files": files}
+    write_json(folder / "shards.json", "shards", framing.content | content)
 
 
 def shard_files(folder: Path) -> Iterator[Path]:

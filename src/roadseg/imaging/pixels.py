@@ -1,5 +1,6 @@
 """From files to pixels and between sizes."""
 
+import math
 import warnings
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 from roadseg.contracts.errors import DataRefused, RoadsegError
 
 MAX_PIXELS = 100_000_000  # above any camera of a car, below what fills the memory
+MARGIN = 1.5  # a JPEG's own scaling is sharper than ours; above this what is left of it is under a grey level
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 
@@ -16,8 +18,13 @@ class Undecodable(DataRefused):
     """A file is not a whole picture; the message names the reason, not the file."""
 
 
-def open_picture(path: Path) -> Image.Image:
+def open_picture(path: Path, at_least: tuple[int, int] | None = None) -> Image.Image:
     """Open and decode a picture whole.
+
+    Args:
+        path: the file.
+        at_least: height and width, pixels, that are enough: a JPEG is then decoded at 1/2, 1/4 or 1/8 of its
+            size where that still covers them, which leaves out most of the work. Others are decoded in full.
 
     Raises:
         Undecodable: missing, empty, no picture, truncated, or over `MAX_PIXELS`.
@@ -28,6 +35,8 @@ def open_picture(path: Path) -> Image.Image:
             picture = Image.open(opened)
             if picture.width * picture.height > MAX_PIXELS:
                 raise Undecodable(f"{picture.width}x{picture.height} is over {MAX_PIXELS} pixels")
+            if at_least:
+                picture.draft(None, at_least[::-1])
             picture.load()
     except RoadsegError:  # said already; or a stage is told to stop
         raise
@@ -40,13 +49,24 @@ def open_picture(path: Path) -> Image.Image:
     return picture
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Decode a picture to uint8 (H, W, 3), RGB.
+def read_image(path: Path, at_least: tuple[int, int] | None = None) -> np.ndarray:
+    """Decode a picture to uint8 (H, W, 3), RGB; smaller where `at_least` allows, see `open_picture`.
 
     Raises:
         Undecodable: see `open_picture`.
     """
-    return np.asarray(open_picture(path).convert("RGB"))
+    return np.asarray(open_picture(path, at_least).convert("RGB"))
+
+
+def read_resized(path: Path, height: int, width: int) -> np.ndarray:
+    """`resize_image` of `read_image`, from a JPEG decoded no larger than `MARGIN` times what is needed.
+
+    docs/results/preprocess.md says by how many grey levels it differs from the full decode.
+
+    Raises:
+        Undecodable: see `open_picture`.
+    """
+    return resize_image(read_image(path, (math.ceil(MARGIN * height), math.ceil(MARGIN * width))), height, width)
 
 
 def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:

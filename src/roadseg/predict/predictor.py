@@ -8,6 +8,7 @@ import numpy as np
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.imaging.pixels import resize_image
+from roadseg.imaging.tiles import cut, join
 
 
 class Predictor:
@@ -18,11 +19,12 @@ class Predictor:
 
         Args:
             bundle: what to predict with.
-            batch: images predicted at once.
+            batch: images read, and tiles predicted, at once.
             flip: average with the mirrored image.
         """
         self.bundle = bundle
         self._model, self._batch, self._flip = bundle.load(), batch, flip
+        self._framing = bundle.framing
 
     def __call__(self, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Predict a stream; only one batch is in memory.
@@ -35,14 +37,23 @@ class Predictor:
         """
         stream = iter(images)
         while group := list(islice(stream, self._batch)):
-            inputs = np.stack([resize_image(image, *self.bundle.size) for image in group])
-            for image, scores in zip(group, self._scores(inputs), strict=True):
+            tiles = [self._tiles(image) for image in group]
+            scores = np.split(self._scores(np.concatenate(tiles)), np.cumsum([len(cut) for cut in tiles])[:-1])
+            for image, part in zip(group, scores, strict=True):
                 # classes are compared at the image's own size: edges come out smoother than enlarged ids
-                full = keras.ops.image.resize(scores[None], image.shape[:2], interpolation="bilinear")
+                joined = join(part, self._framing, *image.shape[:2])
+                full = keras.ops.image.resize(joined[None], image.shape[:2], interpolation="bilinear")
                 yield keras.ops.convert_to_numpy(keras.ops.argmax(full[0], -1)).astype(np.uint8)
 
-    def _scores(self, inputs: np.ndarray) -> np.ndarray:
-        scores = self._model.predict_on_batch(inputs)
+    def _tiles(self, image: np.ndarray) -> np.ndarray:
+        height, width = image.shape[:2]
+        y0, x0, y1, x1 = self._framing.place(height, width)
+        return cut(resize_image(image, y1 - y0, x1 - x0), self._framing, height, width, padding=0)
+
+    def _scores(self, tiles: np.ndarray) -> np.ndarray:
+        batches = [tiles[start : start + self._batch] for start in range(0, len(tiles), self._batch)]
+        scores = [self._model.predict_on_batch(batch) for batch in batches]
         if self._flip:
-            scores = scores + self._model.predict_on_batch(inputs[:, :, ::-1])[:, :, ::-1]
-        return np.asarray(scores)
+            mirrored = [self._model.predict_on_batch(batch[:, :, ::-1])[:, :, ::-1] for batch in batches]
+            scores = [straight + other for straight, other in zip(scores, mirrored, strict=True)]
+        return np.concatenate(scores)

@@ -1,61 +1,86 @@
 """One drive from files to arrays of the working size."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.shards import shard_name, write_array
+from roadseg.contracts.errors import DataRefused
+from roadseg.contracts.framing import Framing
+from roadseg.contracts.shards import ArrayWriter
 from roadseg.imaging.masks import read_classes
-from roadseg.imaging.pixels import read_image, resize_image, resize_mask
+from roadseg.imaging.pixels import Undecodable, read_resized, resize_mask
+from roadseg.imaging.tiles import cut
 
+PADDING, VOID = 0, 255
 Row = dict[str, Any]
 
 
-def by_shard(rows: list[Row]) -> list[tuple[str, str, list[Row]]]:
-    """Group manifest rows into (split, shard, rows), sorted; a shard is labelled whole or not at all."""
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in sorted(rows, key=lambda row: str(row["sample"])):
-        groups.setdefault((row["split"], shard_name(row["drive"], row["image_sha"])), []).append(row)
-    return [(split, shard, group) for (split, shard), group in sorted(groups.items())]
+@dataclass(frozen=True)
+class Encoded:
+    """What one drive became.
+
+    Attributes:
+        digests: sha256 of each file by kind, image and, where a sample is labelled, mask.
+        pixels: by class, void last; zeros where no sample is labelled.
+    """
+
+    digests: dict[str, str]
+    pixels: list[int]
 
 
-def encode(
-    raw: Path, shards: Path, group: tuple[str, str, list[Row]], classes: ClassTable, height: int, width: int
-) -> tuple[list[Row], np.ndarray]:
-    """Decode, resize and write one drive.
+def encode(raw: Path, samples: list[Row], folder: Path, classes: ClassTable, framing: Framing) -> Encoded:
+    """Decode, scale, cut and write one drive; memory holds one sample, however long the drive.
 
     Args:
         raw: the data's folder.
-        shards: the folder to write into.
-        group: split, shard name and manifest rows.
+        samples: manifest rows of the drive, in order.
+        folder: to write `image.npy` and `mask.npy` into.
         classes: the table by which masks are read.
-        height, width: of the tiles, pixels.
+        framing: how frames become tiles.
 
-    Returns:
-        A row of the shards' index per tile, and int64 (K + 1,): pixels by class, void last.
+    Raises:
+        DataRefused: a file cannot be decoded; names it.
     """
-    split, shard, rows = group
-    images = np.empty((len(rows), height, width, 3), np.uint8)
-    masks = np.full((len(rows), height, width), 255, np.uint8)
-    for number, row in enumerate(rows):
-        images[number] = resize_image(read_image(raw / row["image"]), height, width)
+    tiles = sum(len(framing.tiles(row["height"], row["width"])) for row in samples)
+    shape = (tiles, framing.height, framing.width)
+    with ArrayWriter(folder / "image.npy", (*shape, 3)) as images:
+        for row in samples:
+            with _named(raw / row["image"]):
+                images.append(_image(raw / row["image"], framing, row["height"], row["width"]))
+    digests, pixels = {"image": images.digest}, np.zeros(classes.count + 1, np.int64)
+    if any(row["mask"] for row in samples):  # a shard is labelled whole or not at all
+        with ArrayWriter(folder / "mask.npy", shape) as masks:
+            for mask in _masks(raw, samples, classes, framing):
+                masks.append(mask)
+                pixels += np.bincount(np.minimum(mask, classes.count).ravel(), minlength=len(pixels))
+        digests["mask"] = masks.digest
+    return Encoded(digests, pixels.tolist())
+
+
+def _image(path: Path, framing: Framing, height: int, width: int) -> np.ndarray:
+    y0, x0, y1, x1 = framing.place(height, width)
+    return cut(read_resized(path, y1 - y0, x1 - x0), framing, height, width, PADDING)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Undecodable as error:
+        raise DataRefused(f"{path}: {error}; it was whole when it was scanned: repair it, or run `dvc repro`") from None
+
+
+def _masks(raw: Path, samples: list[Row], classes: ClassTable, framing: Framing) -> Iterator[np.ndarray]:
+    """The tiles of each sample's mask, void where it has none."""
+    for row in samples:
+        y0, x0, y1, x1 = framing.place(row["height"], row["width"])
+        scaled = np.full((y1 - y0, x1 - x0), VOID, np.uint8)
         if row["mask"]:
-            masks[number] = resize_mask(read_classes(raw / row["mask"], classes)[0], height, width)
-    write_array(shards / split / f"{shard}.image.npy", images)
-    labelled = any(row["mask"] for row in rows)
-    if labelled:
-        write_array(shards / split / f"{shard}.mask.npy", masks)
-    pixels = np.bincount(np.minimum(masks, classes.count).ravel(), minlength=classes.count + 1)
-    index = [_index_row(row, number, height, width) for number, row in enumerate(rows)]
-    return index, pixels if labelled else np.zeros_like(pixels)
-
-
-def _index_row(row: Row, number: int, height: int, width: int) -> Row:
-    kept = {key: row[key] for key in ("sample", "split", "drive", "image_sha", "mask_sha", "phash")}
-    return kept | {
-        "row": number,
-        "source": [0, 0, row["height"], row["width"]],
-        "content": [0, 0, height, width],
-    }
+            with _named(raw / row["mask"]):
+                scaled = resize_mask(read_classes(raw / row["mask"], classes)[0], *scaled.shape)
+        yield cut(scaled, framing, row["height"], row["width"], VOID)

@@ -1,20 +1,36 @@
 """Stage preprocess: decode each drive once, to the size that training works at."""
 
-from functools import partial
+import shutil
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
+from typing import Literal
+from uuid import uuid4
 
 import numpy as np
+import PIL
 from pydantic import Field
 from rich.progress import track
 
-from roadseg.contracts.lifeline import pool
+from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.files import code_digests, digest_of, home, sync_folder
+from roadseg.contracts.framing import Framing
+from roadseg.contracts.lifeline import pool, stream
 from roadseg.contracts.manifest import SPLITS, read_manifest
 from roadseg.contracts.params import Section
 from roadseg.contracts.shards import write_index
-from roadseg.preprocess.encode import by_shard, encode
+from roadseg.preprocess.drives import Drives
+from roadseg.preprocess.encode import Encoded, Row, encode
+from roadseg.preprocess.store import Store
 
 READS = ("data/raw", "data/manifest.parquet")
 WRITES = ("data/shards",)
+HANDS = 4  # threads that wait for the disk
+AHEAD = 16  # tasks that are given out before the first is back
+BATCH = 4  # drives in a task: a task costs as much as a picture
 
 
 class PreprocessParams(Section):
@@ -22,22 +38,106 @@ class PreprocessParams(Section):
 
     height: int = Field(gt=0, multiple_of=16, description="of a tile, pixels")
     width: int = Field(gt=0, multiple_of=16, description="of a tile, pixels")
+    aspect: Literal["stretch", "pad"] = Field(description="stretch frames to the tile, or keep their aspect and pad")
+    tile: int = Field(ge=0, le=16, description="0: a frame is one tile; N: it is scaled to N x N tiles and cut")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker needs to know to encode any drive; its paths are absolute, it may run elsewhere."""
+
+    raw: Path
+    temporary: Path
+    classes: ClassTable
+    framing: Framing
+
+    def __call__(self, drives: list[tuple[str, list[Row]]]) -> list[tuple[str, Path, Encoded]]:
+        """Encode drives, each given with its key, each into a temporary folder."""
+        return [self._encode(*drive) for drive in drives]
+
+    def _encode(self, key: str, samples: list[Row]) -> tuple[str, Path, Encoded]:
+        folder = self.temporary / uuid4().hex  # a task whose worker died is done again by another
+        folder.mkdir()
+        return key, folder, encode(self.raw, samples, folder, self.classes, self.framing)
 
 
 def run(*, preprocess: PreprocessParams) -> None:
-    """Write the shards of every drive in the manifest."""
+    """Write the shards of every drive in the manifest; decode those that home does not hold yet."""
     manifest = read_manifest(Path("data/manifest.parquet"))
-    classes, folder = manifest.classes, Path("data/shards")
-    groups = by_shard(manifest.records())
-    height, width = preprocess.height, preprocess.width
-    task = partial(encode, Path("data/raw"), folder, classes=classes, height=height, width=width)
-    pixels = {split: np.zeros(classes.count + 1, np.int64) for split in SPLITS}
-    index = []
-    with pool() as workers:
-        for (split, _, _), (rows, counted) in zip(
-            groups, track(workers.map(task, groups), "preprocess", len(groups)), strict=True
-        ):
-            index += rows
-            pixels[split] += counted
-    write_index(folder, (height, width), classes, {split: counts.tolist() for split, counts in pixels.items()}, index)
-    print(f"preprocess: {len(index)} tiles of {width}x{height} in {len(groups)} shards")
+    framing, drives = Framing(**preprocess.model_dump()), Drives.of(manifest.rows)
+    store = Store(home() / "reuse/shards")
+    recipe = digest_of([manifest.classes.content, framing.content, PIL.__version__, _code()])
+    keys = [digest_of([recipe, drives.content(number)]) for number in range(len(drives))]
+    known = {key: found for key in keys if (found := store.find(key))}
+    missing = {key: number for number, key in enumerate(keys) if key not in known}
+    if missing:
+        with store.begin() as temporary:
+            task = Task(Path("data/raw").absolute(), temporary, manifest.classes, framing)
+            samples = ((key, drives.samples(number)) for key, number in missing.items())
+            known |= _encode(task, store, track(samples, "preprocess", len(missing)))
+    places = list(zip(drives.names, keys, strict=True))
+    with _replacing_folder(Path("data/shards")) as folder:
+        files = _place(store, folder, places, known)
+        index = drives.index(framing)
+        write_index(folder, framing, manifest.classes, _pixels(places, known, manifest.classes.count), index, files)
+    store.sweep(set(keys))
+    size = f"{framing.width}x{framing.height}"
+    print(f"preprocess: {len(index)} tiles of {size} in {len(drives)} shards, {len(missing)} of them decoded now")
+
+
+def _code() -> dict[str, str]:
+    return code_digests("contracts", "imaging", "preprocess")
+
+
+def _encode(task: Task, store: Store, drives: Iterable[tuple[str, list[Row]]]) -> dict[str, Encoded]:
+    """Encode drives and keep them: threads wait for the disk while the workers decode."""
+    made: dict[str, Encoded] = {}
+    with pool() as workers, ThreadPoolExecutor(HANDS) as hands:
+        kept: list[Future[None]] = []
+        waiting = iter(drives)
+        batches = iter(lambda: list(islice(waiting, BATCH)), [])
+        for key, folder, encoded in chain.from_iterable(stream(workers, task, batches, AHEAD)):
+            kept.append(hands.submit(store.keep, folder, key, encoded))
+            made[key] = encoded
+        for future in kept:
+            future.result()
+    sync_folder(store.folder)
+    return made
+
+
+def _place(store: Store, folder: Path, places: list[tuple[str, str]], known: dict[str, Encoded]) -> dict[str, str]:
+    """Copy every drive from the store into a shards folder.
+
+    Returns:
+        sha256 of every shard file by path below the folder.
+    """
+    for split in {name.split("/")[0] for name, _ in places}:
+        (folder / split).mkdir()
+    copies = [
+        (key, kind, f"{name}.{kind}.npy", digest)
+        for name, key in places
+        for kind, digest in sorted(known[key].digests.items())
+    ]
+    with ThreadPoolExecutor(HANDS) as hands:
+        for _ in hands.map(lambda copy: store.place(copy[0], copy[1], folder / copy[2]), copies):
+            pass
+    return {path: digest for _, _, path, digest in copies}
+
+
+def _pixels(places: list[tuple[str, str]], known: dict[str, Encoded], classes: int) -> dict[str, list[int]]:
+    """Pixels by class, void last, for each split."""
+    total = {split: np.zeros(classes + 1, np.int64) for split in SPLITS}
+    for name, key in places:
+        total[name.split("/")[0]] += np.array(known[key].pixels)
+    return {split: counts.tolist() for split, counts in total.items()}
+
+
+@contextmanager
+def _replacing_folder(folder: Path) -> Iterator[Path]:
+    """Give a new folder beside `folder`; on success it takes its place, so that no part is ever seen."""
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    yield temporary
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)

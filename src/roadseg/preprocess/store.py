@@ -1,0 +1,116 @@
+"""Encoded drives that outlive a checkout: home's `reuse/shards/<key>/`, found by content and recipe.
+
+An entry is trusted while size, times and inode of its files are those it was written with; else its digests are
+computed again, and what does not fit is dropped and made anew.
+"""
+
+import errno
+import fcntl
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from roadseg.contracts.errors import UsageError
+from roadseg.contracts.files import digest_file, read_json, write_json
+from roadseg.preprocess.encode import Encoded
+
+ENTRY = "entry.json"
+KEPT_DAYS = 30
+FICLONE = 0x40049409  # ioctl_ficlone(2): the copy shares blocks until one side changes
+NO_REFLINK = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS}
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder of all entries."""
+
+    folder: Path
+
+    def find(self, key: str) -> Encoded | None:
+        """The entry of this key if it is whole; a damaged one is dropped."""
+        entry = self.folder / key
+        try:
+            content = read_json(entry / ENTRY, "shard", "dvc repro preprocess")
+            encoded = Encoded(content["digests"], content["pixels"])
+            if content["identities"] != _identities(entry, encoded):  # moved with its home, or touched
+                if any(digest_file(entry / f"{kind}.npy") != known for kind, known in encoded.digests.items()):
+                    raise ValueError("other bytes than were written")
+                _describe(entry, encoded)
+        except (UsageError, OSError, KeyError, ValueError):
+            shutil.rmtree(entry, ignore_errors=True)
+            return None
+        return encoded
+
+    @contextmanager
+    def begin(self) -> Iterator[Path]:
+        """A temporary folder for one run's drives, beside the entries; it goes with all that was not kept."""
+        folder = self.folder / f".{uuid.uuid4().hex}.tmp"
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def keep(self, folder: Path, key: str, encoded: Encoded) -> None:
+        """Make a finished temporary folder the entry of `key`: synced, then renamed."""
+        for kind in encoded.digests:
+            _sync(folder / f"{kind}.npy")
+        _describe(folder, encoded)
+        try:
+            folder.rename(self.folder / key)
+        except OSError:
+            if not (self.folder / key).is_dir():
+                raise
+            shutil.rmtree(folder)  # another run was first, with the same bytes
+
+    def place(self, key: str, kind: str, target: Path) -> None:
+        """Put a copy of an entry's file at `target`, which must not exist."""
+        clone(self.folder / key / f"{kind}.npy", target)
+
+    def sweep(self, used: set[str]) -> None:
+        """Mark the entries used now; drop what no run has used for `KEPT_DAYS`, half-made folders too."""
+        oldest = time.time() - KEPT_DAYS * 24 * 3600
+        for entry in os.scandir(self.folder) if self.folder.is_dir() else ():
+            if entry.name in used:
+                os.utime(entry.path)
+            elif entry.stat().st_mtime < oldest:
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def clone(source: Path, target: Path) -> None:
+    """Copy a file, sharing its blocks where the file system can; never a hard link, which an edit would go through."""
+    with source.open("rb") as read, target.open("xb") as written:
+        try:
+            fcntl.ioctl(written.fileno(), FICLONE, read.fileno())
+        except OSError as error:
+            if error.errno not in NO_REFLINK:
+                raise
+            _copy(read.fileno(), written.fileno())
+
+
+def _copy(read: int, written: int) -> None:
+    left = os.fstat(read).st_size
+    while left > 0:
+        copied = os.sendfile(written, read, None, left)  # in the kernel, and between file systems too
+        if copied == 0:
+            raise OSError(errno.EIO, "the file became shorter while it was copied")
+        left -= copied
+
+
+def _identities(entry: Path, encoded: Encoded) -> dict[str, list[int]]:
+    found = {kind: (entry / f"{kind}.npy").stat() for kind in encoded.digests}
+    return {kind: [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino] for kind, stat in found.items()}
+
+
+def _describe(entry: Path, encoded: Encoded) -> None:
+    write_json(entry / ENTRY, "shard", asdict(encoded) | {"identities": _identities(entry, encoded)})
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as written:
+        os.fsync(written.fileno())

@@ -1,0 +1,53 @@
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clusters import Dask
+
+from roadseg.contracts.files import digest_file
+from roadseg.preprocess.stage import PreprocessParams, run
+
+PARAMS = PreprocessParams(height=320, width=640, aspect="pad", tile=2)
+
+
+def digests(tree: Path) -> dict[str, str]:
+    shards = tree / "data/shards"
+    return {path.relative_to(shards).as_posix(): digest_file(path) for path in shards.rglob("*") if path.is_file()}
+
+
+def test_on_a_cluster_that_loses_a_worker_the_shards_equal_those_of_a_local_run(
+    background: Callable[..., Any],
+    tmp_path: Path,
+    make_tree: Callable[..., Path],
+    rows: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [row | {"drive": str(number)} for number, row in enumerate(rows)]  # a task for each
+    local, tree, home = make_tree(tmp_path / "one", rows), make_tree(tmp_path / "two", rows), tmp_path / "shared"
+    monkeypatch.chdir(local)
+    run(preprocess=PARAMS)
+
+    dask = Dask.begin(background, tmp_path / "dask")
+    workers = [dask.worker(), dask.worker()]
+    monkeypatch.chdir(tree)
+    monkeypatch.setenv("ROADSEG_HOME", str(home))
+    monkeypatch.setenv("ROADSEG_DASK", dask.address)
+    left = []
+
+    def kill_one() -> None:
+        while not list(home.glob("reuse/shards/*/entry.json")):
+            time.sleep(0.005)
+        left.append(len(rows) - len(list(home.glob("reuse/shards/*/entry.json"))))
+        workers[0].send_signal(signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one, daemon=True)
+    killer.start()
+    run(preprocess=PARAMS)
+    killer.join(10)
+    assert workers[0].wait(10) == -signal.SIGKILL
+    assert left[0] > 3  # it died while there was work
+    assert digests(tree) == digests(local)

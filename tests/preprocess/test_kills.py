@@ -1,0 +1,64 @@
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from roadseg.contracts.files import digest_file
+from roadseg.contracts.shards import Shards
+
+RUN = """
+from roadseg.preprocess.stage import PreprocessParams, run
+run(preprocess=PreprocessParams(height=320, width=640, aspect="pad", tile=2))
+"""
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+def start(background: Start, tree: Path, home: Path) -> "subprocess.Popen[bytes]":
+    env = {**os.environ, "ROADSEG_HOME": str(home), "ROADSEG_WORKERS": "2"}
+    return background([sys.executable, "-c", RUN], cwd=tree, env=env, stdout=subprocess.DEVNULL)
+
+
+def digests(tree: Path) -> dict[str, str]:
+    shards = tree / "data/shards"
+    return {path.relative_to(shards).as_posix(): digest_file(path) for path in shards.rglob("*") if path.is_file()}
+
+
+def test_killed_at_any_time_the_next_run_goes_on_and_gives_equal_digests(
+    background: Start, tmp_path: Path, make_tree: Callable[..., Path], rows: list[dict[str, Any]]
+) -> None:
+    rows = [row | {"drive": str(number)} for number, row in enumerate(rows)]  # many drives, to be killed between
+    undisturbed, tree, store = make_tree(tmp_path / "one", rows), make_tree(tmp_path / "two", rows), tmp_path / "home"
+    assert start(background, undisturbed, tmp_path / "other").wait() == 0
+    chance, kept = random.Random(7), [0]
+    for _ in range(3):
+        running = start(background, tree, store)
+        _wait_for_entries(store, kept[-1] + 1)
+        time.sleep(chance.uniform(0, 0.15))
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        kept.append(entries(store))
+        assert not (tree / "data/shards").exists() or Shards.open(tree / "data/shards")
+    assert kept == sorted(kept)
+    assert len(set(kept)) == len(kept)
+    assert start(background, tree, store).wait() == 0
+    assert digests(tree) == digests(undisturbed)
+    files = json.loads((tree / "data/shards/shards.json").read_text())["files"]
+    assert files == {name: digest for name, digest in digests(tree).items() if name.endswith(".npy")}
+    assert not (tree / "data/.shards.tmp").exists()
+
+
+def entries(home: Path) -> int:
+    return len(list(home.glob("reuse/shards/[0-9a-f]*/entry.json")))
+
+
+def _wait_for_entries(home: Path, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while entries(home) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

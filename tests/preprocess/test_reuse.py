@@ -1,0 +1,209 @@
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roadseg.contracts.errors import DataRefused
+from roadseg.contracts.files import digest_file
+from roadseg.contracts.shards import Shards
+from roadseg.preprocess import stage
+from roadseg.preprocess.stage import PreprocessParams, run
+from roadseg.preprocess.store import KEPT_DAYS
+
+PARAMS = PreprocessParams(height=32, width=48, aspect="stretch", tile=0)
+Make = Callable[..., Path]
+Rows = list[dict[str, Any]]
+Preprocess = Callable[..., tuple[dict[str, str], int]]
+
+
+@pytest.fixture
+def preprocess(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Preprocess:
+    """Run the stage in a folder; gives the digests of what it wrote and how many shards it decoded."""
+    monkeypatch.setenv("ROADSEG_WORKERS", "1")
+
+    def preprocess(tree: Path, params: PreprocessParams = PARAMS) -> tuple[dict[str, str], int]:
+        monkeypatch.chdir(tree)
+        capsys.readouterr()
+        run(preprocess=params)
+        decoded = capsys.readouterr().out.split(" shards, ")[1].split()[0]
+        return digests(tree), int(decoded)
+
+    return preprocess
+
+
+def digests(tree: Path) -> dict[str, str]:
+    shards = tree / "data/shards"
+    return {path.relative_to(shards).as_posix(): digest_file(path) for path in shards.rglob("*") if path.is_file()}
+
+
+def store() -> Path:
+    return Path(os.environ["ROADSEG_HOME"]) / "reuse/shards"
+
+
+@pytest.fixture
+def drives(rows: Rows) -> int:
+    return len({(row["split"], row["drive"]) for row in rows})
+
+
+def test_a_second_run_decodes_nothing_and_writes_the_same(
+    tmp_path: Path, make_tree: Make, rows: Rows, drives: int, preprocess: Preprocess
+) -> None:
+    tree = make_tree(tmp_path / "tree", rows)
+    first, decoded = preprocess(tree)
+    assert decoded == drives
+    assert preprocess(tree) == (first, 0)
+
+
+def test_another_checkout_that_shares_home_decodes_nothing(
+    tmp_path: Path, make_tree: Make, rows: Rows, preprocess: Preprocess
+) -> None:
+    first, _ = preprocess(make_tree(tmp_path / "one", rows))
+    assert preprocess(make_tree(tmp_path / "other", rows)) == (first, 0)
+
+
+def test_one_new_drive_is_the_only_one_decoded_and_the_only_new_shard(
+    tmp_path: Path, make_tree: Make, rows: Rows, preprocess: Preprocess
+) -> None:
+    newest = max(row["drive"] for row in rows if row["split"] == "train")
+    tree = make_tree(tmp_path / "tree", [row for row in rows if row["drive"] != newest])
+    before, _ = preprocess(tree)
+    after, decoded = preprocess(make_tree(tree, rows))
+    assert decoded == 1
+    new = {name for name, digest in after.items() if before.get(name) != digest}
+    assert new == {f"train/{newest}.{kind}.npy" for kind in ("image", "mask")} | {"index.parquet", "shards.json"}
+
+
+def test_a_drive_that_is_gone_is_gone_from_the_shards(
+    tmp_path: Path, make_tree: Make, rows: Rows, preprocess: Preprocess
+) -> None:
+    tree = make_tree(tmp_path / "tree", rows)
+    preprocess(tree)
+    fewer = [row for row in rows if row["split"] != "test"]
+    after, _ = preprocess(make_tree(tree, fewer))
+    assert {name.split("/")[0] for name in after if "/" in name} == {"train", "val"}
+    assert set(Shards.open(tree / "data/shards").files) == {name for name in after if "/" in name}
+
+
+def test_a_changed_image_makes_its_drive_new(
+    tmp_path: Path, make_tree: Make, rows: Rows, preprocess: Preprocess
+) -> None:
+    preprocess(make_tree(tmp_path / "tree", rows))
+    changed = [rows[0] | {"image_sha": "0" * 64}, *rows[1:]]
+    assert preprocess(make_tree(tmp_path / "tree", changed))[1] == 1
+
+
+@pytest.mark.parametrize("change", [{"height": 48}, {"aspect": "pad"}, {"tile": 2}])
+def test_another_parameter_makes_every_drive_new(
+    tmp_path: Path, make_tree: Make, rows: Rows, drives: int, preprocess: Preprocess, change: dict[str, object]
+) -> None:
+    tree = make_tree(tmp_path / "tree", rows)
+    first, _ = preprocess(tree)
+    other, decoded = preprocess(tree, PARAMS.model_copy(update=change))
+    assert decoded == drives
+    assert other != first
+
+
+def test_other_code_makes_every_drive_new(
+    tmp_path: Path,
+    make_tree: Make,
+    rows: Rows,
+    drives: int,
+    preprocess: Preprocess,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tree = make_tree(tmp_path / "tree", rows)
+    first, _ = preprocess(tree)
+    monkeypatch.setattr(stage, "_code", lambda: {"roadseg/preprocess/encode.py": "edited"})
+    assert preprocess(tree) == (first, drives)
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone", "entry cut", "entry gone", "entry of another schema"])
+def test_a_damaged_entry_is_made_again(
+    tmp_path: Path, make_tree: Make, rows: Rows, preprocess: Preprocess, damage: str
+) -> None:
+    tree = make_tree(tmp_path / "tree", rows)
+    first, _ = preprocess(tree)
+    entry = min(store().iterdir())
+    path = entry / ("entry.json" if damage.startswith("entry") else "image.npy")
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    if damage.endswith("gone"):
+        path.unlink()
+    elif damage == "flipped":
+        path.write_bytes(content)
+    elif damage.endswith("cut"):
+        path.write_bytes(content[:-9])
+    else:
+        path.write_text(path.read_text().replace("roadseg/shard/1", "roadseg/shard/0"))
+    assert preprocess(tree) == (first, 1)
+
+
+def test_a_home_that_was_copied_is_read_back_and_reused(
+    tmp_path: Path, make_tree: Make, rows: Rows, preprocess: Preprocess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = make_tree(tmp_path / "tree", rows)
+    first, _ = preprocess(tree)
+    shutil.copytree(os.environ["ROADSEG_HOME"], tmp_path / "moved")
+    monkeypatch.setenv("ROADSEG_HOME", str(tmp_path / "moved"))
+    assert preprocess(tree) == (first, 0)
+
+
+def test_an_edit_in_the_shards_does_not_reach_the_store(
+    tmp_path: Path, make_tree: Make, rows: Rows, preprocess: Preprocess
+) -> None:
+    tree = make_tree(tmp_path / "tree", rows)
+    first, _ = preprocess(tree)
+    for path in (tree / "data/shards").rglob("*.npy"):
+        assert path.stat().st_nlink == 1
+        with path.open("r+b") as opened:
+            opened.seek(-3, os.SEEK_END)
+            opened.write(b"\x99\x99\x99")
+    assert preprocess(tree) == (first, 0)
+
+
+def test_entries_that_no_run_uses_go_after_a_while_and_used_ones_stay(
+    tmp_path: Path, make_tree: Make, rows: Rows, preprocess: Preprocess
+) -> None:
+    tree = make_tree(tmp_path / "tree", rows)
+    preprocess(tree)
+    old = time.time() - (KEPT_DAYS + 1) * 24 * 3600
+    (store() / ".left-by-a-kill.tmp").mkdir()
+    for entry in store().iterdir():
+        os.utime(entry, (old, old))
+    fewer = [row for row in rows if row["split"] == "val"]
+    _, decoded = preprocess(make_tree(tree, fewer))
+    assert decoded == 0
+    assert len(list(store().iterdir())) == len({row["drive"] for row in fewer})
+
+
+def test_after_a_picture_that_cannot_be_read_the_rest_is_kept_and_the_old_shards_stay(
+    tmp_path: Path, make_tree: Make, rows: Rows, scenes: Path, preprocess: Preprocess
+) -> None:
+    raw = Path(shutil.copytree(scenes, tmp_path / "tree/data/raw"))
+    tree = make_tree(tmp_path / "tree", [row for row in rows if row["split"] == "val"])
+    before, _ = preprocess(tree)
+    broken = next(row for row in rows if row["split"] == "train")
+    (raw / broken["image"]).write_bytes(b"no picture")
+    with pytest.raises(DataRefused, match=rf"{broken['image']}: not a picture"):
+        preprocess(make_tree(tree, rows))
+    assert digests(tree) == before
+    assert not list(store().glob(".*"))
+    shutil.copy(scenes / broken["image"], raw / broken["image"])
+    assert preprocess(tree)[1] >= 1
+
+
+def test_two_drives_of_equal_content_are_decoded_once(
+    tmp_path: Path, make_tree: Make, rows: Rows, preprocess: Preprocess
+) -> None:
+    val = [row for row in rows if row["split"] == "val"]
+    again = [row | {"sample": f"train{row['sample'][3:]}", "split": "train"} for row in val]
+    tree = make_tree(tmp_path / "tree", val + again)
+    after, decoded = preprocess(tree)
+    assert decoded == len({row["drive"] for row in val})
+    assert {name[4:]: sha for name, sha in after.items() if name.startswith("val/")} == {
+        name[6:]: sha for name, sha in after.items() if name.startswith("train/")
+    }
