@@ -6,14 +6,16 @@ import pytest
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.manifest import from_rows, write_manifest
+from roadseg.scan.describe import describe
 from roadseg.scan.layouts.known import LAYOUTS
-from roadseg.scan.statistics import facts
 
 
 @pytest.fixture(scope="session")
-def rows(scenes: Path, idd_level1: ClassTable) -> list[dict[str, Any]]:
+def rows(scenes: Path, idd_level1: ClassTable, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Manifest rows of all scenes."""
-    return [facts(scenes, found, idd_level1) for found in LAYOUTS["idd-lite"].find(scenes)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROADSEG_HOME", str(tmp_path_factory.mktemp("home")))
+        return describe(scenes, LAYOUTS["idd-lite"].find(scenes), idd_level1)
 
 
 @pytest.fixture(scope="session")
