@@ -114,7 +114,7 @@ def chromium(folder: Path) -> Iterator[Tab]:
         pytest.fail("the page is tested in Chromium, which is not there: apt-get install chromium")
     to_browser, ours_out = os.pipe()
     ours_in, from_browser = os.pipe()
-    command = ["sh", "-c", f'exec "$@" 3<&{to_browser} 4>&{from_browser}', "sh", program, *FLAGS]  # it wants 3 and 4
+    command = ["bash", "-c", f'exec "$@" 3<&{to_browser} 4>&{from_browser}', "sh", program, *FLAGS]  # it wants 3 and 4
     with (folder / "chromium.log").open("wb") as log:
         process = subprocess.Popen(
             [*command, f"--user-data-dir={folder / 'profile'}", "about:blank"],
