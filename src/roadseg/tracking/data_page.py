@@ -40,12 +40,13 @@ def publish_refusal(tree: Path) -> str:
     Raises:
         UsageError: scan or validate has not run in `tree`.
     """
+    note = verdict_markdown(tree)
     scan, verdict = digest_file(tree / "data/scan.parquet"), tree / "reports/verdict.json"
     judgement = digest_of([scan, digest_file(verdict), digest_file(tree / "reports/flagged.parquet")])
     client = connect()
     run_id = _find_or_create(client, judgement, scan)
     if "mlflow.note.content" not in client.get_run(run_id).data.tags:
-        client.set_tag(run_id, "mlflow.note.content", verdict_markdown(tree))
+        client.set_tag(run_id, "mlflow.note.content", note)
     if verdict.name not in artifact_names(client, run_id, FOLDER):
         client.log_artifact(run_id, str(verdict), FOLDER)
     send_data_page(client, run_id, tree)
