@@ -39,6 +39,7 @@ class Tab:
 
     outgoing: Any
     incoming: Any
+    unread: bytes = b""
     session: str = ""
     number: int = 0
     requests: list[str] = field(default_factory=list)
@@ -82,12 +83,12 @@ class Tab:
         target.write_bytes(base64.b64decode(shot["data"]))
 
     def _next(self) -> dict[str, Any]:
-        message = b""
-        while not message.endswith(b"\0"):
-            byte = self.incoming.read(1)
-            assert byte, "Chromium has ended; its log is chromium.log"
-            message += byte
-        event: dict[str, Any] = json.loads(message[:-1])
+        while b"\0" not in self.unread:
+            chunk = self.incoming.read1(1 << 20)
+            assert chunk, "Chromium has ended; its log is chromium.log"
+            self.unread += chunk
+        message, _, self.unread = self.unread.partition(b"\0")
+        event: dict[str, Any] = json.loads(message)
         self._note(event.get("method", ""), event.get("params", {}))
         return event
 
