@@ -9,10 +9,11 @@ from pathlib import Path
 
 from prefect import flow, get_run_logger, task
 
+from flows.data_page import link_data_page, report_refusal
 from flows.server import prefect_server
-from flows.stages import commit_sources, run_stage
+from flows.stages import StageFailed, commit_sources, run_stage
 from roadseg.contracts.environment import settle
-from roadseg.contracts.errors import RoadsegError
+from roadseg.contracts.errors import REFUSED, RoadsegError
 from roadseg.contracts.files import home
 from roadseg.pipeline.graph import read_graph, sources
 from roadseg.registry.gate import Decision
@@ -27,7 +28,12 @@ def retrain() -> Decision:
     get_run_logger().info("tree %s, home %s", tree, home())
     commit_sources(sources(tree), tree)
     for stage in read_graph(tree):
-        run_stage(stage.name, tree)
+        try:
+            run_stage(stage.name, tree)
+        except StageFailed as failed:
+            if stage.name == "validate" and failed.exit_code == REFUSED:
+                report_refusal(tree)
+            raise
     published = publish(tree)
     version = register(published)
     return promote(version)
@@ -40,6 +46,7 @@ def publish(tree: Path) -> Published:
 
     published = send(tree)
     get_run_logger().info("MLflow run %s, val mIoU %.4f", published.run_id, published.miou)
+    link_data_page(tree, published.run_id)
     return published
 
 

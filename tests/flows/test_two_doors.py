@@ -3,6 +3,8 @@
 import hashlib
 import json
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,12 @@ def retrain(tree: Path) -> tuple[dict[str, str], dict[str, str]]:
     return {task: name for task, name, _ in ended}, {task: reason for task, _, reason in ended}
 
 
+def shown_in_prefect(tree: Path) -> list[str]:
+    """The artifacts that the flow's runs left, as Markdown."""
+    with closing(sqlite3.connect(tree / ".roadseg/prefect/prefect.db")) as database:
+        return [json.loads(data) for (data,) in database.execute("select data from artifact where type = 'markdown'")]
+
+
 def append(path: Path, text: str) -> None:
     with path.open("a") as code:
         code.write(text)
@@ -34,6 +42,9 @@ def test_the_flow_right_after_dvc_repro_runs_no_stage_and_says_so(finished_check
     ended, reasons = retrain(finished_checkout)
     assert {stage: ended[stage] for stage in STAGES} == dict.fromkeys(STAGES, "Cached")
     assert {reasons[stage] for stage in STAGES} == {"nothing changed"}
+    [shown] = shown_in_prefect(finished_checkout)
+    assert shown.startswith("## Data accepted")
+    assert "Data accepted" in Path(re.findall(r"In MLflow: `file://(.*)`", shown)[0]).read_text()
     listed = run(finished_checkout, "roadseg", "models", "list").stdout
     assert "champion" in listed
     again = run(finished_checkout, "roadseg", "promote")
@@ -103,6 +114,14 @@ def test_refused_data_are_named_and_the_run_after_the_repair_works(checkout: Pat
     assert f"data/raw/{mask.relative_to(checkout / 'data/raw').as_posix()}: cannot be decoded" in said
     assert not json.loads((checkout / "reports/verdict.json").read_text())["passed"]
     assert not (checkout / "data/manifest.parquet").exists()
+    page = re.search(r"page in MLflow: file://(.*data/data\.html)", said)
+    assert page
+    for path in (checkout / "reports/data.html", Path(page[1])):
+        assert "Data refused" in path.read_text()
+    if door[0] == "python":
+        [shown] = shown_in_prefect(checkout)
+        assert shown.startswith("## Data refused")
+        assert f"In MLflow: `file://{page[1]}`" in shown
     assert in_cache(checkout, mask), "an edit reaches the cache through either door"
     mask.write_bytes(content)
     run(checkout, "dvc", "repro", "-q", "validate")

@@ -2,7 +2,7 @@
 
 import typer
 
-from roadseg.cli import data, models
+from roadseg.cli import data, models, report
 from roadseg.cli.params import params
 from roadseg.cli.stages import STAGES, run_stage
 
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
+app.add_typer(report.app, name="report")
 app.command()(params)
 for verb in (models.predict, models.score, models.publish, models.register, models.promote):
     app.command()(verb)

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import FrameType, ModuleType
 
-from roadseg.contracts.errors import DEFECT, DONE, Interrupted, RoadsegError
+from roadseg.cli.report import after_validate
+from roadseg.contracts.errors import DEFECT, DONE, REFUSED, Interrupted, RoadsegError
 from roadseg.contracts.files import code_digests, home
 from roadseg.contracts.lifeline import follow_parent
 from roadseg.contracts.params import Section, arguments, read_params
@@ -51,6 +52,8 @@ def run_stage(name: str) -> int:
     except Exception:
         traceback.print_exc()
     finally:
+        if name == "validate" and exit_code in (DONE, REFUSED):
+            after_validate(refused=exit_code == REFUSED)
         packages = next((stage.packages for stage in read_graph(Path.cwd()) if stage.name == name), ())
         leave_receipt(name, exit_code, code_digests(*packages))
     return exit_code

@@ -1,4 +1,4 @@
-"""Run the follower beside a training, in a process of its own, so that no outage can stop the trainer."""
+"""Talk to MLflow beside a stage, in a process of its own, so that no outage can stop the stage or its answer."""
 
 import os
 import subprocess
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PATIENCE = 10.0  # seconds that the last lines may take; publish sends what is missing anyway
+REFUSAL_PATIENCE = 90.0  # seconds; a new embedded store alone takes ten
 
 
 @contextmanager
@@ -34,3 +35,27 @@ def following(home: Path) -> Iterator[None]:
         except subprocess.TimeoutExpired:
             follower.kill()
             follower.wait()
+
+
+def send_refusal(tree: Path, home: Path) -> str | None:
+    """Put the verdict and the page of refused data into MLflow.
+
+    Returns:
+        The page's address, or None where MLflow did not take it; `refusal.log` in home says why.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "refusal.log").open("w") as log:
+        try:
+            sent = subprocess.run(
+                [sys.executable, "-m", "roadseg.tracking.data_page"],
+                cwd=tree,
+                env={**os.environ, "ROADSEG_HOME": str(home)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                timeout=REFUSAL_PATIENCE,
+            )
+        except subprocess.TimeoutExpired:
+            return None
+    return sent.stdout.strip().rpartition("\n")[2] if sent.returncode == 0 else None

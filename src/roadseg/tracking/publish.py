@@ -14,12 +14,14 @@ from mlflow.data.sources import LocalArtifactDatasetSource
 from mlflow.entities import DatasetInput, InputTag, Metric, Param
 
 from roadseg.contracts.bundle import Bundle
+from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import digest_file, digest_of, read_json
 from roadseg.contracts.journal import metric_names
 from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.evaluate.scores import METRICS
 from roadseg.pages.pictures import prediction_sheet
 from roadseg.serving.log import log_model
+from roadseg.tracking.data_page import send_data_page
 from roadseg.tracking.git import git_state
 from roadseg.tracking.published import Published, evaluation_key
 from roadseg.tracking.store import artifact_names, connect, find_or_create_run, send_missing
@@ -46,6 +48,7 @@ def publish(tree: Path) -> Published:
     _send_data(client, run_id, manifest)
     _send_code(client, run_id, tree)
     _send_files(client, run_id, tree)
+    _send_page(client, run_id, tree)
     model_id = _send_model(client, run_id, tree)
     client.set_terminated(run_id, "FINISHED")
     tags = client.get_run(run_id).data.tags
@@ -137,6 +140,13 @@ def _send_files(client: MlflowClient, run_id: str, tree: Path) -> None:
         with tempfile.TemporaryDirectory() as folder:
             prediction_sheet(tree, count=6).save(Path(folder) / "predictions.jpg", quality=90)
             client.log_artifacts(run_id, folder, "pictures")
+
+
+def _send_page(client: MlflowClient, run_id: str, tree: Path) -> None:
+    try:
+        send_data_page(client, run_id, tree)
+    except UsageError as error:  # scan's files may not have been pulled: a training needs none of them
+        print(f"warning: no page about the data: {error}")
 
 
 def _send_model(client: MlflowClient, run_id: str, tree: Path) -> str:

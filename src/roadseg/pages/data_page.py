@@ -1,0 +1,153 @@
+"""The page about the data: a view of files, one HTML file that works offline and can be made again at any time."""
+
+import json
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from roadseg.contracts.errors import UsageError
+from roadseg.contracts.files import digest_file, replacing
+from roadseg.contracts.manifest import Manifest, read_manifest
+from roadseg.pages import figures
+from roadseg.pages.changes import Changes, compare
+from roadseg.pages.gallery import galleries
+from roadseg.pages.judgement import Judgement, read_judgement
+from roadseg.pipeline.history import Earlier, earlier_version
+
+NAMED = 200  # samples that a list of changes names
+
+
+def write_data_page(tree: Path, out: Path, pictures: bool = True) -> None:
+    """Write the page of a tree in which scan and validate have run; see `render_data_page`."""
+    page = render_data_page(tree, pictures)
+    with replacing(out) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="replace")
+
+
+def render_data_page(tree: Path, pictures: bool = True) -> str:
+    """The verdict, every expectation, failing samples, figures of the data and what has changed, as HTML.
+
+    Args:
+        tree: a checkout in which scan and validate have run, whether validate accepted or refused.
+        pictures: whether failing samples are shown; their names and reasons always are.
+
+    Returns:
+        HTML that needs no other file and holds no time or host; equal files give equal text.
+
+    Raises:
+        UsageError: a file of the graph is missing or damaged; says what to run.
+    """
+    judgement = read_judgement(tree)
+    frame = judgement.judged.frame
+    changes, earlier = _changes(tree, judgement.scan)
+    return (
+        _environment()
+        .get_template("data.html")
+        .render(
+            judgement=judgement,
+            classes=judgement.scan.classes,
+            scan_digest=digest_file(tree / "data/scan.parquet"),
+            val_digest=judgement.judged.digest("val") if judgement.accepted else None,
+            galleries=galleries(judgement, tree / "data/raw", pictures),
+            pictures=pictures,
+            counts=figures.sample_counts(frame),
+            shares=_class_table(frame, judgement, _reference(tree / "data/reference.json")),
+            drives=int(frame["drive"].nunique()),
+            histogram=figures.drive_histogram(frame),
+            largest=figures.largest_drives(frame),
+            sizes=figures.picture_sizes(frame),
+            facts=figures.picture_facts(frame),
+            earlier=earlier,
+            changes=changes,
+            named=NAMED,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class ClassTableRows:
+    """Class shares as the page shows them.
+
+    Attributes:
+        splits: those with masks.
+        rows: per class `name`, `color`, and `cells`: by split the share and its shift against the reference or None.
+        void: by split the share of void among all pixels.
+        largest: of all shares, the length of a whole bar.
+        reference: whether there is one to compare with.
+    """
+
+    splits: list[str]
+    rows: list[dict[str, Any]]
+    void: list[float]
+    largest: float
+    reference: bool
+
+
+def _class_table(frame: Any, judgement: Judgement, reference: dict[str, Any]) -> ClassTableRows:
+    classes, pixels = judgement.scan.classes, figures.class_pixels(frame)
+    shares = {split: figures.class_shares(counts) for split, counts in pixels.items()}
+    before = reference.get("shares", {}) if reference.get("classes") == classes.name else {}
+    rows = []
+    for number, entry in enumerate(classes.classes):
+        cells = []
+        for split, share in shares.items():
+            known = before.get(split, {}).get(entry.name)
+            cells.append((float(share[number]), None if known is None else float(share[number]) - known))
+        rows.append({"name": entry.name, "color": entry.color, "protected": entry.protected, "cells": cells})
+    void = [float(counts[-1] / max(1, counts.sum())) for counts in pixels.values()]
+    return ClassTableRows(list(shares), rows, void, max(map(np.max, shares.values()), default=1) or 1, bool(before))
+
+
+def _reference(path: Path) -> dict[str, Any]:
+    """What validate compares shares with; the page leaves it to validate to complain of a damaged one."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _changes(tree: Path, now: Manifest) -> tuple[Changes | None, Earlier | None]:
+    """Compare with the last committed version; no changes where there is none, or none that can be read."""
+    earlier = earlier_version(tree, "data/scan.parquet")
+    if earlier is None or earlier.path is None:
+        return None, earlier
+    try:
+        return compare(read_manifest(earlier.path, "scan"), now), earlier
+    except UsageError:  # written by a version with another schema
+        return None, earlier
+
+
+def _environment() -> Environment:
+    """Templates that escape whatever is put in: names of files are anybody's text."""
+    folder = resources.files("roadseg.pages") / "templates"
+    environment = Environment(
+        loader=FunctionLoader(lambda name: (folder / name).read_text("utf-8")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"count": _count, "percent": _percent, "shift": _shift}
+    environment.globals["css"] = Markup((folder / "data.css").read_text("utf-8"))  # ours, not the data's
+    return environment
+
+
+def _count(value: int) -> str:
+    return f"{value:,}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}\N{NARROW NO-BREAK SPACE}%"
+
+
+def _shift(difference: float) -> str:
+    """A difference of shares in percentage points, with its sign; nothing where it rounds to none."""
+    points = round(100 * difference, 1)
+    sign = "+" if points > 0 else "\N{MINUS SIGN}"
+    return f"{sign}{abs(points):.1f}" if points else ""

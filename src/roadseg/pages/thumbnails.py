@@ -1,0 +1,59 @@
+"""Small pictures that travel inside a page."""
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from roadseg.contracts.classes import ClassTable
+from roadseg.imaging.draw import colourise
+from roadseg.imaging.masks import read_classes
+from roadseg.imaging.pixels import Undecodable, read_image
+
+BOX = (256, 192)  # width and height that a thumbnail fits into
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A picture as a data URI, or the reason why there is none."""
+
+    uri: str = ""
+    fault: str = ""
+
+
+def image_thumbnail(root: Path, name: str | None) -> Thumbnail:
+    """Shrink an image of `root`; a missing or broken one gives its fault."""
+    if not name:
+        return Thumbnail(fault="there is no image")
+    try:
+        picture = Image.fromarray(read_image(root / name))
+    except (Undecodable, OSError) as error:
+        return Thumbnail(fault=str(error))
+    return Thumbnail(_uri(_fitted(picture, Image.Resampling.BILINEAR), lossless=False))
+
+
+def mask_thumbnail(root: Path, name: str | None, classes: ClassTable) -> Thumbnail:
+    """Shrink a mask of `root` in its classes' colours; void, and ids outside the table, are black."""
+    if not name:
+        return Thumbnail(fault="there is no mask")
+    try:
+        ids, _ = read_classes(root / name, classes)
+    except (Undecodable, OSError) as error:
+        return Thumbnail(fault=str(error))
+    small = np.asarray(_fitted(Image.fromarray(ids), Image.Resampling.NEAREST))
+    return Thumbnail(_uri(Image.fromarray(colourise(small, classes)), lossless=True))
+
+
+def _fitted(picture: Image.Image, resample: Image.Resampling) -> Image.Image:
+    scale = min(BOX[0] / picture.width, BOX[1] / picture.height, 1)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture.resize(size, resample)
+
+
+def _uri(picture: Image.Image, lossless: bool) -> str:
+    encoded = io.BytesIO()
+    picture.save(encoded, "WEBP", quality=65, lossless=lossless)
+    return f"data:image/webp;base64,{base64.b64encode(encoded.getvalue()).decode()}"

@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+from judged import accepted_tree, refused_tree
+from typer.testing import CliRunner
+
+from roadseg.cli import report
+from roadseg.cli.app import app
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(refused_tree(tmp_path / "tree"))
+    return tmp_path / "tree"
+
+
+@pytest.mark.parametrize("out", [None, "elsewhere/page.html"])
+def test_the_page_is_written_where_it_is_wanted_and_its_path_is_printed(refused: Path, out: str | None) -> None:
+    done = CliRunner().invoke(app, ["report", "data", *(["--out", out] if out else [])])
+    assert done.exit_code == 0, done.output
+    assert done.output.split() == [out or "reports/data.html"]
+    assert "Data refused" in (refused / done.output.strip()).read_text()
+
+
+def test_after_a_refusal_the_page_is_here_and_in_mlflow(refused: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report.after_validate(refused=True)
+    assert "Data refused" in (refused / "reports/data.html").read_text()
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "page: reports/data.html"
+    link = printed[1].removeprefix("page in MLflow: file://")
+    assert "Data refused" in Path(link).read_text()
+
+
+def test_accepted_data_open_no_mlflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(accepted_tree(tmp_path))
+    monkeypatch.setattr(report, "_tell_mlflow", lambda: pytest.fail("nothing was refused"))
+    report.after_validate(refused=False)
+    assert capsys.readouterr().out == "page: reports/data.html\n"
+
+
+def test_a_page_that_cannot_be_made_is_one_line_and_no_error(refused: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (refused / "reports/flagged.parquet").write_bytes(b"no table")
+    report.after_validate(refused=True)
+    said = capsys.readouterr()
+    assert said.out == ""
+    [line] = said.err.splitlines()
+    assert line.startswith("warning: no page: UsageError: ")
+    assert "flagged.parquet cannot be read" in line
+
+
+def test_a_dead_mlflow_is_one_line(
+    refused: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    report.after_validate(refused=True)
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: MLflow did not take the page")
