@@ -21,8 +21,9 @@ setup: .venv/.ready ## make .venv with exactly what the lock names
 demo: setup ## run the whole main job on generated scenes
 	@python -m flows.demo
 
+# in two processes: most tests wait for others
 test: setup lint ## pass every test
-	@python -m pytest
+	@python -m pytest -n 2 --dist loadfile
 
 lint: setup ## formatting, lint, types and import rules
 	@ruff format --check --quiet . && ruff check --quiet . && mypy && lint-imports --no-logo

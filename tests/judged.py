@@ -32,7 +32,7 @@ def write_files(root: Path, row: dict[str, Any]) -> None:
 
 
 def write_tree(
-    tree: Path, rows: list[dict[str, Any]], expectations: list[dict[str, Any]], flagged: list[dict[str, str]]
+    tree: Path, rows: list[dict[str, Any]], expectations: list[dict[str, Any]], flagged: list[dict[str, Any]]
 ) -> Path:
     """Write the files that a page is made from."""
     scan = from_rows(rows, "idd-lite", ClassTable.find("idd-level1"))
@@ -80,13 +80,19 @@ def refused_tree(tree: Path) -> Path:
         expectation("void_share", "warning", 0, 27),
         expectation("files_decode", "critical", 2, 27),
         expectation("mask_present", "critical", 1, 27),
-        {"name": "splits_there", "severity": "critical", "passed": False, "observed": "only train", "failing": 0},
+        {"name": "splits_there", "severity": "critical", "passed": False, "observed": "only train", "failing": 1},
     ]
     names = ("expectation", "severity", "sample", "reason")
     listed = [
         dict(zip(names, (name, severity, row["sample"], why), strict=True)) for name, severity, row, why in flagged
     ]
-    write_tree(tree, rows, expectations, listed)
+    whole = {
+        "expectation": "splits_there",
+        "severity": "critical",
+        "sample": None,
+        "reason": "split val is <b>empty</b>",
+    }
+    write_tree(tree, rows, expectations, [*listed, whole])
     (tree / "data/quarantine.csv").write_text(
         f'sample,image_sha,reason\n{rows[26]["sample"]},,rain on the lens\ntrain/gone/0,,"no longer, <b>there</b>"\n'
     )

@@ -1,6 +1,7 @@
 """data/scan.parquet and data/manifest.parquet: one row per sample, facts only."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import check_schema, digest_of, replacing
+from roadseg.contracts.quarantine import Quarantined
 
 SPLITS = ("train", "val", "test")
 _TEXT, _SIZE, _FIGURE = pa.string(), pa.int32(), pa.float32()
@@ -67,6 +69,13 @@ class Manifest:
     def where(self, keep: list[bool]) -> "Manifest":
         """The rows that `keep` marks, in order."""
         return Manifest(self.rows.filter(pa.array(keep, pa.bool_())), self.layout, self.classes)
+
+    def without(self, quarantine: Sequence[Quarantined]) -> tuple["Manifest", int]:
+        """The rows that are not in quarantine, and how many entries leave one out."""
+        entries = {entry.sample: entry for entry in quarantine}
+        names = list(zip(self.rows["sample"].to_pylist(), self.rows["image_sha"].to_pylist(), strict=True))
+        listed = {name for name in names if name[0] in entries and entries[name[0]].covers(*name)}
+        return self.where([name not in listed for name in names]), len({sample for sample, _ in listed})
 
     def digest(self, split: str) -> str:
         """Sha256 of a split's sample, image and mask digests and of the class table: what scores are comparable on."""

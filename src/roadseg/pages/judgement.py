@@ -1,17 +1,13 @@
 """What validate judged and how, read from the files that it left."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import read_json
 from roadseg.contracts.manifest import Manifest, read_manifest
-
-REMEDY = "dvc repro validate"
+from roadseg.contracts.quarantine import Quarantined, read_quarantine
+from roadseg.contracts.verdict import Expected, Flagged, read_flagged, read_verdict
 
 
 @dataclass(frozen=True)
@@ -20,8 +16,9 @@ class Expectation:
 
     Attributes:
         observed: in words, such as "3 of 1403 samples".
-        failing: count of failing samples.
-        flagged: columns sample and reason, one row per failing sample; empty where it judges the data as a whole.
+        failing: count of failing rows.
+        flagged: columns sample and reason, one row per failing sample.
+        reasons: of failing splits, classes or tables.
     """
 
     name: str
@@ -30,6 +27,7 @@ class Expectation:
     observed: str
     failing: int
     flagged: pd.DataFrame
+    reasons: list[str]
 
 
 @dataclass(frozen=True)
@@ -40,14 +38,16 @@ class Judgement:
         expectations: failing before passing, critical before warnings.
         scan: every sample found.
         judged: the scan without the quarantined samples.
-        quarantine: the lines of data/quarantine.csv, each with `found`: whether the scan holds the sample.
+        quarantine: the list.
+        left_out: how many samples of the scan the list leaves out.
     """
 
     accepted: bool
     expectations: list[Expectation]
     scan: Manifest
     judged: Manifest
-    quarantine: list[dict[str, Any]]
+    quarantine: list[Quarantined]
+    left_out: int
 
     @property
     def failing(self) -> list[Expectation]:
@@ -66,45 +66,32 @@ def read_judgement(tree: Path) -> Judgement:
         UsageError: a file is missing or damaged; says what to run.
     """
     scan = read_manifest(tree / "data/scan.parquet", "scan")
-    verdict = read_json(tree / "reports/verdict.json", "verdict", REMEDY)
-    quarantine, samples = _quarantine(tree / "data/quarantine.csv"), set(scan.rows["sample"].to_pylist())
-    listed = {entry["sample"] for entry in quarantine}
+    verdict = read_verdict(tree / "reports/verdict.json")
+    quarantine = read_quarantine(tree / "data/quarantine.csv")
+    judged, left_out = scan.without(quarantine)
+    flagged: dict[str, list[Flagged]] = {}
+    for row in read_flagged(tree / "reports/flagged.parquet"):
+        flagged.setdefault(row.expectation, []).append(row)
+    read = [_expectation(expected, flagged.get(expected.name, [])) for expected in verdict.expectations]
     return Judgement(
-        accepted=bool(verdict["passed"]),
-        expectations=_expectations(verdict["expectations"], _flagged(tree / "reports/flagged.parquet")),
+        accepted=verdict.passed,
+        expectations=sorted(read, key=lambda expectation: (expectation.passed, expectation.severity != "critical")),
         scan=scan,
-        judged=scan.where([sample not in listed for sample in scan.rows["sample"].to_pylist()]),
-        quarantine=[entry | {"found": entry["sample"] in samples} for entry in quarantine],
+        judged=judged,
+        quarantine=quarantine,
+        left_out=left_out,
     )
 
 
-def _expectations(entries: list[dict[str, Any]], flagged: pd.DataFrame) -> list[Expectation]:
-    by_name = {str(name): rows for name, rows in flagged.groupby("expectation", sort=False)}
-    read = [
-        Expectation(
-            entry["name"],
-            entry["severity"],
-            entry["passed"],
-            entry["observed"],
-            entry["failing"],
-            by_name.get(entry["name"], flagged.iloc[:0])[["sample", "reason"]],
-        )
-        for entry in entries
-    ]
-    return sorted(read, key=lambda expectation: (expectation.passed, expectation.severity != "critical"))
-
-
-def _flagged(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path, columns=["sample", "expectation", "reason"])
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read ({error}): run `{REMEDY}`") from None
-
-
-def _quarantine(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as opened:
-        return [
-            {"sample": row.get("sample") or "", "reason": row.get("reason") or ""} for row in csv.DictReader(opened)
-        ]
+def _expectation(expected: Expected, flagged: list[Flagged]) -> Expectation:
+    samples = [(row.sample, row.reason) for row in flagged if row.sample is not None]
+    reasons = [row.reason for row in flagged if row.sample is None]
+    return Expectation(
+        expected.name,
+        expected.severity,
+        expected.passed,
+        expected.observed,
+        expected.failing,
+        pd.DataFrame(samples, columns=["sample", "reason"]),
+        reasons,
+    )

@@ -29,7 +29,11 @@ def _row(expectation: Expectation) -> str:
 
 
 def _reasons(judgement: Judgement) -> list[str]:
-    reasons = [reason for expectation in judgement.failing for reason in expectation.flagged["reason"].head(REASONS)]
+    reasons = [
+        reason
+        for expectation in judgement.failing
+        for reason in [*expectation.reasons, *expectation.flagged["reason"].head(REASONS)]
+    ]
     return [f"- {_code(reason)}" for reason in reasons[:REASONS]]
 
 

@@ -76,14 +76,11 @@ def judged(scan: Manifest, reference: dict[str, Any], limits: ValidateParams) ->
 
 
 def _without_quarantined(scan: Manifest, path: Path) -> Manifest:
-    entries = {entry.sample: entry for entry in read_quarantine(path)}
-    rows = scan.records()
-    left_out = [
-        row["sample"] in entries and entries[row["sample"]].covers(row["sample"], row["image_sha"]) for row in rows
-    ]
-    if stale := len(entries) - len({row["sample"] for row, out in zip(rows, left_out, strict=True) if out}):
+    entries = read_quarantine(path)
+    kept, used = scan.without(entries)
+    if stale := len(entries) - used:
         print(f"warning: {path}: {stale} entries name no sample, or another image of it by now; those are judged")
-    return scan.where([not out for out in left_out])
+    return kept
 
 
 def _tell(flagged: list[Flagged], severity: str) -> None:
