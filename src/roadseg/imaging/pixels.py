@@ -66,7 +66,12 @@ def read_resized(path: Path, height: int, width: int) -> np.ndarray:
     Raises:
         Undecodable: see `open_picture`.
     """
-    return resize_image(read_image(path, (math.ceil(MARGIN * height), math.ceil(MARGIN * width))), height, width)
+    picture = open_picture(path, (math.ceil(MARGIN * height), math.ceil(MARGIN * width)))
+    if picture.mode != "RGB":
+        picture = picture.convert("RGB")  # which copies, so it is left out where it can be
+    if picture.size != (width, height):
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(picture)
 
 
 def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:

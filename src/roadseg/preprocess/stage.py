@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -16,7 +16,7 @@ from pydantic import Field
 from rich.progress import track
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.files import code_digests, digest_of, home, sync_folder
+from roadseg.contracts.files import code_digests, digest_of, home
 from roadseg.contracts.framing import Framing
 from roadseg.contracts.lifeline import pool, stream
 from roadseg.contracts.manifest import SPLITS, read_manifest
@@ -24,11 +24,12 @@ from roadseg.contracts.params import Section
 from roadseg.contracts.shards import write_index
 from roadseg.preprocess.drives import Drives
 from roadseg.preprocess.encode import Encoded, Row, encode
-from roadseg.preprocess.store import Store
+from roadseg.preprocess.store import Store, describe
 
 READS = ("data/raw", "data/manifest.parquet")
 WRITES = ("data/shards",)
-HANDS = 4  # threads that wait for the disk
+HANDS = 4  # threads that copy
+KEPT_AT_ONCE = 128  # drives; a killed run decodes at most so many again
 AHEAD = 16  # tasks that are given out before the first is back
 BATCH = 4  # drives in a task: a task costs as much as a picture
 
@@ -58,7 +59,9 @@ class Task:
     def _encode(self, key: str, samples: list[Row]) -> tuple[str, Path, Encoded]:
         folder = self.temporary / uuid4().hex  # a task whose worker died is done again by another
         folder.mkdir()
-        return key, folder, encode(self.raw, samples, folder, self.classes, self.framing)
+        encoded = encode(self.raw, samples, folder, self.classes, self.framing)
+        describe(folder, encoded)
+        return key, folder, encoded
 
 
 def run(*, preprocess: PreprocessParams) -> None:
@@ -90,18 +93,19 @@ def _code() -> dict[str, str]:
 
 
 def _encode(task: Task, store: Store, drives: Iterable[tuple[str, list[Row]]]) -> dict[str, Encoded]:
-    """Encode drives and keep them: threads wait for the disk while the workers decode."""
+    """Encode drives and keep them, so many at once that the disk is waited for seldom."""
     made: dict[str, Encoded] = {}
-    with pool() as workers, ThreadPoolExecutor(HANDS) as hands:
-        kept: list[Future[None]] = []
+    finished: list[tuple[Path, str]] = []
+    with pool() as workers:
         waiting = iter(drives)
         batches = iter(lambda: list(islice(waiting, BATCH)), [])
         for key, folder, encoded in chain.from_iterable(stream(workers, task, batches, AHEAD)):
-            kept.append(hands.submit(store.keep, folder, key, encoded))
             made[key] = encoded
-        for future in kept:
-            future.result()
-    sync_folder(store.folder)
+            finished.append((folder, key))
+            if len(finished) == KEPT_AT_ONCE:
+                store.keep(finished)
+                finished.clear()
+        store.keep(finished)
     return made
 
 

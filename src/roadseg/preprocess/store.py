@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import digest_file, read_json, write_json
+from roadseg.contracts.files import as_json, digest_file, read_json, sync_disk, sync_folder
 from roadseg.preprocess.encode import Encoded
 
 ENTRY = "entry.json"
@@ -40,7 +40,7 @@ class Store:
             if content["identities"] != _identities(entry, encoded):  # moved with its home, or touched
                 if any(digest_file(entry / f"{kind}.npy") != known for kind, known in encoded.digests.items()):
                     raise ValueError("other bytes than were written")
-                _describe(entry, encoded)
+                describe(entry, encoded)
         except (UsageError, OSError, KeyError, ValueError):
             shutil.rmtree(entry, ignore_errors=True)
             return None
@@ -56,17 +56,17 @@ class Store:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def keep(self, folder: Path, key: str, encoded: Encoded) -> None:
-        """Make a finished temporary folder the entry of `key`: synced, then renamed."""
-        for kind in encoded.digests:
-            _sync(folder / f"{kind}.npy")
-        _describe(folder, encoded)
-        try:
-            folder.rename(self.folder / key)
-        except OSError:
-            if not (self.folder / key).is_dir():
-                raise
-            shutil.rmtree(folder)  # another run was first, with the same bytes
+    def keep(self, made: list[tuple[Path, str]]) -> None:
+        """Make finished temporary folders, each `described`, the entries of their keys: on disk first, then renamed."""
+        sync_disk(self.folder)
+        for folder, key in made:
+            try:
+                folder.rename(self.folder / key)
+            except OSError:
+                if not (self.folder / key).is_dir():
+                    raise
+                shutil.rmtree(folder)  # another run was first, with the same bytes
+        sync_folder(self.folder)
 
     def place(self, key: str, kind: str, target: Path) -> None:
         """Put a copy of an entry's file at `target`, which must not exist."""
@@ -80,6 +80,12 @@ class Store:
                 os.utime(entry.path)
             elif entry.stat().st_mtime < oldest:
                 shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def describe(entry: Path, encoded: Encoded) -> None:
+    """Write beside the files of one drive what they are; half a description is found damaged, so none is synced."""
+    content = asdict(encoded) | {"identities": _identities(entry, encoded)}
+    (entry / ENTRY).write_text(as_json("shard", content), encoding="utf-8")
 
 
 def clone(source: Path, target: Path) -> None:
@@ -105,12 +111,3 @@ def _copy(read: int, written: int) -> None:
 def _identities(entry: Path, encoded: Encoded) -> dict[str, list[int]]:
     found = {kind: (entry / f"{kind}.npy").stat() for kind in encoded.digests}
     return {kind: [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino] for kind, stat in found.items()}
-
-
-def _describe(entry: Path, encoded: Encoded) -> None:
-    write_json(entry / ENTRY, "shard", asdict(encoded) | {"identities": _identities(entry, encoded)})
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as written:
-        os.fsync(written.fileno())
