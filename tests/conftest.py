@@ -1,5 +1,6 @@
 """What many tests need: generated scenes, and checkouts in which the graph runs in seconds."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -71,6 +72,27 @@ def finished_checkout(tmp_path: Path, finished: Path) -> Path:
     tree = Path(shutil.copytree(finished, tmp_path / "tree", symlinks=True))
     shutil.rmtree(tree / ".roadseg/mlflow")
     return tree
+
+
+@pytest.fixture
+def killed() -> Callable[[Path, str, Callable[[], None]], bool]:
+    """Do work in a folder, in a process of its own with its home there, to be killed at a named place; whether it was.
+
+    A worker that is killed there ends the work with an error.
+    """
+
+    def was_killed(folder: Path, point: str, work: Callable[[], None]) -> bool:
+        if (child := os.fork()) == 0:
+            os.environ |= {"ROADSEG_FAILPOINT": point, "ROADSEG_HOME": str(folder / "home")}
+            os.chdir(folder)
+            try:
+                work()
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+        return os.waitpid(child, 0)[1] != 0
+
+    return was_killed
 
 
 @pytest.fixture

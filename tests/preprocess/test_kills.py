@@ -6,16 +6,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from roadseg.contracts.files import digest_file
 from roadseg.contracts.shards import Shards
+from roadseg.preprocess import stage, store
 
 RUN = """
+from roadseg.preprocess import stage
 from roadseg.preprocess.stage import PreprocessParams, run
+stage.KEPT_AT_ONCE = 3
 run(preprocess=PreprocessParams(height=320, width=640, aspect="pad", tile=2))
 """
+Killed = Callable[[Path, str, Callable[[], None]], bool]
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
@@ -33,24 +40,50 @@ def test_killed_at_any_time_the_next_run_goes_on_and_gives_equal_digests(
     background: Start, tmp_path: Path, make_tree: Callable[..., Path], rows: list[dict[str, Any]]
 ) -> None:
     rows = [row | {"drive": str(number)} for number, row in enumerate(rows)]  # many drives, to be killed between
-    undisturbed, tree, store = make_tree(tmp_path / "one", rows), make_tree(tmp_path / "two", rows), tmp_path / "home"
+    undisturbed, tree, kept_in = make_tree(tmp_path / "one", rows), make_tree(tmp_path / "two", rows), tmp_path / "home"
     assert start(background, undisturbed, tmp_path / "other").wait() == 0
     chance, kept = random.Random(7), [0]
-    for _ in range(3):
-        running = start(background, tree, store)
-        _wait_for_entries(store, kept[-1] + 1)
+    for _ in range(4):
+        running = start(background, tree, kept_in)
+        _wait_for_entries(kept_in, kept[-1] + 1)
         time.sleep(chance.uniform(0, 0.15))
         running.send_signal(signal.SIGKILL)
         running.wait()
-        kept.append(entries(store))
+        kept.append(entries(kept_in))
         assert not (tree / "data/shards").exists() or Shards.open(tree / "data/shards")
     assert kept == sorted(kept)
     assert len(set(kept)) == len(kept)
-    assert start(background, tree, store).wait() == 0
+    assert start(background, tree, kept_in).wait() == 0
     assert digests(tree) == digests(undisturbed)
     files = json.loads((tree / "data/shards/shards.json").read_text())["files"]
     assert files == {name: digest for name, digest in digests(tree).items() if name.endswith(".npy")}
     assert not (tree / "data/.shards.tmp").exists()
+
+
+POINTS = [
+    *stage.FAILPOINTS,
+    *store.FAILPOINTS,
+    *(f"{name}:{point}" for name in ("index.parquet", "shards.json") for point in ("write", "fsync", "rename", "done")),
+]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_at_a_named_place_the_next_run_gives_equal_digests(
+    tmp_path: Path, make_tree: Callable[..., Path], rows: list[dict[str, Any]], killed: Killed, point: str
+) -> None:
+    undisturbed, tree = make_tree(tmp_path / "one", rows), make_tree(tmp_path / "two", rows)
+    assert killed(tree, point, _preprocess)
+    if (tree / "data/shards").exists():
+        assert Shards.open(tree / "data/shards")
+    for place in (tree, undisturbed):
+        with chdir(place), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ROADSEG_HOME", str(place / "home"))
+            _preprocess()
+    assert digests(tree) == digests(undisturbed)
+
+
+def _preprocess() -> None:
+    stage.run(preprocess=stage.PreprocessParams(height=32, width=48, aspect="stretch", tile=0))
 
 
 def entries(home: Path) -> int:

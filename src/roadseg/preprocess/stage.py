@@ -16,7 +16,7 @@ from pydantic import Field
 from rich.progress import track
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.files import code_digests, digest_of, home
+from roadseg.contracts.files import code_digests, digest_of, failpoint, home
 from roadseg.contracts.framing import Framing
 from roadseg.contracts.lifeline import pool, stream
 from roadseg.contracts.manifest import SPLITS, read_manifest
@@ -29,8 +29,9 @@ from roadseg.preprocess.store import Store, describe
 READS = ("data/raw", "data/manifest.parquet")
 WRITES = ("data/shards",)
 HANDS = 4  # threads that copy
-KEPT_AT_ONCE = 128  # drives; a killed run decodes at most so many again
+KEPT_AT_ONCE = 32  # drives; a killed run decodes at most so many again
 AHEAD = 16  # tasks that are given out before the first is back
+FAILPOINTS = ("shards:written", "shards:removed", "shards:renamed")
 BATCH = 4  # drives in a task: a task costs as much as a picture
 
 
@@ -143,5 +144,8 @@ def _replacing_folder(folder: Path) -> Iterator[Path]:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     yield temporary
+    failpoint("shards:written")
     shutil.rmtree(folder, ignore_errors=True)
+    failpoint("shards:removed")
     temporary.rename(folder)
+    failpoint("shards:renamed")

@@ -16,11 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import as_json, digest_file, read_json, sync_disk, sync_folder
+from roadseg.contracts.files import as_json, digest_file, failpoint, read_json, sync_disk, sync_folder
 from roadseg.preprocess.encode import Encoded
 
 ENTRY = "entry.json"
 KEPT_DAYS = 30
+FAILPOINTS = ("entry:write", "entry:written", "keep:sync", "keep:rename", "keep:renamed", "keep:done")
 FICLONE = 0x40049409  # ioctl_ficlone(2): the copy shares blocks until one side changes
 NO_REFLINK = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS}
 
@@ -58,15 +59,19 @@ class Store:
 
     def keep(self, made: list[tuple[Path, str]]) -> None:
         """Make finished temporary folders, each `described`, the entries of their keys: on disk first, then renamed."""
+        failpoint("keep:sync")
         sync_disk(self.folder)
         for folder, key in made:
+            failpoint("keep:rename")
             try:
                 folder.rename(self.folder / key)
+                failpoint("keep:renamed")
             except OSError:
                 if not (self.folder / key).is_dir():
                     raise
                 shutil.rmtree(folder)  # another run was first, with the same bytes
         sync_folder(self.folder)
+        failpoint("keep:done")
 
     def place(self, key: str, kind: str, target: Path) -> None:
         """Put a copy of an entry's file at `target`, which must not exist."""
@@ -85,7 +90,9 @@ class Store:
 def describe(entry: Path, encoded: Encoded) -> None:
     """Write beside the files of one drive what they are; half a description is found damaged, so none is synced."""
     content = asdict(encoded) | {"identities": _identities(entry, encoded)}
+    failpoint("entry:write")
     (entry / ENTRY).write_text(as_json("shard", content), encoding="utf-8")
+    failpoint("entry:written")
 
 
 def clone(source: Path, target: Path) -> None:

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from roadseg.contracts.files import failpoint
+
 Facts = dict[str, Any]
+FAILPOINTS = ("facts:commit", "facts:committed")
 SETTLE_NS = 2_000_000_000  # a file that changed just now may change again within one tick of its clock
 
 
@@ -72,7 +75,9 @@ class Memory:
 
     def save(self) -> None:
         """Make what was kept so far survive a kill."""
+        failpoint("facts:commit")
         self._database.commit()
+        failpoint("facts:committed")
 
 
 @contextmanager
