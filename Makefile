@@ -23,7 +23,7 @@ demo: setup ## run the whole main job on generated scenes
 
 # in two processes: most tests wait for others
 test: setup lint ## pass every test
-	@python -m pytest -n 2 --dist loadfile
+	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup ## formatting, lint, types and import rules
 	@ruff format --check --quiet . && ruff check --quiet . && mypy && lint-imports --no-logo

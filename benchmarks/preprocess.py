@@ -155,7 +155,7 @@ def main() -> None:
         folder = Path(temporary)
         raw = unpack(folder / "raw")
         rows = find_rows(raw)
-        large = enlarge(raw, [row for row in rows if row["mask"]][:: max(1, len(rows) // 60)], folder / "full-hd")
+        large = enlarge(raw, [row for row in rows if row["mask"]][:: max(1, len(rows) // 200)], folder / "full-hd")
         frames = [row | {"mask": None, "mask_sha": None} for row in large]
         lite, share = ratios(folder, raw, rows, 128, 128)
         figures = {

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from filelock import FileLock
 from trees import commit, make_checkout, run
 
 from roadseg.contracts.classes import ClassTable
@@ -43,21 +44,45 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def imported(tmp_path_factory: pytest.TempPathFactory, scenes: Path) -> Path:
-    """A checkout with imported scenes in which nothing has run; copy it, do not change it."""
-    tree = make_checkout(tmp_path_factory.mktemp("imported") / "tree")
-    install(tree, scenes, ClassTable.find("idd-level1"))
-    commit(tree, "import scenes")
-    return tree
+def made_once(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Callable[[str, Callable[[Path], None]], Path]:
+    """A folder that the first test process to want it makes, and all of them share."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        with FileLock(shared / f"{name}.lock"):
+            if not (shared / f"{name}.made").exists():
+                make(shared / name)
+                (shared / f"{name}.made").touch()
+        return shared / name
+
+    return made
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, imported: Path) -> Path:
+def imported(made_once: Callable[[str, Callable[[Path], None]], Path], scenes: Path) -> Path:
+    """A checkout with imported scenes in which nothing has run; copy it, do not change it."""
+
+    def make(tree: Path) -> None:
+        make_checkout(tree)
+        install(tree, scenes, ClassTable.find("idd-level1"))
+        commit(tree, "import scenes")
+
+    return made_once("imported", make)
+
+
+@pytest.fixture(scope="session")
+def finished(made_once: Callable[[str, Callable[[Path], None]], Path], imported: Path) -> Path:
     """A checkout in which `dvc repro` has run whole; copy it, do not change it."""
-    tree = shutil.copytree(imported, tmp_path_factory.mktemp("finished") / "tree", symlinks=True)
-    run(tree, "dvc", "repro", "-q")
-    commit(tree, "run")
-    return tree
+
+    def make(tree: Path) -> None:
+        shutil.copytree(imported, tree, symlinks=True)
+        run(tree, "dvc", "repro", "-q")
+        commit(tree, "run")
+
+    return made_once("finished", make)
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def test_a_page_that_cannot_be_made_is_one_line_and_no_error(refused: Path, caps
     assert said.out == ""
     [line] = said.err.splitlines()
     assert line.startswith("warning: no page: UsageError: ")
-    assert "flagged.parquet cannot be read" in line
+    assert "flagged.parquet is damaged" in line
 
 
 def test_a_dead_mlflow_is_one_line(

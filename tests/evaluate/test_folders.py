@@ -153,12 +153,20 @@ def test_images_are_added_up_before_the_score_is_taken(guesses: Path, labels: Pa
     assert mean_iou(matrix) == pytest.approx(2 / 3)
 
 
+def test_road_is_scored_alike_whether_either_side_stores_ones_or_255(
+    guesses: Path, labels: Path, own_size: ClassTable
+) -> None:
+    save(labels / "7.png", [[0, 255, 255]])
+    save(guesses / "7.png", [[0, 1, 255]])
+    assert score_folders(guesses, labels, own_size)[0].tolist() == [[1, 0, 0], [0, 2, 0]]
+
+
 def test_an_id_outside_the_table_is_a_wrong_guess_and_in_a_label_it_is_refused(
     guesses: Path, labels: Path, own_size: ClassTable
 ) -> None:
-    save(labels / "7.png", [[0, 1, 255]])
-    save(guesses / "7.png", [[0, 9, 9]])
-    assert score_folders(guesses, labels, own_size)[0].tolist() == [[1, 0, 0], [0, 0, 1]]
+    save(labels / "7.png", [[0, 1, 1]])
+    save(guesses / "7.png", [[0, 9, 1]])
+    assert score_folders(guesses, labels, own_size)[0].tolist() == [[1, 0, 0], [0, 1, 1]]
     save(labels / "7.png", [[0, 9, 14]])
     with pytest.raises(DataRefused, match=f"{labels}/7.png: ids 9, 14 are outside road"):
         score_folders(guesses, labels, own_size)

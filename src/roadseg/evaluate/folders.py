@@ -9,7 +9,7 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.confusion import confusion
 from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.evaluate.scores import at_size, official_size
-from roadseg.imaging.masks import read_mask, to_classes
+from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import Undecodable
 
 ENDING = re.compile(r"(_image|_label|_leftImg8bit|_gtFine_[A-Za-z0-9]+)$")
@@ -33,10 +33,10 @@ def score_folders(predictions: Path, truth: Path, classes: ClassTable) -> tuple[
     """
     total, matched = np.zeros((classes.count, classes.count + 1), np.int64), pairs(predictions, truth)
     for predicted, labelled in matched:
-        guess = _read(predicted)  # an id outside the table is a wrong guess, so it is not mapped to void and lost
-        label, outside = to_classes(_read(labelled), classes)
+        guess, _ = _read(predicted, classes)  # what is outside the table is a wrong guess: void in a prediction costs
+        label, outside = _read(labelled, classes)
         if outside:
-            raise DataRefused(f"{labelled}: ids {', '.join(map(str, outside))} are outside {classes.name}")
+            raise DataRefused(f"{labelled}: ids {', '.join(map(classes.written, outside))} are outside {classes.name}")
         total += confusion(*at_size(label, guess, official_size(classes, label)), classes.count)
     return total, len(matched)
 
@@ -79,8 +79,8 @@ def _by_key(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _read(path: Path) -> np.ndarray:
+def _read(path: Path, classes: ClassTable) -> tuple[np.ndarray, list[int]]:
     try:
-        return read_mask(path)
+        return read_classes(path, classes)
     except Undecodable as error:
         raise DataRefused(f"{path}: {error}") from None

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -94,19 +94,22 @@ def _code() -> dict[str, str]:
 
 
 def _encode(task: Task, store: Store, drives: Iterable[tuple[str, list[Row]]]) -> dict[str, Encoded]:
-    """Encode drives and keep them, so many at once that the disk is waited for seldom."""
+    """Encode drives and keep them, so many at once that the disk is waited for seldom, and beside the workers."""
     made: dict[str, Encoded] = {}
     finished: list[tuple[Path, str]] = []
-    with pool() as workers:
+    with pool() as workers, ThreadPoolExecutor(1) as keeper:
+        kept: list[Future[None]] = []
         waiting = iter(drives)
         batches = iter(lambda: list(islice(waiting, BATCH)), [])
         for key, folder, encoded in chain.from_iterable(stream(workers, task, batches, AHEAD)):
             made[key] = encoded
             finished.append((folder, key))
             if len(finished) == KEPT_AT_ONCE:
-                store.keep(finished)
-                finished.clear()
-        store.keep(finished)
+                kept.append(keeper.submit(store.keep, finished))
+                finished = []
+        kept.append(keeper.submit(store.keep, finished))
+        for batch in kept:
+            batch.result()
     return made
 
 
