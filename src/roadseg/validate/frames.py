@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.manifest import SPLITS, Manifest
@@ -71,9 +72,10 @@ def table(scan: Manifest) -> pd.DataFrame:
 
 
 def _pixels(scan: Manifest, split: str) -> np.ndarray:
-    counted = [row["class_pixels"][:-1] for row in scan.records(split) if row["class_pixels"]]
-    pixels: np.ndarray = np.array(counted, np.int64).reshape(-1, scan.classes.count).sum(axis=0)
-    return pixels
+    counted = scan.rows.filter(pc.field("split") == split)["class_pixels"].drop_null()
+    pixels = counted.combine_chunks().flatten().to_numpy().reshape(-1, scan.classes.count + 1)
+    total: np.ndarray = pixels[:, :-1].sum(axis=0, dtype=np.int64)
+    return total
 
 
 def _outside(invalid: pd.Series, table: ClassTable) -> pd.Series:
