@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -115,7 +116,10 @@ def killed() -> Callable[[Path, str, Callable[[], None]], bool]:
             except BaseException:
                 os._exit(1)
             os._exit(0)
-        return os.waitpid(child, 0)[1] != 0
+        status = os.waitpid(child, 0)[1]
+        if point.startswith("entry:"):  # in a worker
+            return os.WIFEXITED(status) and os.WEXITSTATUS(status) != 0
+        return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
     return was_killed
 

@@ -1,14 +1,20 @@
 """`roadseg data import` as a person uses it, with DVC itself."""
 
 import json
+import random
 import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from trees import make_checkout, run
+from trees import command_environment, make_checkout, run
 
 from roadseg.cli.app import app
 from roadseg.contracts.errors import RoadsegError
@@ -51,6 +57,27 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert yaml.safe_load((tree / "params.yaml").read_text())["scan"]["layout"] == "folders"
     run(tree, "dvc", "repro", "-q", "scan")
     return tree
+
+
+def test_an_import_killed_at_random_keeps_the_old_data_and_the_next_is_whole(
+    checkout: Path, scenes: Path, background: Callable[..., "subprocess.Popen[bytes]"]
+) -> None:
+    raw, chance = checkout / "data/raw", random.Random(3)
+    old = {path.relative_to(raw): path.read_bytes() for path in raw.rglob("*") if path.is_file()}
+    new = Path(shutil.copytree(scenes, checkout.parent / "new"))
+    first = min((new / "leftImg8bit/train").glob("*/*"))
+    first.write_bytes(first.read_bytes() + b"more")
+    command = ["roadseg", "data", "import", str(new)]
+    for _ in range(4):
+        running = background(command, cwd=checkout, env=command_environment(checkout), stdout=subprocess.DEVNULL)
+        time.sleep(chance.uniform(0.5, 5))
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    run(checkout, *command)
+    assert first.read_bytes() == (raw / first.relative_to(new)).read_bytes()
+    run(checkout, "git", "checkout", "-q", "data/raw.dvc")
+    run(checkout, "dvc", "checkout", "-q", "--force", "data/raw.dvc")
+    assert {path.relative_to(raw): path.read_bytes() for path in raw.rglob("*") if path.is_file()} == old
 
 
 def samples(tree: Path) -> dict[str, dict[str, object]]:

@@ -133,7 +133,12 @@ def test_a_file_that_is_no_table_is_refused_by_name(tmp_path: Path, content: str
 
 def test_a_missing_table_says_which_verb_writes_it(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"classes\.yaml is missing: `roadseg data import`"):
-        ClassTable.find(str(tmp_path / "classes.yaml"))
+        ClassTable.read(tmp_path / "classes.yaml")
+
+
+def test_a_table_that_was_asked_for_and_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"mine\.yaml: no such class table"):
+        ClassTable.find(str(tmp_path / "mine.yaml"))
 
 
 def test_an_unknown_name_lists_the_built_in_ones() -> None:

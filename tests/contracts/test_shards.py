@@ -159,3 +159,9 @@ def test_digests_that_are_known_are_not_computed_again(shards: Shards) -> None:
     files = {"train/c.image.npy": "0" * 64}
     write_index(shards.folder, (HEIGHT, WIDTH), shards.classes, PIXELS, ROWS, files)
     assert Shards.open(shards.folder).files == files
+
+
+def test_a_long_name_of_a_drive_is_cut_and_stays_its_own() -> None:
+    names = [shard_name("\u8def" * 60 + end, "") for end in "ab"]
+    assert all(len(name) < 220 for name in names)
+    assert names[0] != names[1]

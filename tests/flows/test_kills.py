@@ -14,11 +14,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from trees import command_environment, command_of, run, working_in
+from trees import change_params, command_environment, command_of, run, working_in
 
 STAGES = ["scan", "validate", "preprocess", "train", "evaluate"]
 VICTIMS = ["stage", "dvc", "flow"]
-QUICK = {("train", "flow", "/bin/sh"), ("preprocess", "dvc", "/bin/bash")}
+QUICK = {("train", "flow", "/bin/sh"), ("evaluate", "dvc", "/bin/bash")}
 CASES = [
     pytest.param(*case, marks=[] if case in QUICK else [pytest.mark.soak])
     for case in itertools.product(STAGES, VICTIMS, ["/bin/bash", "/bin/sh"])
@@ -33,12 +33,16 @@ def crowd(tree: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def before(imported: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def before(imported: Path, finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """A checkout in which all that comes before a stage has run; made once."""
 
     @cache
     def made(stage: str) -> Path:
-        tree = Path(shutil.copytree(imported, tmp_path_factory.mktemp(stage) / "tree", symlinks=True))
+        done = finished if stage == "evaluate" else imported
+        tree = Path(shutil.copytree(done, tmp_path_factory.mktemp(stage) / "tree", symlinks=True))
+        if stage == "evaluate":
+            change_params(tree, {"evaluate": {"batch": 3}})
+            return tree
         if stage in {"scan", "preprocess"}:
             crowd(tree)
         for earlier in STAGES[: STAGES.index(stage)]:

@@ -176,3 +176,11 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, name: str, kind: type[Roa
 
 def test_a_missing_archive_is_a_fault_of_the_command(tmp_path: Path) -> None:
     assert "no such file or folder" in refusal(tmp_path / "nowhere.zip", tmp_path, UsageError)
+
+
+def test_what_a_mac_leaves_in_a_zip_is_dropped_and_the_one_top_folder_is_stripped(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as opened:
+        for name in ("top/a", "top/.DS_Store", "__MACOSX/top/._a", ".DS_Store"):
+            opened.writestr(name, b"1")
+    root = unpack(tmp_path / "a.zip", tmp_path / "target")
+    assert [path.relative_to(root).as_posix() for path in root.rglob("*")] == ["a"]

@@ -133,6 +133,10 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda path: patched(zipped(path, "a"), (b"PK\x01\x02", 16, b"\0\0\0\0")),
         "is broken (Bad CRC-32 for file 'a')",
     ),
+    "zip with a name that lies about UTF-8": (
+        lambda path: patched(zipped(path, "\u00e9"), (b"\xc3\xa9", 0, b"\xff\xff"), (b"\xc3\xa9", 0, b"\xff\xff")),
+        "is broken (",
+    ),
     "zip whose headers disagree": (lambda path: patched(zipped(path, "ab"), (b"PK\x03\x04", 30, b"x")), "is broken ("),
     **{
         f"tar cut at {size}": (lambda path, size=size: cut(tar(path, "a", "b", "c"), size), "is broken (")

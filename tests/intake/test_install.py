@@ -201,3 +201,16 @@ def test_images_alone_are_a_data_set_though_they_are_one_folder(
 def test_what_has_no_layout_is_named_as_it_was_given(tree: Path, tmp_path: Path, idd_level1: ClassTable) -> None:
     with pytest.raises(DataRefused, match=f"^{tmp_path / 'other'} has no layout that roadseg knows"):
         install(tree, put(tmp_path / "other", {"top/1.jpg": b"1"}), idd_level1)
+
+
+@pytest.mark.parametrize("content", ["scan: [", "- 1", "scan: [1]", "scan: 7"])
+def test_broken_parameters_are_named_and_nothing_is_imported(
+    tmp_path: Path, idd_level1: ClassTable, content: str
+) -> None:
+    tree = tmp_path / "tree"
+    (tree / ".dvc").mkdir(parents=True)
+    (tree / "dvc.yaml").write_text("stages: {}\n")
+    (tree / "params.yaml").write_text(content)
+    with pytest.raises(UsageError, match=r"params\.yaml"):
+        install(tree, tmp_path, idd_level1)
+    assert not (tree / "data/raw").exists()

@@ -43,6 +43,17 @@ def test_all_that_an_expectation_flagged_are_left_out_with_its_words_and_come_ba
     assert listed() == {}
 
 
+def test_a_reason_of_ones_own_keeps_the_expectation_by_which_to_restore(tree: Path) -> None:
+    quarantine(tree, [], "dark", "night drive")
+    assert set(listed().values()) == {"dark: night drive"}
+    assert len(restore(tree, [], "dark", False)) == 2
+
+
+def test_a_list_that_a_spreadsheet_saved_is_read(tree: Path) -> None:
+    LIST.write_bytes(b"\xef\xbb\xbfsample,image_sha,reason\r\ntrain/1/1,,fog\r\n")
+    assert listed() == {"train/1/1": "fog"}
+
+
 def test_samples_are_left_out_by_name_with_a_reason_and_come_back_by_name(tree: Path) -> None:
     quarantine(tree, ["train/1/7", "train/1/399"], None, "rain, on the lens")
     assert listed() == dict.fromkeys(["train/1/399", "train/1/7"], "rain, on the lens")

@@ -143,7 +143,7 @@ def test_a_sample_without_mask_beside_labelled_ones_is_void_and_ids_outside_are_
 ) -> None:
     Image.new("RGB", (8, 4), "white").save(tmp_path / "image.png")
     Image.fromarray(np.array([[6, 9], [7, 254]], np.uint8)).save(tmp_path / "mask.png")
-    row = {"image": "image.png", "mask": "mask.png", "height": 4, "width": 8}
+    row = described(tmp_path, 4, 8)
     encoded = encode(tmp_path, [row, row | {"mask": None}], tmp_path, idd_level1, Framing(2, 2))
     assert np.load(tmp_path / "mask.npy").tolist() == [[[6, 255], [255, 255]], [[255, 255], [255, 255]]]
     assert encoded.pixels == [0, 0, 0, 0, 0, 0, 1, 7]
@@ -155,7 +155,13 @@ def frame(folder: Path, height: int, width: int) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(1, 256, (height, width, 3), np.uint8)).save(folder / "image.png")
     Image.fromarray(rng.integers(0, 7, (height, width), np.uint8)).save(folder / "mask.png")
-    return {"image": "image.png", "mask": "mask.png", "height": height, "width": width}
+    return described(folder, height, width)
+
+
+def described(folder: Path, height: int, width: int) -> dict[str, Any]:
+    """The manifest's row of the picture in a folder."""
+    digests = {f"{kind}_sha": digest_file(folder / f"{kind}.png") for kind in ("image", "mask")}
+    return {"image": "image.png", "mask": "mask.png", "height": height, "width": width, **digests}
 
 
 def test_padding_is_black_in_the_image_and_void_in_the_mask(tmp_path: Path, idd_level1: ClassTable) -> None:

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused
 from roadseg.contracts.files import digest_file
+from roadseg.contracts.manifest import from_rows
 from roadseg.contracts.shards import Shards
 from roadseg.preprocess import stage
+from roadseg.preprocess.drives import Drives
 from roadseg.preprocess.stage import PreprocessParams, run
 from roadseg.preprocess.store import KEPT_DAYS
 
@@ -91,9 +94,33 @@ def test_a_drive_that_is_gone_is_gone_from_the_shards(
 def test_a_changed_image_makes_its_drive_new(
     tmp_path: Path, make_tree: Make, rows: Rows, preprocess: Preprocess
 ) -> None:
-    preprocess(make_tree(tmp_path / "tree", rows))
-    changed = [rows[0] | {"image_sha": "0" * 64}, *rows[1:]]
-    assert preprocess(make_tree(tmp_path / "tree", changed))[1] == 1
+    tree = make_tree(tmp_path / "tree", rows)
+    preprocess(tree)
+    raw = Path(shutil.copytree(tree / "data/raw", tmp_path / "raw"))
+    (tree / "data/raw").unlink()
+    raw.rename(tree / "data/raw")
+    image = tree / "data/raw" / rows[0]["image"]
+    image.write_bytes(image.read_bytes() + b"more")
+    changed = [rows[0] | {"image_sha": digest_file(image)}, *rows[1:]]
+    assert preprocess(make_tree(tree, changed))[1] == 1
+
+
+def test_a_file_that_changed_since_it_was_scanned_is_refused_and_not_kept(
+    tmp_path: Path, make_tree: Make, rows: Rows, preprocess: Preprocess
+) -> None:
+    lied = [rows[0] | {"image_sha": "0" * 64}, *rows[1:]]
+    with pytest.raises(DataRefused, match=f"{rows[0]['image']}: changed since it was scanned: run `dvc repro`"):
+        preprocess(make_tree(tmp_path / "tree", lied))
+    digests = [image for entry in store().glob("*/entry.json") for image in entry.read_text()]
+    assert "0" * 64 not in "".join(digests)
+
+
+def test_masks_of_equal_bytes_that_are_coded_otherwise_are_decoded_anew(rows: Rows) -> None:
+    found, rows = [], [row for row in rows if row["mask"]]
+    for coding in (3, 4):
+        masks = [row | {"mask": row["mask"] and f"a_gtFine_labellevel{coding}Ids.png"} for row in rows]
+        found.append(Drives.of(from_rows(masks, "idd-20k", ClassTable.find("idd-level3")).rows).content(0))
+    assert found[0] != found[1]
 
 
 @pytest.mark.parametrize("change", [{"height": 48}, {"aspect": "pad"}, {"tile": 2}])
@@ -188,12 +215,14 @@ def test_after_a_picture_that_cannot_be_read_the_rest_is_kept_and_the_old_shards
     before, _ = preprocess(tree)
     broken = next(row for row in rows if row["split"] == "train")
     (raw / broken["image"]).write_bytes(b"no picture")
+    digest = digest_file(raw / broken["image"])
+    changed = [row | {"image_sha": digest} if row is broken else row for row in rows]
     with pytest.raises(DataRefused, match=rf"{broken['image']}: not a picture"):
-        preprocess(make_tree(tree, rows))
+        preprocess(make_tree(tree, changed))
     assert digests(tree) == before
     assert not list(store().glob(".*"))
     shutil.copy(scenes / broken["image"], raw / broken["image"])
-    assert preprocess(tree)[1] >= 1
+    assert preprocess(make_tree(tree, rows))[1] >= 1
 
 
 def test_two_drives_of_equal_content_are_decoded_once(

@@ -118,13 +118,16 @@ def test_a_broken_file_is_remembered_as_broken(
     assert look(root, table, capsys) == (first, 2)
 
 
-@pytest.mark.parametrize("damage", [b"no database", b"SQLite format 3\0" + bytes(200)])
+@pytest.mark.parametrize(
+    "damage", [b"no database", b"SQLite format 3\0" + bytes(200), b""], ids=["text", "cut", "in the middle"]
+)
 def test_a_damaged_memory_costs_time_and_nothing_else(
     root: Path, table: ClassTable, capsys: pytest.CaptureFixture[str], damage: bytes
 ) -> None:
     first, _ = look(root, table, capsys)
     memory = root.parent / "home/reuse/facts.sqlite"
-    memory.write_bytes(damage)
+    content = memory.read_bytes()
+    memory.write_bytes(damage or content[:4096] + b"\xff" * 4096 + content[8192:])
     capsys.readouterr()
     assert describe.describe(root, [FOUND], table) == [first]
     assert f"{memory} is damaged: it is made anew" in capsys.readouterr().out

@@ -141,3 +141,16 @@ def test_lists_that_are_asked_for_and_not_there_are_a_fault_of_the_parameter(tmp
     touch(tmp_path, "train.txt")
     with pytest.raises(UsageError, match=r"scan.split: lists: .* holds no train.txt and val.txt"):
         decide(frames(["a"]), tmp_path, "lists", SHARES)
+
+
+def test_one_frame_outside_the_folders_of_splits_does_not_undo_them(tmp_path: Path) -> None:
+    found = [*(replace(one, split="train") for one in frames(["a"])), *frames(["b"], each=1)]
+    with pytest.raises(DataRefused, match=r"b/0\.jpg is in no folder of a split, as others are: move it"):
+        decide(found, tmp_path, "auto", SHARES)
+
+
+def test_a_list_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        (tmp_path / f"{split}.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataRefused, match=r"train\.txt is no text in UTF-8"):
+        decide(frames(["a"]), tmp_path, "lists", SHARES)

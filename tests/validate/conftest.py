@@ -90,6 +90,12 @@ def mask_as_jpeg(raw: Path) -> Path:
     return mask.with_suffix(".jpg")
 
 
+def disguised_mask(raw: Path) -> Path:
+    _, mask = first(raw, "val")
+    Image.new("L", (320, 227), 3).save(mask, format="JPEG", quality=100)
+    return mask
+
+
 def empty_image(raw: Path) -> Path:
     image, _ = first(raw, "val")
     image.write_bytes(b"")
@@ -135,6 +141,7 @@ FAULTS = [
     ),
     (interpolated_mask, "mask_not_interpolated", "of its edges pass through ids between their two sides"),
     (mask_as_jpeg, "mask_lossless", "a JPEG changes class ids at every edge; export the masks anew as PNG"),
+    (disguised_mask, "files_decode", "is a JPEG whatever its name"),
     (empty_image, "files_decode", "not a picture in a known format"),
     (text_for_an_image, "files_decode", "not a picture in a known format"),
     (truncated_mask, "files_decode", "cannot be decoded: "),

@@ -104,6 +104,8 @@ class ClassTable(BaseModel):
         if name in built_in():
             return cls.read(Path(str(resources.files("roadseg.contracts") / "tables" / f"{name}.yaml")))
         if Path(name).suffix in {".yaml", ".yml"}:
+            if not Path(name).exists():
+                raise UsageError(f"{name}: no such class table")
             return cls.read(Path(name))
         raise UsageError(f"no class table {name!r}: give a .yaml file or one of {', '.join(built_in())}")
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from roadseg.contracts.errors import UsageError
 
+CODE = {".py", ".csv"}  # IDD's label table decides how masks are read
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -130,9 +132,9 @@ def digest_of(content: Any) -> str:
 
 
 def code_digests(*packages: str) -> dict[str, str]:
-    """Digest every `.py` file of the named packages of roadseg, by path below `src`."""
+    """Digest every `.py` and `.csv` file of the named packages of roadseg, by path below `src`."""
     root = Path(__file__).parent.parent
-    files = sorted(path for package in packages for path in (root / package).rglob("*.py"))
+    files = sorted(path for package in packages for path in (root / package).rglob("*") if path.suffix in CODE)
     return {path.relative_to(root.parent).as_posix(): digest_file(path) for path in files}
 
 

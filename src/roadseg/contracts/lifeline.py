@@ -11,6 +11,8 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from roadseg.contracts.errors import UsageError
+
 PR_SET_PDEATHSIG = 1
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 Item = TypeVar("Item")
@@ -48,9 +50,11 @@ def pool() -> Iterator[Executor]:
         with cluster(address) as executor:
             yield executor
         return
-    workers = int(os.environ.get("ROADSEG_WORKERS") or len(os.sched_getaffinity(0)))
+    asked = os.environ.get("ROADSEG_WORKERS") or str(len(os.sched_getaffinity(0)))
+    if not asked.isdecimal() or int(asked) == 0:
+        raise UsageError(f"ROADSEG_WORKERS is {asked!r}: give a number of processes from 1 on")
     local = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("fork"), initializer=_start_worker, initargs=(os.getpid(),)
+        int(asked), multiprocessing.get_context("fork"), initializer=_start_worker, initargs=(os.getpid(),)
     )
     try:
         yield local

@@ -72,9 +72,11 @@ class Manifest:
 
     def without(self, quarantine: Sequence[Quarantined]) -> tuple["Manifest", int]:
         """The rows that are not in quarantine, and how many entries leave one out."""
-        entries = {entry.sample: entry for entry in quarantine}
+        entries: dict[str, list[Quarantined]] = {}
+        for entry in quarantine:
+            entries.setdefault(entry.sample, []).append(entry)
         names = list(zip(self.rows["sample"].to_pylist(), self.rows["image_sha"].to_pylist(), strict=True))
-        listed = {name for name in names if name[0] in entries and entries[name[0]].covers(*name)}
+        listed = {name for name in names if any(entry.covers(*name) for entry in entries.get(name[0], ()))}
         return self.where([name not in listed for name in names]), len({sample for sample, _ in listed})
 
     def digest(self, split: str) -> str:

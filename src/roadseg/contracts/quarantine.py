@@ -36,7 +36,7 @@ def read_quarantine(path: Path) -> list[Quarantined]:
         UsageError: missing, not UTF-8, without its heading, or a line that is cut; names the line.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as opened:
+        with path.open(encoding="utf-8-sig", newline="") as opened:
             rows = csv.DictReader(opened, strict=True)
             if tuple(rows.fieldnames or ()) != FIELDS:
                 raise UsageError(f"{path}: the first line must be {','.join(FIELDS)}")

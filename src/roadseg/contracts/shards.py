@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import digest_file, read_json, replacing, write_json
+from roadseg.contracts.files import digest_file, digest_of, read_json, replacing, write_json
 from roadseg.contracts.framing import Framing
 
+LONGEST = 180  # letters of a name; 255 are what disks take, less endings
 REMEDY = "dvc repro preprocess"
 BOX = pa.list_(pa.int32(), 4)
 INDEX = pa.schema(
@@ -36,8 +37,14 @@ INDEX = pa.schema(
 
 
 def shard_name(drive: str | None, image_sha: str) -> str:
-    """File name of a drive's shard, without ending; without a drive 256 shards by the image's digest."""
-    return f"_{image_sha[:2]}" if drive is None else quote(drive, safe="")
+    """File name of a drive's shard, without ending; without a drive 256 shards by the image's digest.
+
+    A name too long for a disk is cut, and told apart by its digest.
+    """
+    if drive is None:
+        return f"_{image_sha[:2]}"
+    name = quote(drive, safe="")
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{digest_of(drive)[:16]}"
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

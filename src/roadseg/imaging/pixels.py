@@ -1,5 +1,6 @@
 """From files to pixels and between sizes."""
 
+import errno
 import math
 import warnings
 from pathlib import Path
@@ -9,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from roadseg.contracts.errors import DataRefused, RoadsegError
 
+OF_THE_MACHINE = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.ESTALE}
 MAX_PIXELS = 100_000_000  # above any camera of a car, below what fills the memory
 MARGIN = 1.5  # a JPEG's own scaling is sharper than ours; above this what is left of it is under a grey level
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
@@ -28,6 +30,7 @@ def open_picture(path: Path, at_least: tuple[int, int] | None = None) -> Image.I
 
     Raises:
         Undecodable: missing, empty, no picture, truncated, or over `MAX_PIXELS`.
+        OSError: it cannot be read, as from a failing disk.
     """
     try:
         with path.open("rb") as opened, warnings.catch_warnings():
@@ -44,7 +47,11 @@ def open_picture(path: Path, at_least: tuple[int, int] | None = None) -> Image.I
         raise Undecodable("the file is missing") from None
     except UnidentifiedImageError:
         raise Undecodable("not a picture in a known format") from None
+    except MemoryError:  # of this machine, not of the file
+        raise
     except Exception as error:  # on broken bytes Pillow's decoders raise anything, also TypeError and SyntaxError
+        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+            raise
         raise Undecodable(f"cannot be decoded: {error}") from None
     return picture
 

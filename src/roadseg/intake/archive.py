@@ -1,5 +1,6 @@
 """Unpack archives from strangers: nothing leaves the target, nothing but plain files, no more than fits."""
 
+import errno
 import lzma
 import shutil
 import stat
@@ -12,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Self
 
-from roadseg.contracts.errors import DataRefused, UsageError
+from roadseg.contracts.errors import DataRefused, RoadsegError, UsageError
 from roadseg.intake.names import Names, name_fault
 
 KEEP_FREE = 1 << 30  # bytes of disk that an import leaves
 PIECE = 1 << 20  # bytes copied at once
 # RuntimeError: zipfile's word for a password or a method that it lacks
-BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError, RuntimeError)
+BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError, RuntimeError, ValueError)
+OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EIO}
+LEFT_BY_A_MAC = {"__MACOSX", ".DS_Store"}  # of no use, and beside the one top folder they would keep it
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,10 @@ def unpack(source: Path, target: Path) -> Path:
             _write(source, members, target)
     except BROKEN as error:
         shutil.rmtree(target)
+        if isinstance(error, OSError) and error.errno in OF_THE_DISK:
+            raise RoadsegError(
+                f"{target.parent} cannot be written to ({error.strerror}); nothing was imported"
+            ) from None
         said = str(error).partition("\n")[0].rstrip(":")  # tarfile lists on further lines what it tried
         raise DataRefused(f"{source} is broken ({said}): get it again; nothing was imported") from None
     except BaseException:
@@ -63,6 +70,8 @@ def unpack(source: Path, target: Path) -> Path:
 def _write(source: Path, members: Iterator[Member], target: Path) -> None:
     room, names = shutil.disk_usage(target).free - KEEP_FREE, Names()
     for member in members:
+        if LEFT_BY_A_MAC & set(PurePosixPath(member.name).parts):
+            continue
         if fault := _fault(member) or names.fault(member.name, is_folder=member.open is None):
             raise DataRefused(f"{source}: member {member.name!r} {fault}; nothing was imported")
         path = target / PurePosixPath(member.name)

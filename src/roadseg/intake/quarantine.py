@@ -33,7 +33,7 @@ def quarantine(tree: Path, samples: list[str], expectation: str | None, reason: 
     chosen = dict.fromkeys(samples, reason or "by name")
     if expectation is not None:
         flagged = _flagged_by(expectation, read_flagged(tree / FLAGGED))
-        chosen |= {name: reason or f"{expectation}: {why}" for name, why in flagged.items() if name in digests}
+        chosen |= {name: f"{expectation}: {reason or why}" for name, why in flagged.items() if name in digests}
     before = {entry.sample: entry for entry in read_quarantine(tree / LIST)}
     added = [Quarantined(sample, digests[sample], why) for sample, why in sorted(chosen.items())]
     write_quarantine(tree / LIST, list((before | {entry.sample: entry for entry in added}).values()))
@@ -65,7 +65,7 @@ def restore(tree: Path, samples: list[str], expectation: str | None, everything:
     ]
     if not gone:
         raise UsageError(f"{LIST}: nothing to restore: name samples, an --expectation that is listed, or --all")
-    write_quarantine(tree / LIST, [entry for entry in listed if entry not in gone])
+    write_quarantine(tree / LIST, sorted(set(listed) - set(gone), key=lambda entry: entry.sample))
     return gone
 
 

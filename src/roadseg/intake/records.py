@@ -1,13 +1,16 @@
 """The files beside data/raw that say how it is read and judged."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import replacing, write_json
-from roadseg.contracts.manifest import SPLITS, read_manifest
+from roadseg.contracts.manifest import SPLITS, Manifest, read_manifest
 from roadseg.contracts.quarantine import write_quarantine
 
 RECORDS = ("params.yaml", "data/reference.json", "data/classes.yaml", "data/quarantine.csv")
@@ -17,7 +20,9 @@ FINDING = {"layout": "auto", "images": "", "masks": ""}  # keys of params.yaml's
 def finding(tree: Path, **given: str | None) -> dict[str, str]:
     """How files are to be found: what is given, else what params.yaml says; see `known.look`."""
     path = tree / "params.yaml"
-    scan = (YAML().load(path) or {}).get("scan", {}) if path.exists() else {}
+    scan = _params(path).get("scan") or {}
+    if not isinstance(scan, dict):
+        raise UsageError(f"{path}: scan: expected keys, found {type(scan).__name__}")
     said = {key: str(scan.get(key, otherwise)) for key, otherwise in FINDING.items()}
     return said | {key: value for key, value in given.items() if value is not None}
 
@@ -39,6 +44,16 @@ def write_records(tree: Path, classes: ClassTable | None, found_by: dict[str, st
         write_quarantine(tree / "data/quarantine.csv", [])
 
 
+def _params(path: Path) -> dict[str, Any]:
+    try:
+        content = (YAML().load(path) if path.exists() else None) or {}
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: expected sections, found {type(content).__name__}")
+    return dict(content)
+
+
 def _write_params(path: Path, found_by: dict[str, str]) -> None:
     """Change values only: comments and order stay."""
     yaml = YAML()
@@ -50,15 +65,22 @@ def _write_params(path: Path, found_by: dict[str, str]) -> None:
         yaml.dump(content, temporary)
 
 
+def _accepted(path: Path) -> Manifest | None:
+    try:
+        return read_manifest(path) if path.exists() else None
+    except UsageError as error:  # an import does not fail for what it does not need
+        print(f"warning: data/reference.json stays as it is: {error}")
+        return None
+
+
 def _write_reference(tree: Path) -> None:
     """Class shares by split of the last accepted data; left alone where no manifest says what was accepted."""
-    path, manifest = tree / "data/reference.json", tree / "data/manifest.parquet"
-    if not manifest.exists():
+    path, accepted = tree / "data/reference.json", _accepted(tree / "data/manifest.parquet")
+    if accepted is None:
         if not path.exists():
             with replacing(path) as temporary:
                 temporary.write_text("{}\n")
         return
-    accepted = read_manifest(manifest)
     shares = {}
     for split in SPLITS:
         counts = [row["class_pixels"] for row in accepted.records(split) if row["class_pixels"]]

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from roadseg.contracts.framing import Framing
 from roadseg.contracts.shards import BOX, INDEX, shard_name
+from roadseg.imaging.codings import coding_of
 from roadseg.preprocess.encode import Row
 
 NEEDED = ["sample", "split", "drive", "image", "mask", "image_sha", "mask_sha", "height", "width", "phash"]
@@ -48,10 +49,11 @@ class Drives:
         return rows
 
     def content(self, number: int) -> dict[str, list[object]]:
-        """What a drive's pixels depend on: digests and sizes, not names."""
-        rows = self.rows.select(["image_sha", "mask_sha", "height", "width"])
+        """What a drive's pixels depend on: digests, sizes, and how names say that masks are coded."""
+        rows = self.rows.select(["image_sha", "mask_sha", "height", "width", "mask"])
         found: dict[str, list[object]] = rows.slice(self.starts[number], self._count(number)).to_pydict()
-        return found
+        codings = [coding_of(str(mask)) for mask in found.pop("mask")]
+        return found | {"coding": [coding and coding.name for coding in codings]}
 
     def index(self, framing: Framing) -> pa.Table:
         """A row per tile, columns `INDEX`."""

@@ -11,6 +11,7 @@ from PIL import Image
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused
+from roadseg.contracts.files import digest_file
 from roadseg.contracts.framing import Framing
 from roadseg.contracts.shards import ArrayWriter
 from roadseg.imaging.masks import read_classes
@@ -51,7 +52,7 @@ def encode(raw: Path, samples: list[Row], folder: Path, classes: ClassTable, fra
     shape = (tiles, framing.height, framing.width)
     with ArrayWriter(folder / "image.npy", (*shape, 3)) as images:
         for row in samples:
-            with _named(raw / row["image"]):
+            with _named(raw / row["image"], row["image_sha"]):
                 images.append(_image(raw / row["image"], framing, row["height"], row["width"]))
     digests, pixels = {"image": images.digest}, np.zeros(classes.count + 1, np.int64)
     if any(row["mask"] for row in samples):  # a shard is labelled whole or not at all
@@ -75,8 +76,11 @@ def _image(path: Path, framing: Framing, height: int, width: int) -> np.ndarray:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _named(path: Path, digest: str) -> Iterator[None]:
+    """Decode a file in this: it must be the one that was scanned, since home serves it by that digest for long."""
     try:
+        if digest_file(path) != digest:
+            raise DataRefused(f"{path}: changed since it was scanned: run `dvc repro`")
         yield
     except Undecodable as error:
         raise DataRefused(f"{path}: {error}; it was whole when it was scanned: repair it, or run `dvc repro`") from None
@@ -88,6 +92,6 @@ def _masks(raw: Path, samples: list[Row], classes: ClassTable, framing: Framing)
         y0, x0, y1, x1 = framing.place(row["height"], row["width"])
         scaled = np.full((y1 - y0, x1 - x0), VOID, np.uint8)
         if row["mask"]:
-            with _named(raw / row["mask"]):
+            with _named(raw / row["mask"], row["mask_sha"]):
                 scaled = read_classes(raw / row["mask"], classes, (y1 - y0, x1 - x0))[0]
         yield cut(scaled, framing, row["height"], row["width"], VOID)

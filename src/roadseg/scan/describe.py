@@ -29,6 +29,7 @@ def describe(root: Path, found: list[Found], classes: ClassTable) -> list[dict[s
         One row of the scan for each, see contracts.md; what cannot be known is absent, and a file that
         cannot be read gives its row an `error`.
     """
+    root = root.absolute()  # workers may run in another folder
     files = {name: File.at(root / name, _kind(name, classes, mask)) for name, mask in _names(found)}
     with opened(home() / "reuse/facts.sqlite", digest_of(code_digests("contracts", "imaging", "scan"))) as memory:
         facts = {name: known for name, file in files.items() if (known := memory.known(file))}

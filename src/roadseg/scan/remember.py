@@ -50,12 +50,10 @@ class Memory:
         """Take an open database; `opened` makes one."""
         self._database, self._recipe = database, recipe
         self._digests: dict[str, str] = dict(database.execute("SELECT stat, digest FROM files"))
-        self._facts: dict[tuple[str, str], str] = {
-            (digest, kind): facts
-            for digest, kind, facts in database.execute(
-                "SELECT digest, kind, facts FROM facts WHERE recipe = ?", (recipe,)
-            )
-        }
+        facts = database.execute("SELECT digest, kind, facts FROM facts WHERE recipe = ?", (recipe,))
+        self._facts: dict[tuple[str, str], str] = {(digest, kind): text for digest, kind, text in facts}
+        self._files: list[tuple[str, str]] = []
+        self._found: list[tuple[str, str, str, str]] = []
 
     def known(self, file: File) -> Facts | None:
         """The facts of a file that has not changed since it was read; None where it must be read."""
@@ -69,14 +67,16 @@ class Memory:
     def keep(self, file: File, digest: str, facts: Facts) -> None:
         """Remember what a file holds; `save` makes it last."""
         if file.settled:
-            self._database.execute("INSERT OR REPLACE INTO files VALUES (?, ?)", (file.stat, digest))
-        row = (digest, file.kind, self._recipe, json.dumps(facts))
-        self._database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?)", row)
+            self._files.append((file.stat, digest))
+        self._found.append((digest, file.kind, self._recipe, json.dumps(facts)))
 
     def save(self) -> None:
-        """Make what was kept so far survive a kill."""
+        """Make what was kept so far survive a kill; only now others must wait."""
         failpoint("facts:commit")
-        self._database.commit()
+        with self._database:
+            self._database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?)", self._files)
+            self._database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?)", self._found)
+        self._files, self._found = [], []
         failpoint("facts:committed")
 
 
@@ -87,16 +87,22 @@ def opened(path: Path, recipe: str) -> Iterator[Memory]:
     Args:
         path: of the database.
         recipe: digest of the code that finds facts; facts of other code are not served.
+
+    Raises:
+        sqlite3.OperationalError: it cannot be opened or written, which is no damage.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         database = _connect(path)
+        memory = Memory(database, recipe)
+    except sqlite3.OperationalError:
+        raise
     except sqlite3.DatabaseError:
         print(f"{path} is damaged: it is made anew, and every file is read again")
         path.unlink()
         database = _connect(path)
-    with closing(database):
         memory = Memory(database, recipe)
+    with closing(database):
         yield memory
         memory.save()
 
@@ -108,5 +114,6 @@ def _connect(path: Path) -> sqlite3.Connection:
         "CREATE TABLE IF NOT EXISTS facts (digest TEXT, kind TEXT, recipe TEXT, facts TEXT, "
         "PRIMARY KEY (digest, kind, recipe)) WITHOUT ROWID"
     )
-    database.execute("PRAGMA quick_check")
+    if (found := database.execute("PRAGMA quick_check").fetchone()) != ("ok",):
+        raise sqlite3.DatabaseError(found[0])
     return database

@@ -46,7 +46,7 @@ def decide(
     loose = [one for one in found if one.split is None]
     lists = _lists(root)
     if how == "auto":
-        how = "folders" if not loose else "lists" if lists else "drive"
+        how = "folders" if len(loose) < len(found) else "lists" if lists else "drive"
     if how == "lists":
         if not lists:
             raise UsageError(f"scan.split: lists: {root} holds no train.txt and val.txt, also not in {LISTS[1]}")
@@ -55,7 +55,11 @@ def decide(
         return make(found, made)
     if loose:
         first = root / (loose[0].image or loose[0].mask or "")
-        raise UsageError(f"scan.split: folders: {first} is in no folder of a split; use drive or lists")
+        if len(loose) == len(found):
+            raise UsageError(f"scan.split: folders: {first} is in no folder of a split; use drive or lists")
+        raise DataRefused(
+            f"{first} is in no folder of a split, as others are: move it, or set scan.split to drive or lists"
+        )
     return found
 
 
@@ -113,14 +117,21 @@ def _by_lists(found: list[Found], lists: dict[str, Path]) -> list[Found]:
             names.setdefault(name, set()).add(number)
     split_of: dict[int, str] = {}
     for split, path in lists.items():
-        for line in filter(None, map(str.strip, path.read_text(encoding="utf-8").splitlines())):
-            fits = names.get(_bare(line.split()[0]), set())
+        for line in _lines(path):
+            fits = names.get(_bare(line)) or names.get(_bare(line.split()[0]), set())
             if len(fits) != 1:
                 raise DataRefused(f"{path}: {line!r} names {len(fits) or 'no'} samples; give the path of one")
             (number,) = fits
             if split_of.setdefault(number, split) != split:
                 raise DataRefused(f"{path}: {line!r} stands in {split_of[number]}.txt too, so scores would leak")
     return [replace(found[number], split=split) for number, split in sorted(split_of.items())]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise DataRefused(f"{path} is no text in UTF-8 ({error})") from None
 
 
 def _names(one: Found) -> set[str]:

@@ -52,7 +52,11 @@ def of_samples(limits: ValidateParams) -> Rules:
             "an interpolating filter and holds wrong classes; export the masks anew, nearest neighbour only",
             *(0, limits.interpolation_max),
         ),
-        "sample_unique": _critical("unique", "sample", "{image}: a second file is the same sample; rename one"),
+        "sample_unique": _critical(
+            "unique",
+            "sample",
+            lambda row: f"{row['image'] or row['mask']}: a second file is the same sample; rename one",
+        ),
         "drive_in_one_split": _critical(
             "null",
             "drive_elsewhere",

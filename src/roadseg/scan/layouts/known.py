@@ -69,4 +69,10 @@ def look(root: Path, layout: str, images: str, masks: str) -> tuple[str, list[Fo
     name = detect(root) if layout == "auto" else layout
     if not LAYOUTS[name].matches(root):
         raise DataRefused(f"{root} is not laid out as {name}: {LAYOUTS[name].looks_like}; try `--layout auto`")
-    return name, LAYOUTS[name].find(root)
+    found = LAYOUTS[name].find(root)
+    if not found:
+        raise DataRefused(
+            f"{root} looks like {name}, but no sample lies where {LAYOUTS[name].looks_like} puts it (splits are called "
+            "train, val and test)"
+        )
+    return name, found
