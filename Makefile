@@ -47,7 +47,7 @@ up: setup ## start Prefect, MLflow and a worker on this machine
 down: setup ## stop them
 	@python -m flows.services down
 
-soak: setup ## the long proofs: every kill, every shell
+soak: setup ## the long proofs: every kill, every shell, every hang
 	@python -m pytest -m soak
 
 bench: setup ## measure; each prints one JSON object

@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 import keras
 import pandas as pd
 import pytest
-import yaml
 from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
-from trees import ROOT
+from small_training import PARAMS
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.classes import ClassTable
@@ -21,9 +20,6 @@ from roadseg.contracts.shards import Shards
 from roadseg.train import stage
 from roadseg.train.models import small
 from roadseg.train.stage import TrainParams, epoch_sizes, resolve_precision
-
-SMALL = {"model": "small", "epochs": 1, "batch": 4, "precision": "float32", "reduced_share": 0.0}
-PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())["train"] | SMALL
 
 
 class Trained(NamedTuple):

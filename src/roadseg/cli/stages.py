@@ -1,9 +1,11 @@
 """The five stages as verbs; DVC calls them, people call `dvc repro`."""
 
+import os
 import signal
 import sys
 import traceback
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType, ModuleType
 
@@ -43,7 +45,7 @@ def run_stage(name: str) -> int:
         module, _ = STAGES[name]
         params = read_params({stage: section for stage, (_, section) in STAGES.items()})
         print(f"{name}: home is {home()}")
-        with _followed() if name == "train" else nullcontext():
+        with _accompanied() if name == "train" else nullcontext():
             module.run(**arguments(module.run, params))
         exit_code = DONE
     except RoadsegError as error:
@@ -59,10 +61,13 @@ def run_stage(name: str) -> int:
     return exit_code
 
 
-def _followed() -> AbstractContextManager[None]:
+@contextmanager
+def _accompanied() -> Iterator[None]:
+    from roadseg.pipeline.watchdog import watched
     from roadseg.tracking.beside import following
 
-    return following(home())
+    with following(home()), watched(os.getpid()):
+        yield
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

@@ -24,6 +24,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         """Open or create; a line that a crash cut in the middle is dropped."""
         folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
         self._path = folder / "journal.jsonl"
         self._path.touch()
         content = self._path.read_bytes()

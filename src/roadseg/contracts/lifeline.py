@@ -39,6 +39,23 @@ def follow_parent(parent: int | None = None) -> None:
 
 
 @contextmanager
+def stop_asked() -> Iterator[Callable[[], signal.Signals | None]]:
+    """Inside, SIGTERM and SIGINT are noted and raise nothing, so that work ends where its state is whole.
+
+    Yields:
+        What says which signal came, or None.
+    """
+    came: list[signal.Signals] = []
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda given, _: came.append(signal.Signals(given))) for number in numbers}
+    try:
+        yield lambda: came[0] if came else None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def pool() -> Iterator[Executor]:
     """Worker processes that end with this one; `ROADSEG_WORKERS` of them, else one a core.
 

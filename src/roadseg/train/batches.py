@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from roadseg.contracts.errors import DataRefused
-from roadseg.contracts.shards import Shards
+from roadseg.contracts.shards import Shards, shard_name
 from roadseg.train.augment import WHOLE, apply, random_view
 
 Batch = tuple[np.ndarray, np.ndarray]
@@ -64,6 +64,7 @@ def epoch_batches(
     pairs: Pairs,
     *,
     epoch: int,
+    skip: int = 0,
     seed: int,
     batch: int,
     size: tuple[int, int],
@@ -77,6 +78,7 @@ def epoch_batches(
     Args:
         pairs: to draw from, each once; what does not fill a batch waits for another epoch.
         epoch, seed: of the random generator.
+        skip: batches at the start that are not made; the others stay the same.
         batch: pairs in a batch.
         size: height and width of the images.
         reduction: of the masks against the images.
@@ -85,15 +87,29 @@ def epoch_batches(
     Yields:
         uint8 (batch, h, w, 3) and uint8 (batch, h / reduction, w / reduction).
     """
-    rng = np.random.default_rng([seed, epoch])
-    order = np.resize(rng.permutation(len(pairs)), max(len(pairs), batch))  # fewer pairs than a batch come again
+    rng, order = _order(pairs, epoch, seed, batch)
     mask_size = (size[0] // reduction, size[1] // reduction)
-    for start in range(0, steps_per_epoch(len(pairs), batch) * batch, batch):
-        views = [
-            apply(random_view(rng, crop_min, aspect, colour), *pairs[number], size, mask_size)
-            for number in order[start : start + batch]
-        ]
-        yield _stack(views)
+    for step in range(steps_per_epoch(len(pairs), batch)):
+        views = [random_view(rng, crop_min, aspect, colour) for _ in range(batch)]
+        if step >= skip:
+            chosen = order[step * batch : (step + 1) * batch]
+            yield _stack([apply(view, *pairs[one], size, mask_size) for view, one in zip(views, chosen, strict=True)])
+
+
+def batch_samples(pairs: Pairs, *, epoch: int, step: int, seed: int, batch: int) -> list[str]:
+    """Names of the samples in a batch of `epoch_batches`, the first step being 0."""
+    _, order = _order(pairs, epoch, seed, batch)
+    places = [pairs.locations[number] for number in order[step * batch : (step + 1) * batch]]
+    index = pairs.shards.index
+    train = index[index["split"] == "train"]
+    shards = [shard_name(drive, sha) for drive, sha in zip(train["drive"], train["image_sha"], strict=True)]
+    names = dict(zip(zip(shards, train["row"], strict=True), train["sample"], strict=True))
+    return [names[place] for place in places]
+
+
+def _order(pairs: Pairs, epoch: int, seed: int, batch: int) -> tuple[np.random.Generator, np.ndarray]:
+    rng = np.random.default_rng([seed, epoch])
+    return rng, np.resize(rng.permutation(len(pairs)), max(len(pairs), batch))  # fewer pairs than a batch come again
 
 
 def whole_batches(pairs: Pairs, batch: int, reduction: int) -> Iterator[Batch]:

@@ -1,6 +1,7 @@
 """The training loop: epochs of steps, the monitored score after each, averaged weights at the end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -9,7 +10,10 @@ from rich.console import Console
 from rich.progress import track
 
 from roadseg.contracts.confusion import confusion, iou, mean_iou
-from roadseg.train.batches import Pairs, ahead, epoch_batches, steps_per_epoch, whole_batches
+from roadseg.train.batches import Batch, Pairs, ahead, epoch_batches, steps_per_epoch, whole_batches
+from roadseg.train.checkpoint import Progress
+from roadseg.train.guard import Guard, skipping
+from roadseg.train.keeper import Keeper
 from roadseg.train.losses import SegmentationLoss, class_weights
 from roadseg.train.models.known import Architecture
 
@@ -56,7 +60,9 @@ def compiled(
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     loss = SegmentationLoss(class_weights(pixels, balance), dice, architecture.output == "logits")
-    model.compile(optimizer, loss, jit_compile=False)  # XLA never pays on a CPU
+    guarded = skipping(optimizer)
+    model.compile(guarded, loss, jit_compile=False)  # XLA never pays on a CPU
+    guarded.build(model.trainable_variables)  # so that a checkpoint finds its variables
     return model
 
 
@@ -72,8 +78,10 @@ def fit(
     views: dict[str, Any],
     names: list[str],
     after_epoch: Callable[[Row], None],
+    keeper: Keeper,
+    guard: Guard,
 ) -> list[Row]:
-    """Train, and leave the averaged weights in the model.
+    """Train from where the last checkpoint stands, and leave the averaged weights in the model.
 
     Args:
         model: compiled; computes what `architecture` says.
@@ -85,47 +93,78 @@ def fit(
         views: seed, crop_min, aspect and colour of `batches.epoch_batches`.
         names: of the classes.
         after_epoch: is told each row of the history as it comes.
+        keeper: restores the state, and saves it from time to time.
+        guard: makes the steps.
 
     Returns:
         A row per epoch: epoch, step, loss, learning_rate, miou and iou.<class> on the monitored drives.
+
+    Raises:
+        Interrupted: told to stop; the state is saved.
     """
-    history, console = [], Console()
     steps = steps_per_epoch(len(train), batch)
-    for epoch in range(1, epochs + 1):
+    progress = keeper.start(model)
+    while progress.epoch <= epochs:
         batches = epoch_batches(
-            train, epoch=epoch, batch=batch, size=sizes[epoch - 1], reduction=architecture.reduction, **views
+            train,
+            epoch=progress.epoch,
+            skip=progress.step,
+            batch=batch,
+            size=sizes[progress.epoch - 1],
+            reduction=architecture.reduction,
+            **views,
         )
-        shown = track(ahead(batches), f"epoch {epoch}/{epochs}", steps, transient=True, disable=not console.is_terminal)
-        losses = [_step(model, *pair) for pair in shown]
-        matrix = monitor(model, whole_batches(monitored, batch, architecture.reduction), len(names))
+        for pair in _shown(batches, progress, epochs, steps):
+            if (loss := guard.step(*pair, progress.epoch, progress.step)) is not None:
+                progress.losses.append(loss)
+            progress.step += 1
+            keeper.after_step(model, progress)
+        watched = keeper.unless_stopped(whole_batches(monitored, batch, architecture.reduction), progress)
+        matrix = monitor(model, watched, len(names))
+        keeper.after_step(model, progress)
         row: Row = {
-            "epoch": epoch,
-            "step": epoch * steps,
-            "loss": float(np.mean(losses)),
+            "epoch": progress.epoch,
+            "step": progress.epoch * steps,
+            "loss": float(np.mean(progress.losses)) if progress.losses else np.nan,
             "learning_rate": float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
             "miou": mean_iou(matrix),
             **{f"iou.{name}": float(value) for name, value in zip(names, iou(matrix), strict=True)},
         }
-        history.append(row)
+        progress = Progress(progress.epoch + 1, history=[*progress.history, row])
         after_epoch(row)
+    keeper.finish(model, progress)
     model.optimizer.finalize_variable_values(model.trainable_variables)
-    return history
+    return progress.history
+
+
+def _shown(batches: Iterator[Batch], progress: Progress, epochs: int, steps: int) -> Iterable[Batch]:
+    title = f"epoch {progress.epoch}/{epochs}"
+    return track(
+        ahead(batches), title, steps, completed=progress.step, transient=True, disable=not Console().is_terminal
+    )
 
 
 def monitor(model: keras.Model, batches: Any, classes: int) -> np.ndarray:
     """Confusion matrix of the averaged weights at the model's output size, int64 (K, K + 1)."""
-    averaged = keras.callbacks.SwapEMAWeights()
-    averaged.set_model(model)
-    averaged.on_predict_begin()
-    try:
-        matrix = np.zeros((classes, classes + 1), np.int64)
+    matrix = np.zeros((classes, classes + 1), np.int64)
+    with averaged(model):
         for images, masks in batches:
             guess = np.argmax(model.predict_on_batch(images), -1).astype(np.uint8)
             matrix += confusion(masks, guess, classes)
-        return matrix
+    return matrix
+
+
+@contextmanager
+def averaged(model: keras.Model) -> Iterator[None]:
+    """Inside, the model has its averaged weights; afterwards exactly those it had.
+
+    keras.callbacks.SwapEMAWeights swaps by adding and subtracting, which rounds: what a training ends with would
+    depend on how often it was looked at.
+    """
+    kept = [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.trainable_variables]
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    try:
+        yield
     finally:
-        averaged.on_predict_end()
-
-
-def _step(model: keras.Model, images: np.ndarray, masks: np.ndarray) -> float:
-    return float(model.train_on_batch(images, masks, return_dict=True)["loss"])
+        for variable, value in zip(model.trainable_variables, kept, strict=True):
+            variable.assign(value)

@@ -14,7 +14,8 @@ from pydantic import Field
 from roadseg.contracts.bundle import SAMPLES, write_bundle
 from roadseg.contracts.errors import Busy
 from roadseg.contracts.files import code_digests, digest_of, home, replacing
-from roadseg.contracts.journal import Journal, metric_names, run_folder
+from roadseg.contracts.journal import Journal, metric_names, read_journal, run_folder
+from roadseg.contracts.lifeline import stop_asked
 from roadseg.contracts.params import Section
 from roadseg.contracts.shards import Shards
 
@@ -91,7 +92,7 @@ def _train(shards: Shards, train: TrainParams, mark: str, code: dict[str, str], 
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(train.threads)
     import keras  # late: the variables above are read at import, and it takes seconds
 
-    from roadseg.train import batches, loop
+    from roadseg.train import batches, guard, keeper, loop
     from roadseg.train.models.deploy import deploy
     from roadseg.train.models.known import MODELS
 
@@ -112,18 +113,28 @@ def _train(shards: Shards, train: TrainParams, mark: str, code: dict[str, str], 
         train.epochs * batches.steps_per_epoch(len(fitted), train.batch),
         **train.model_dump(include={"learning_rate", "weight_decay", "warmup", "clip", "average", "balance", "dice"}),
     )
-    history = loop.fit(
-        model,
-        architecture,
-        fitted,
-        watched,
-        epochs=train.epochs,
-        batch=train.batch,
-        sizes=epoch_sizes(shards.height, shards.width, architecture.stride, train.epochs, train.reduced_share),
-        views=train.model_dump(include={"seed", "crop_min", "aspect", "colour"}),
-        names=names,
-        after_epoch=lambda row: _tell(row, train.epochs, journal),
-    )
+    told = {entry["step"] for entry in read_journal(journal.folder)[0] if entry["kind"] == "metric"}
+    with stop_asked() as stopped_by:
+        history = loop.fit(
+            model,
+            architecture,
+            fitted,
+            watched,
+            epochs=train.epochs,
+            batch=train.batch,
+            sizes=epoch_sizes(shards.height, shards.width, architecture.stride, train.epochs, train.reduced_share),
+            views=train.model_dump(include={"seed", "crop_min", "aspect", "colour"}),
+            names=names,
+            after_epoch=lambda row: _tell(row, train.epochs, journal, told),
+            keeper=keeper.Keeper(journal.folder, stopped_by),
+            guard=guard.Guard(
+                model,
+                journal.folder,
+                lambda epoch, step: batches.batch_samples(
+                    fitted, epoch=epoch, step=step, seed=train.seed, batch=train.batch
+                ),
+            ),
+        )
     final = deploy(model, architecture, len(names))
     card = _card(shards, train, mark, code, architecture.stride, architecture.output)
     columns = ["sample", "drive", "image_sha", "phash"]
@@ -133,11 +144,13 @@ def _train(shards: Shards, train: TrainParams, mark: str, code: dict[str, str], 
     with replacing(Path("reports/history.csv")) as temporary:
         pd.DataFrame(history).to_csv(temporary, index=False, lineterminator="\n")
     journal.note("done")
+    keeper.forget_others(journal.folder)
 
 
-def _tell(row: dict[str, float], epochs: int, journal: Journal) -> None:
+def _tell(row: dict[str, float], epochs: int, journal: Journal, told: set[int]) -> None:
     print(f"epoch {row['epoch']:.0f}/{epochs}  loss {row['loss']:.4f}  monitored mIoU {row['miou']:.4f}", flush=True)
-    journal.metric(int(row["epoch"]), metric_names(row))
+    if int(row["epoch"]) not in told:  # after a kill an epoch may end twice, with equal figures
+        journal.metric(int(row["epoch"]), metric_names(row))
 
 
 def _card(
