@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from roadseg.contracts.lifeline import pool, stream
+from roadseg.contracts.lifeline import pool, stop_asked, stream
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -144,3 +144,15 @@ def test_a_stream_keeps_the_order_and_takes_no_more_items_than_it_is_ahead() -> 
             assert result == str(count)
             assert len(taken) <= count + 5
     assert len(taken) == 40
+
+
+def test_a_signal_that_nobody_acted_on_is_not_lost() -> None:
+    seen: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: seen.append(number))
+    try:
+        with stop_asked() as asked:
+            signal.raise_signal(signal.SIGTERM)
+            assert (asked(), seen) == (signal.SIGTERM, [])
+        assert seen == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)

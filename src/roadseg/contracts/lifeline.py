@@ -42,6 +42,8 @@ def follow_parent(parent: int | None = None) -> None:
 def stop_asked() -> Iterator[Callable[[], signal.Signals | None]]:
     """Inside, SIGTERM and SIGINT are noted and raise nothing, so that work ends where its state is whole.
 
+    One that came and was not acted on is sent again at the end, to the handlers from before.
+
     Yields:
         What says which signal came, or None.
     """
@@ -53,6 +55,8 @@ def stop_asked() -> Iterator[Callable[[], signal.Signals | None]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PATIENCE = 10.0  # seconds that the last lines may take; publish sends what is missing anyway
+PATIENCE, HURRY = 10.0, 2.0  # seconds that the last lines may take; publish sends what is missing anyway
 REFUSAL_PATIENCE = 90.0  # seconds; a new embedded store alone takes ten
 
 
@@ -26,12 +26,16 @@ def following(home: Path) -> Iterator[None]:
             stdout=log,
             stderr=log,
         )
+    patience = PATIENCE
     try:
         yield
+    except BaseException:  # told to stop: whoever told waits for all to end
+        patience = HURRY
+        raise
     finally:
         follower.terminate()
         try:
-            follower.wait(PATIENCE)
+            follower.wait(patience)
         except subprocess.TimeoutExpired:
             follower.kill()
             follower.wait()
