@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from roadseg.contracts.lifeline import pool, stop_asked, stream
+from roadseg.contracts.errors import Interrupted
+from roadseg.contracts.lifeline import pool, stopping, stream
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -146,13 +147,40 @@ def test_a_stream_keeps_the_order_and_takes_no_more_items_than_it_is_ahead() -> 
     assert len(taken) == 40
 
 
-def test_a_signal_that_nobody_acted_on_is_not_lost() -> None:
-    seen: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: seen.append(number))
-    try:
-        with stop_asked() as asked:
+STOPS = (signal.SIGTERM, signal.SIGINT)
+
+
+@pytest.fixture
+def seen() -> Iterator[list[int]]:
+    """Signals that reach the handlers from before."""
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda got, _: came.append(got)) for number in STOPS}
+    yield came
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def asked(*, inside: bool) -> None:
+    """Be asked to stop, inside of work that ends at once or before it."""
+    with stopping() as stop:
+        if not inside:
             signal.raise_signal(signal.SIGTERM)
-            assert (asked(), seen) == (signal.SIGTERM, [])
-        assert seen == [signal.SIGTERM]
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        with stop.at_once():
+            signal.raise_signal(signal.SIGTERM)
+            raise AssertionError("it went on")
+
+
+def test_a_signal_that_nobody_acted_on_is_not_lost(seen: list[int]) -> None:
+    with stopping() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert (stop.came, seen) == (signal.SIGTERM, [])
+    assert seen == [signal.SIGTERM]
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_where_it_may_a_signal_raises_at_once_and_later_ones_are_ignored(seen: list[int], inside: bool) -> None:
+    with pytest.raises(Interrupted, match="stopped by SIGTERM"):
+        asked(inside=inside)
+    for number in STOPS:
+        signal.raise_signal(number)
+    assert seen == []

@@ -9,9 +9,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, TypeVar
 
-from roadseg.contracts.errors import UsageError
+from roadseg.contracts.errors import Interrupted, UsageError
 
 PR_SET_PDEATHSIG = 1
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
@@ -38,25 +39,56 @@ def follow_parent(parent: int | None = None) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
+class Stop:
+    """Whether this process was asked to stop, by SIGTERM or SIGINT."""
+
+    def __init__(self) -> None:
+        """Nobody has asked yet."""
+        self.came: signal.Signals | None = None
+        self._raises = False
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Inside, being asked raises, since what is done here takes long and its state is whole without it.
+
+        Raises:
+            Interrupted: asked inside, or before.
+        """
+        self._raises = True
+        try:
+            if self.came:
+                self.note(self.came, None)
+            yield
+        finally:
+            self._raises = False
+
+    def note(self, number: int, _: FrameType | None) -> None:
+        """Handle the signal."""
+        self.came = self.came or signal.Signals(number)
+        if self._raises:
+            self._raises = False  # once is enough: the parent's death sends another
+            raise Interrupted(f"stopped by {self.came.name}: run the same command to go on")
+
+
 @contextmanager
-def stop_asked() -> Iterator[Callable[[], signal.Signals | None]]:
-    """Inside, SIGTERM and SIGINT are noted and raise nothing, so that work ends where its state is whole.
+def stopping() -> Iterator[Stop]:
+    """Inside, SIGTERM and SIGINT are noted and raise nothing by themselves, so that work ends where its state is whole.
 
-    One that came and was not acted on is sent again at the end, to the handlers from before.
-
-    Yields:
-        What says which signal came, or None.
+    One that came and was not acted on is sent again at the end, to the handlers from before; after one that was acted
+    on the process is ending, and further ones are ignored.
     """
-    came: list[signal.Signals] = []
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.signal(number, lambda given, _: came.append(signal.Signals(given))) for number in numbers}
+    stop = Stop()
+    before = {number: signal.signal(number, stop.note) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield lambda: came[0] if came else None
-    finally:
+        yield stop
+    except BaseException:
         for number, handler in before.items():
-            signal.signal(number, handler)
-    if came:
-        signal.raise_signal(came[0])
+            signal.signal(number, signal.SIG_IGN if stop.came else handler)
+        raise
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    if stop.came:
+        signal.raise_signal(stop.came)
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """Keeps a training's state on disk: when it is saved, where it goes on, and how it stops."""
 
 import os
-import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -11,6 +11,7 @@ import keras
 from roadseg.contracts.errors import Interrupted
 from roadseg.contracts.heartbeat import beat
 from roadseg.contracts.journal import read_journal
+from roadseg.contracts.lifeline import Stop
 from roadseg.train.batches import Batch
 from roadseg.train.checkpoint import Checkpoints, Progress, clear
 
@@ -18,54 +19,99 @@ from roadseg.train.checkpoint import Checkpoints, Progress, clear
 class Keeper:
     """Restores at the start, saves each `ROADSEG_CHECKPOINT_SECONDS` (60), and when told to stop."""
 
-    def __init__(self, folder: Path, stopped_by: Callable[[], signal.Signals | None]) -> None:
+    def __init__(self, folder: Path, stop: Stop) -> None:
         """Keep the state in a run folder.
 
         Args:
             folder: of the run.
-            stopped_by: names the signal that came, or None; see `lifeline.stop_asked`.
+            stop: says whether it was asked to stop.
         """
-        self._folder, self._stopped_by = folder, stopped_by
+        self._folder, self._stop = folder, stop
         self._checkpoints = Checkpoints(folder)
         self._seconds = float(os.environ.get("ROADSEG_CHECKPOINT_SECONDS") or 60)
-        self._saved = time.monotonic()
+        self._saved, self._saved_at = (1, 0), time.monotonic()
 
     def start(self, model: keras.Model) -> Progress:
         """Restore the newest state, or begin."""
         progress = self._checkpoints.restore(model)
         if progress != Progress():
             print(f"train: goes on in epoch {progress.epoch} after step {progress.step}", flush=True)
-        beat(self._folder, progress.epoch, progress.step)
+        self._saved = (progress.epoch, progress.step)
+        self._beat(progress)
         return progress
 
-    def unless_stopped(self, batches: Iterable[Batch], progress: Progress) -> Iterator[Batch]:
-        """Pass batches on while no step is made, and end early where it is asked to stop."""
+    @contextmanager
+    def building(self, model: keras.Model, progress: Progress) -> Iterator[None]:
+        """The first step at a size: it builds a graph for seconds, so the state is saved and a signal need not wait.
+
+        Raises:
+            Interrupted: asked to stop; the state from before the step is saved.
+        """
+        self._save(model, progress)
+        with self._at_once(progress):
+            yield
+
+    @contextmanager
+    def looking(self, model: keras.Model, progress: Progress) -> Iterator[None]:
+        """A look at the monitored drives, which leaves the state as it was.
+
+        Raises:
+            Interrupted: asked to stop; the state is saved.
+        """
+        try:
+            with self._at_once(progress):
+                yield
+        except Interrupted:
+            self._save(model, progress)
+            raise
+
+    def alive(self, batches: Iterable[Batch], progress: Progress) -> Iterator[Batch]:
+        """Pass batches on while no step is made, and say that it is alive."""
         for batch in batches:
-            beat(self._folder, progress.epoch, progress.step)
-            if self._stopped_by():
-                return
+            self._beat(progress)
             yield batch
 
     def after_step(self, model: keras.Model, progress: Progress) -> None:
         """Say that it is alive; save where it is time; stop where it was asked.
 
         Raises:
-            Interrupted: a signal came; the state is saved.
+            Interrupted: asked to stop; the state is saved.
         """
-        beat(self._folder, progress.epoch, progress.step)
-        came = self._stopped_by()
-        if came or time.monotonic() - self._saved >= self._seconds:
-            self._checkpoints.save(model, progress)
-            self._saved = time.monotonic()
-        if came:
-            raise Interrupted(
-                f"stopped by {came.name} in epoch {progress.epoch} after step {progress.step}, the state is saved: "
-                "run the same command to go on"
-            )
+        self._beat(progress)
+        if self._stop.came or time.monotonic() - self._saved_at >= self._seconds:
+            self._save(model, progress)
+        if self._stop.came:
+            raise self._interrupted(progress)
 
     def finish(self, model: keras.Model, progress: Progress) -> None:
         """Save the end: until DVC has the bundle, a kill costs no training."""
-        self._checkpoints.save(model, progress)
+        self._save(model, progress)
+
+    @contextmanager
+    def _at_once(self, progress: Progress) -> Iterator[None]:
+        try:
+            with self._stop.at_once():
+                yield
+        except Exception:  # what passes through TensorFlow's tracing comes out with its own words, or as another error
+            if not self._stop.came:
+                raise
+            raise self._interrupted(progress) from None
+
+    def _interrupted(self, progress: Progress) -> Interrupted:
+        name = self._stop.came.name if self._stop.came else "nobody"
+        return Interrupted(
+            f"stopped by {name} in epoch {progress.epoch} after step {progress.step}, the state is saved: run the same "
+            "command to go on"
+        )
+
+    def _save(self, model: keras.Model, progress: Progress) -> None:
+        if self._saved != (progress.epoch, progress.step):
+            self._checkpoints.save(model, progress)
+            self._saved = (progress.epoch, progress.step)
+        self._saved_at = time.monotonic()
+
+    def _beat(self, progress: Progress) -> None:
+        beat(self._folder, progress.epoch, progress.step)
 
 
 def forget_others(run: Path) -> None:

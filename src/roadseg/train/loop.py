@@ -1,7 +1,7 @@
 """The training loop: epochs of steps, the monitored score after each, averaged weights at the end."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -103,25 +103,28 @@ def fit(
         Interrupted: told to stop; the state is saved.
     """
     steps = steps_per_epoch(len(train), batch)
-    progress = keeper.start(model)
+    progress, built = keeper.start(model), set[tuple[int, int]]()
     while progress.epoch <= epochs:
+        size = sizes[progress.epoch - 1]
         batches = epoch_batches(
             train,
             epoch=progress.epoch,
             skip=progress.step,
             batch=batch,
-            size=sizes[progress.epoch - 1],
+            size=size,
             reduction=architecture.reduction,
             **views,
         )
         for pair in _shown(batches, progress, epochs, steps):
-            if (loss := guard.step(*pair, progress.epoch, progress.step)) is not None:
-                progress.losses.append(loss)
+            with nullcontext() if size in built else keeper.building(model, progress):
+                loss = guard.step(*pair, progress.epoch, progress.step)
+            built.add(size)
+            progress.losses += [] if loss is None else [loss]
             progress.step += 1
             keeper.after_step(model, progress)
-        watched = keeper.unless_stopped(whole_batches(monitored, batch, architecture.reduction), progress)
-        matrix = monitor(model, watched, len(names))
-        keeper.after_step(model, progress)
+        watched = keeper.alive(whole_batches(monitored, batch, architecture.reduction), progress)
+        with keeper.looking(model, progress):
+            matrix = monitor(model, watched, len(names))
         row: Row = {
             "epoch": progress.epoch,
             "step": progress.epoch * steps,

@@ -15,7 +15,7 @@ from roadseg.contracts.bundle import SAMPLES, write_bundle
 from roadseg.contracts.errors import Busy
 from roadseg.contracts.files import code_digests, digest_of, home, replacing
 from roadseg.contracts.journal import Journal, metric_names, read_journal, run_folder
-from roadseg.contracts.lifeline import stop_asked
+from roadseg.contracts.lifeline import stopping
 from roadseg.contracts.params import Section
 from roadseg.contracts.shards import Shards
 
@@ -114,7 +114,7 @@ def _train(shards: Shards, train: TrainParams, mark: str, code: dict[str, str], 
         **train.model_dump(include={"learning_rate", "weight_decay", "warmup", "clip", "average", "balance", "dice"}),
     )
     told = {entry["step"] for entry in read_journal(journal.folder)[0] if entry["kind"] == "metric"}
-    with stop_asked() as stopped_by:
+    with stopping() as stop:
         history = loop.fit(
             model,
             architecture,
@@ -126,7 +126,7 @@ def _train(shards: Shards, train: TrainParams, mark: str, code: dict[str, str], 
             views=train.model_dump(include={"seed", "crop_min", "aspect", "colour"}),
             names=names,
             after_epoch=lambda row: _tell(row, train.epochs, journal, told),
-            keeper=keeper.Keeper(journal.folder, stopped_by),
+            keeper=keeper.Keeper(journal.folder, stop),
             guard=guard.Guard(
                 model,
                 journal.folder,

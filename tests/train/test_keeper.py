@@ -1,0 +1,107 @@
+"""Told to stop, a training ends where its state is whole, or at once where that is on disk."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import pytest
+
+from roadseg.contracts.errors import Interrupted
+from roadseg.contracts.lifeline import Stop, stopping
+from roadseg.train.checkpoint import NAMES, Checkpoints, Progress
+from roadseg.train.keeper import Keeper
+
+AT = Progress(2, 3, [0.5] * 3, [{"epoch": 1, "loss": 0.75}])
+
+
+@pytest.fixture
+def model() -> keras.Model:
+    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+    optimizer = keras.optimizers.AdamW(0.01, use_ema=True)
+    model.compile(optimizer, "mse")
+    optimizer.build(model.trainable_variables)
+    return model
+
+
+@pytest.fixture
+def stop() -> Iterator[Stop]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    stop = Stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROADSEG_CHECKPOINT_SECONDS", "3600")
+        for number in before:
+            signal.signal(number, stop.note)
+        yield stop
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def saved(folder: Path) -> int:
+    return sum((folder / name).exists() for name in NAMES)
+
+
+def test_a_step_ends_before_the_training_stops(tmp_path: Path, model: keras.Model, stop: Stop) -> None:
+    keeper = Keeper(tmp_path, stop)
+    keeper.after_step(model, AT)
+    assert saved(tmp_path) == 0
+    signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(Interrupted, match="stopped by SIGTERM in epoch 2 after step 3, the state is saved"):
+        keeper.after_step(model, AT)
+    assert Checkpoints(tmp_path).restore(model) == AT
+
+
+def test_while_a_graph_is_built_it_stops_at_once_and_the_state_from_before_is_saved(
+    tmp_path: Path, model: keras.Model, stop: Stop
+) -> None:
+    def build() -> None:
+        with Keeper(tmp_path, stop).building(model, AT):
+            assert saved(tmp_path) == 1
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except Interrupted as error:  # as TensorFlow's tracing does
+                raise ValueError(f"in user code:\n{error}") from None
+            raise AssertionError("it went on")
+
+    with pytest.raises(Interrupted, match=r"^stopped by SIGINT in epoch 2 after step 3, the state is saved"):
+        build()
+    assert Checkpoints(tmp_path).restore(model) == AT
+
+
+def test_while_it_looks_at_the_monitored_drives_it_stops_at_once_and_the_state_is_saved(
+    tmp_path: Path, model: keras.Model, stop: Stop
+) -> None:
+    def look() -> None:
+        with Keeper(tmp_path, stop).looking(model, AT):
+            assert saved(tmp_path) == 0
+            signal.raise_signal(signal.SIGTERM)
+            raise AssertionError("it went on")
+
+    with pytest.raises(Interrupted, match="stopped by SIGTERM"):
+        look()
+    assert Checkpoints(tmp_path).restore(model) == AT
+
+
+def test_another_error_stays_what_it_is(tmp_path: Path, model: keras.Model, stop: Stop) -> None:
+    with pytest.raises(ZeroDivisionError), Keeper(tmp_path, stop).building(model, AT):
+        raise ZeroDivisionError
+
+
+def test_equal_state_is_not_saved_twice(tmp_path: Path, model: keras.Model, stop: Stop) -> None:
+    keeper = Keeper(tmp_path, stop)
+    with keeper.building(model, AT):
+        pass
+    keeper.finish(model, AT)
+    assert saved(tmp_path) == 1
+
+
+def test_nothing_is_saved_before_the_first_step(tmp_path: Path, model: keras.Model, stop: Stop) -> None:
+    keeper = Keeper(tmp_path, stop)
+    with keeper.building(model, keeper.start(model)):
+        pass
+    assert saved(tmp_path) == 0
+
+
+def test_a_stop_that_was_asked_for_by_nobody_is_none() -> None:
+    with stopping() as stop:
+        assert stop.came is None
