@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 from roadseg.contracts.errors import Interrupted
 from roadseg.contracts.lifeline import Stop, stopping
 from roadseg.train.checkpoint import NAMES, Checkpoints, Progress
 from roadseg.train.keeper import Keeper
+from roadseg.train.loop import monitor
 
 AT = Progress(2, 3, [0.5] * 3, [{"epoch": 1, "loss": 0.75}])
 
@@ -68,18 +70,42 @@ def test_while_a_graph_is_built_it_stops_at_once_and_the_state_from_before_is_sa
     assert Checkpoints(tmp_path).restore(model) == AT
 
 
-def test_while_it_looks_at_the_monitored_drives_it_stops_at_once_and_the_state_is_saved(
-    tmp_path: Path, model: keras.Model, stop: Stop
+def exchanging(place: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batches for a look at the monitored drives, and a signal while it predicts."""
+    yield np.ones((3, 2), np.float32), np.zeros(3, np.uint8)
+    if place == "predicting":
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("place", ["predicting", "giving the weights back"])
+def test_a_look_at_the_monitored_drives_is_left_with_the_weights_it_began_with(
+    tmp_path: Path, model: keras.Model, stop: Stop, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    def look() -> None:
-        with Keeper(tmp_path, stop).looking(model, AT):
-            assert saved(tmp_path) == 0
+    model.train_on_batch(np.ones((3, 2)), np.ones((3, 1)))
+    model.set_weights([each + 1 for each in model.get_weights()])  # far from their average
+    before, keeper, assign = model.get_weights(), Keeper(tmp_path, stop), keras.Variable.assign
+
+    def signalled(variable: keras.Variable, value: object) -> object:
+        if place != "predicting" and isinstance(value, np.ndarray):  # as they are given back
             signal.raise_signal(signal.SIGTERM)
-            raise AssertionError("it went on")
+        return assign(variable, value)
+
+    monkeypatch.setattr(keras.Variable, "assign", signalled)
+
+    def look() -> None:
+        with keeper.saving(model, AT):
+            monitor(model, exchanging(place), 1, keeper.at_once(AT))
+        keeper.after_step(model, AT)
 
     with pytest.raises(Interrupted, match="stopped by SIGTERM"):
         look()
+    monkeypatch.undo()
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    model.set_weights([each * 0 for each in before])
     assert Checkpoints(tmp_path).restore(model) == AT
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_another_error_stays_what_it_is(tmp_path: Path, model: keras.Model, stop: Stop) -> None:

@@ -48,22 +48,36 @@ class Keeper:
             Interrupted: asked to stop; the state from before the step is saved.
         """
         self._save(model, progress)
-        with self._at_once(progress):
+        with self.at_once(progress):
             yield
 
     @contextmanager
-    def looking(self, model: keras.Model, progress: Progress) -> Iterator[None]:
-        """A look at the monitored drives, which leaves the state as it was.
+    def saving(self, model: keras.Model, progress: Progress) -> Iterator[None]:
+        """What ends with the state as it was, also where it is left at once: then it is saved.
 
         Raises:
             Interrupted: asked to stop; the state is saved.
         """
         try:
-            with self._at_once(progress):
-                yield
+            yield
         except Interrupted:
             self._save(model, progress)
             raise
+
+    @contextmanager
+    def at_once(self, progress: Progress) -> Iterator[None]:
+        """What a signal may end at any place.
+
+        Raises:
+            Interrupted: asked to stop.
+        """
+        try:
+            with self._stop.at_once():
+                yield
+        except Exception:  # what passes through TensorFlow's tracing comes out with its own words, or as another error
+            if not self._stop.came:
+                raise
+            raise self._interrupted(progress) from None
 
     def alive(self, batches: Iterable[Batch], progress: Progress) -> Iterator[Batch]:
         """Pass batches on while no step is made, and say that it is alive."""
@@ -86,16 +100,6 @@ class Keeper:
     def finish(self, model: keras.Model, progress: Progress) -> None:
         """Save the end: until DVC has the bundle, a kill costs no training."""
         self._save(model, progress)
-
-    @contextmanager
-    def _at_once(self, progress: Progress) -> Iterator[None]:
-        try:
-            with self._stop.at_once():
-                yield
-        except Exception:  # what passes through TensorFlow's tracing comes out with its own words, or as another error
-            if not self._stop.came:
-                raise
-            raise self._interrupted(progress) from None
 
     def _interrupted(self, progress: Progress) -> Interrupted:
         name = self._stop.came.name if self._stop.came else "nobody"

@@ -1,7 +1,7 @@
 """The training loop: epochs of steps, the monitored score after each, averaged weights at the end."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -123,8 +123,8 @@ def fit(
             progress.step += 1
             keeper.after_step(model, progress)
         watched = keeper.alive(whole_batches(monitored, batch, architecture.reduction), progress)
-        with keeper.looking(model, progress):
-            matrix = monitor(model, watched, len(names))
+        with keeper.saving(model, progress):
+            matrix = monitor(model, watched, len(names), keeper.at_once(progress))
         row: Row = {
             "epoch": progress.epoch,
             "step": progress.epoch * steps,
@@ -147,10 +147,19 @@ def _shown(batches: Iterator[Batch], progress: Progress, epochs: int, steps: int
     )
 
 
-def monitor(model: keras.Model, batches: Any, classes: int) -> np.ndarray:
-    """Confusion matrix of the averaged weights at the model's output size, int64 (K, K + 1)."""
+def monitor(
+    model: keras.Model, batches: Iterable[Batch], classes: int, at_once: AbstractContextManager[None]
+) -> np.ndarray:
+    """Confusion matrix of the averaged weights at the model's output size, int64 (K, K + 1).
+
+    Args:
+        model: has its own weights again afterwards, also where `at_once` is left early.
+        batches: images and masks.
+        classes: number of classes K.
+        at_once: entered around the predictions, so not while weights are exchanged.
+    """
     matrix = np.zeros((classes, classes + 1), np.int64)
-    with averaged(model):
+    with averaged(model), at_once:
         for images, masks in batches:
             guess = np.argmax(model.predict_on_batch(images), -1).astype(np.uint8)
             matrix += confusion(masks, guess, classes)
