@@ -15,37 +15,23 @@ from itertools import count, cycle, islice
 from pathlib import Path
 
 from benchmarks.machine import machine
-from roadseg.intake.archive import unpack
-from roadseg.intake.synthetic import generate
+from benchmarks.samples import unpack
+from roadseg.scan.layouts import idd_lite
 
 ROOT = Path(__file__).parent.parent
 NO_COPIES = "  near_duplicate: -1\n"  # the copies look alike
 
 
-def sources(folder: Path) -> list[tuple[str, Path, Path | None]]:
-    """Split, image and mask of every sample there is."""
-    if archive := os.environ.get("ROADSEG_IDD_LITE"):
-        root = unpack(Path(archive), folder)
-    else:
-        generate(folder, train=128, val=32, test=8, seed=0, progress=lambda: None)
-        root = folder
-    images = sorted((root / "leftImg8bit").glob("*/*/*"))
-    masks = [Path(str(path).replace("leftImg8bit", "gtFine").replace("_image.jpg", "_label.png")) for path in images]
-    return [
-        (image.parts[-3], image, mask if mask.exists() else None) for image, mask in zip(images, masks, strict=True)
-    ]
-
-
-def multiply(found: list[tuple[str, Path, Path | None]], raw: Path, samples: int) -> None:
-    """Write `samples` samples in the layout of IDD Lite, ten to a drive."""
-    drives: dict[str, count[int]] = {}
-    for number, (split, image, mask) in enumerate(islice(cycle(found), samples)):
-        place = drives.setdefault(split, count())
-        name = f"{split}/{split}{next(place) // 10}/{number:06d}"
-        for source, target in ((image, f"leftImg8bit/{name}_image.jpg"), (mask, f"gtFine/{name}_label.png")):
-            if source:
+def multiply(source: Path, raw: Path, samples: int) -> None:
+    """Write `samples` samples in the layout of IDD Lite, ten to a drive, from those of a data set in that layout."""
+    drives: dict[str | None, count[int]] = {}
+    for number, found in enumerate(islice(cycle(idd_lite.find(source)), samples)):
+        place = drives.setdefault(found.split, count())
+        name = f"{found.split}/{found.split}{next(place) // 10}/{number:06d}"
+        for path, target in ((found.image, f"leftImg8bit/{name}_image.jpg"), (found.mask, f"gtFine/{name}_label.png")):
+            if path:
                 (raw / target).parent.mkdir(parents=True, exist_ok=True)
-                (raw / target).write_bytes(source.read_bytes() + number.to_bytes(4))
+                (raw / target).write_bytes((source / path).read_bytes() + number.to_bytes(4))
 
 
 def seconds(tree: Path, *command: str) -> float:
@@ -64,7 +50,7 @@ def main() -> None:
         subprocess.run(["git", "clone", "-q", str(ROOT), str(tree)], check=True)
         params = (tree / "params.yaml").read_text()
         (tree / "params.yaml").write_text(params.replace("  near_duplicate: 4\n", NO_COPIES))
-        multiply(sources(Path(folder) / "source"), tree / "data/raw", samples)
+        multiply(unpack(Path(folder) / "source"), tree / "data/raw", samples)
         (tree / "data/classes.yaml").write_text((ROOT / "src/roadseg/contracts/tables/idd-level1.yaml").read_text())
         (tree / "data/quarantine.csv").write_text("sample,image_sha,reason\n")
         (tree / "data/reference.json").write_text("{}\n")

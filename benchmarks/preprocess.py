@@ -22,7 +22,7 @@ import psutil
 from PIL import Image
 
 from benchmarks.machine import machine
-from benchmarks.preprocess_data import enlarge, find_rows, unpack
+from benchmarks.samples import enlarge, find_rows, unpack
 from benchmarks.whole_run import tree_memory
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.lifeline import pool

@@ -3,7 +3,6 @@
 Ports come from `PREFECT_PORT` and `MLFLOW_PORT`; logs lie in `services/` of home.
 """
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 from flows.server import wait_for
 from roadseg.contracts.environment import settle
 from roadseg.contracts.errors import RoadsegError, UsageError
-from roadseg.contracts.files import home
+from roadseg.contracts.files import digest_of, home
 
 CONFIGURATION = Path(__file__).with_name("services.conf")
 
@@ -81,8 +80,7 @@ def down() -> None:
 
 def _socket() -> Path:
     """Where supervisord listens: a socket's path has 107 bytes at most, and a checkout's may be longer."""
-    name = hashlib.sha256(str(home()).encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"roadseg-{name}.sock"
+    return Path(tempfile.gettempdir()) / f"roadseg-{digest_of(str(home()))[:16]}.sock"
 
 
 def _control(env: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import yaml
 
+from roadseg.contracts.files import digest_file
 from roadseg.scan.stage import ScanParams
 
 ROOT = Path(__file__).parent.parent
@@ -108,3 +109,9 @@ def command_of(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.NoSuchProcess:
         return ""
+
+
+def shard_digests(tree: Path) -> dict[str, str]:
+    """Sha256 of every file of data/shards, by path below it."""
+    shards = tree / "data/shards"
+    return {path.relative_to(shards).as_posix(): digest_file(path) for path in shards.rglob("*") if path.is_file()}

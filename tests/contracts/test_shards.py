@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import digest_file
 from roadseg.contracts.framing import Framing
-from roadseg.contracts.shards import ArrayWriter, Shards, shard_name, write_array, write_index
+from roadseg.contracts.shards import INDEX, ArrayWriter, Shards, shard_name, write_array, write_index
 
 HEIGHT, WIDTH = 16, 32
 PIXELS = {"train": [1, 2, 3, 4, 5, 6, 7, 8], "val": [0] * 8, "test": [0] * 8}
@@ -40,7 +41,7 @@ def arrays(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def close(folder: Path, classes: ClassTable, rows: list[dict[str, Any]] = ROWS) -> Shards:
-    write_index(folder, (HEIGHT, WIDTH), classes, PIXELS, rows)
+    write_index(folder, Framing(HEIGHT, WIDTH), classes, PIXELS, pa.Table.from_pylist(rows, INDEX))
     return Shards.open(folder)
 
 
@@ -151,13 +152,13 @@ def test_an_array_written_part_by_part_has_the_bytes_that_numpy_saves(
 
 
 def test_how_frames_were_framed_comes_back(tmp_path: Path, idd_level1: ClassTable) -> None:
-    write_index(tmp_path, Framing(16, 32, "pad", 2), idd_level1, PIXELS, ROWS)
+    write_index(tmp_path, Framing(16, 32, "pad", 2), idd_level1, PIXELS, pa.Table.from_pylist(ROWS, INDEX))
     assert Shards.open(tmp_path).framing == Framing(16, 32, "pad", 2)
 
 
 def test_digests_that_are_known_are_not_computed_again(shards: Shards) -> None:
     files = {"train/c.image.npy": "0" * 64}
-    write_index(shards.folder, (HEIGHT, WIDTH), shards.classes, PIXELS, ROWS, files)
+    write_index(shards.folder, shards.framing, shards.classes, PIXELS, pa.Table.from_pylist(ROWS, INDEX), files)
     assert Shards.open(shards.folder).files == files
 
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.shards import Shards, write_array, write_index
+from roadseg.contracts.framing import Framing
+from roadseg.contracts.shards import INDEX, Shards, write_array, write_index
 from roadseg.evaluate.floor import mode_score
 
 Make = Callable[..., Shards]
@@ -21,7 +22,7 @@ def make(tmp_path: Path) -> Make:
                 mask = np.array(ids, np.uint8).reshape(1, 2, 2)
                 write_array(tmp_path / split / f"{number}.mask.npy", mask)
                 write_array(tmp_path / split / f"{number}.image.npy", np.zeros((1, 2, 2, 3), np.uint8))
-        write_index(tmp_path, (2, 2), ClassTable.find("road"), {}, [])
+        write_index(tmp_path, Framing(2, 2), ClassTable.find("road"), {}, INDEX.empty_table())
         return Shards.open(tmp_path)
 
     return made

@@ -1,7 +1,5 @@
 """An import and an addition are killed once at every named place; the next one ends where an undisturbed one does."""
 
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from roadseg.intake.places import FAILPOINTS
 from .conftest import NEW, OLD, contents, put
 
 Work = Callable[[Path, Path], object]
+Killed = Callable[[Path, str, Callable[[], object]], bool]
 
 
 def replace(tree: Path, source: Path) -> object:
@@ -24,18 +23,6 @@ def replace(tree: Path, source: Path) -> object:
 
 def add(tree: Path, source: Path) -> object:
     return merge(tree, source, ClassTable.find("road"), layout="idd-lite")
-
-
-def killed(work: Work, tree: Path, source: Path, point: str) -> bool:
-    """Whether `work` in a process of its own was killed at `point`."""
-    if (child := os.fork()) == 0:
-        os.environ["ROADSEG_FAILPOINT"] = point
-        try:
-            work(tree, source)
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
 
 def reached(work: Work) -> list[str]:
@@ -50,7 +37,7 @@ CASES = [(work, point) for work in (replace, add) for point in reached(work)]
 
 @pytest.mark.parametrize(("work", "point"), CASES, ids=[f"{work.__name__}-{point}" for work, point in CASES])
 def test_the_work_again_ends_as_if_undisturbed_and_the_old_data_are_never_lost(
-    make_tree: Callable[[str], Path], tmp_path: Path, cached: Path, work: Work, point: str
+    make_tree: Callable[[str], Path], tmp_path: Path, cached: Path, killed: Killed, work: Work, point: str
 ) -> None:
     tree, undisturbed, source = make_tree("tree"), make_tree("undisturbed"), put(tmp_path / "new", NEW)
     for copy in sorted(cached.iterdir()):  # so that what the import itself keeps is told apart
@@ -59,7 +46,7 @@ def test_the_work_again_ends_as_if_undisturbed_and_the_old_data_are_never_lost(
     for copy in sorted(cached.iterdir()):
         copy.rename(tmp_path / f"undisturbed-{copy.name}")
 
-    assert killed(work, tree, source, point)
+    assert killed(tree, point, lambda: work(tree, source))
     places = [tree / "data/raw", tree / "data/.replaced", *cached.iterdir()]
     assert any(OLD.items() <= contents(place).items() for place in places)
     work(tree, source)
@@ -69,14 +56,14 @@ def test_the_work_again_ends_as_if_undisturbed_and_the_old_data_are_never_lost(
 
 @pytest.mark.parametrize("point", [point for point in FAILPOINTS if point.startswith(("quarantine", "reference"))])
 def test_a_first_import_is_made_whole_by_the_next(
-    tmp_path: Path, cached: Path, idd_level1: ClassTable, point: str
+    tmp_path: Path, cached: Path, killed: Killed, idd_level1: ClassTable, point: str
 ) -> None:
     source = put(tmp_path / "new", NEW)
     trees = [put(tmp_path / name, {"dvc.yaml": b"stages: {}\n"}) for name in ("tree", "undisturbed")]
     for tree in trees:
         (tree / ".dvc").mkdir()
     first: Work = lambda tree, source: install(tree, source, idd_level1)  # noqa: E731
-    assert killed(first, trees[0], source, point)
+    assert killed(trees[0], point, lambda: first(trees[0], source))
     for tree in trees:
         first(tree, source)
     assert contents(trees[0]) == contents(trees[1])
@@ -84,10 +71,10 @@ def test_a_first_import_is_made_whole_by_the_next(
 
 @pytest.mark.parametrize("point", ["add:begun", "add:move", "add:moved", "add:merged"])
 def test_an_addition_that_had_begun_is_completed_by_any_next_import_even_a_refused_one(
-    make_tree: Callable[[str], Path], tmp_path: Path, point: str
+    make_tree: Callable[[str], Path], tmp_path: Path, killed: Killed, point: str
 ) -> None:
     tree = make_tree("tree")
-    assert killed(add, tree, put(tmp_path / "new", NEW), point)
+    assert killed(tree, point, lambda: add(tree, put(tmp_path / "new", NEW)))
     with pytest.raises(Exception, match="no such file or folder"):
         add(tree, tmp_path / "nowhere.zip")
     assert contents(tree / "data/raw") == OLD | NEW

@@ -7,19 +7,13 @@ from typing import Any
 
 import pytest
 from clusters import Dask
-from trees import scan_params
+from trees import scan_params, shard_digests
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.files import digest_file
 from roadseg.preprocess.stage import PreprocessParams, run
 from roadseg.scan.stage import run as scan
 
 PARAMS = PreprocessParams(height=320, width=640, aspect="pad", tile=2)
-
-
-def digests(tree: Path) -> dict[str, str]:
-    shards = tree / "data/shards"
-    return {path.relative_to(shards).as_posix(): digest_file(path) for path in shards.rglob("*") if path.is_file()}
 
 
 def test_a_scan_on_a_cluster_gives_the_bytes_of_a_local_one(
@@ -75,4 +69,4 @@ def test_on_a_cluster_that_loses_a_worker_the_shards_equal_those_of_a_local_run(
     killer.join(10)
     assert workers[0].wait(10) == -signal.SIGKILL
     assert left[0] > 3  # it died while there was work
-    assert digests(tree) == digests(local)
+    assert shard_digests(tree) == shard_digests(local)

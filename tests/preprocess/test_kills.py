@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from trees import shard_digests
 
-from roadseg.contracts.files import digest_file
 from roadseg.contracts.shards import Shards
 from roadseg.preprocess import stage, store
 
@@ -31,12 +31,7 @@ def start(background: Start, tree: Path, home: Path) -> "subprocess.Popen[bytes]
     return background([sys.executable, "-c", RUN], cwd=tree, env=env, stdout=subprocess.DEVNULL)
 
 
-def digests(tree: Path) -> dict[str, str]:
-    shards = tree / "data/shards"
-    return {path.relative_to(shards).as_posix(): digest_file(path) for path in shards.rglob("*") if path.is_file()}
-
-
-def test_killed_at_any_time_the_next_run_goes_on_and_gives_equal_digests(
+def test_killed_at_any_time_the_next_run_goes_on_and_gives_equal_shard_digests(
     background: Start, tmp_path: Path, make_tree: Callable[..., Path], rows: list[dict[str, Any]]
 ) -> None:
     rows = [row | {"drive": str(number)} for number, row in enumerate(rows)]  # many drives, to be killed between
@@ -54,9 +49,9 @@ def test_killed_at_any_time_the_next_run_goes_on_and_gives_equal_digests(
     assert kept == sorted(kept)
     assert len(set(kept)) == len(kept)
     assert start(background, tree, kept_in).wait() == 0
-    assert digests(tree) == digests(undisturbed)
+    assert shard_digests(tree) == shard_digests(undisturbed)
     files = json.loads((tree / "data/shards/shards.json").read_text())["files"]
-    assert files == {name: digest for name, digest in digests(tree).items() if name.endswith(".npy")}
+    assert files == {name: digest for name, digest in shard_digests(tree).items() if name.endswith(".npy")}
     assert not (tree / "data/.shards.tmp").exists()
 
 
@@ -68,7 +63,7 @@ POINTS = [
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_at_a_named_place_the_next_run_gives_equal_digests(
+def test_killed_at_a_named_place_the_next_run_gives_equal_shard_digests(
     tmp_path: Path, make_tree: Callable[..., Path], rows: list[dict[str, Any]], killed: Killed, point: str
 ) -> None:
     undisturbed, tree = make_tree(tmp_path / "one", rows), make_tree(tmp_path / "two", rows)
@@ -79,7 +74,7 @@ def test_killed_at_a_named_place_the_next_run_gives_equal_digests(
         with chdir(place), pytest.MonkeyPatch.context() as patch:
             patch.setenv("ROADSEG_HOME", str(place / "home"))
             _preprocess()
-    assert digests(tree) == digests(undisturbed)
+    assert shard_digests(tree) == shard_digests(undisturbed)
 
 
 def _preprocess() -> None:

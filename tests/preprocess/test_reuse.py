@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from trees import shard_digests
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused
@@ -33,14 +34,9 @@ def preprocess(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         capsys.readouterr()
         run(preprocess=params)
         decoded = capsys.readouterr().out.split(" shards, ")[1].split()[0]
-        return digests(tree), int(decoded)
+        return shard_digests(tree), int(decoded)
 
     return preprocess
-
-
-def digests(tree: Path) -> dict[str, str]:
-    shards = tree / "data/shards"
-    return {path.relative_to(shards).as_posix(): digest_file(path) for path in shards.rglob("*") if path.is_file()}
 
 
 def store() -> Path:
@@ -219,7 +215,7 @@ def test_after_a_picture_that_cannot_be_read_the_rest_is_kept_and_the_old_shards
     changed = [row | {"image_sha": digest} if row is broken else row for row in rows]
     with pytest.raises(DataRefused, match=rf"{broken['image']}: not a picture"):
         preprocess(make_tree(tree, changed))
-    assert digests(tree) == before
+    assert shard_digests(tree) == before
     assert not list(store().glob(".*"))
     shutil.copy(scenes / broken["image"], raw / broken["image"])
     assert preprocess(make_tree(tree, rows))[1] >= 1

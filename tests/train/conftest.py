@@ -2,10 +2,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.shards import Shards, write_array, write_index
+from roadseg.contracts.framing import Framing
+from roadseg.contracts.shards import INDEX, Shards, write_array, write_index
 
 HEIGHT, WIDTH = 32, 64
 DRIVES = {"a": 3, "b": 2, "c": 4}
@@ -36,7 +38,8 @@ def _make_shards(folder: Path, classes: ClassTable, drives: dict[str, int] = DRI
         pixels += np.bincount(np.minimum(masks, classes.count).ravel(), minlength=classes.count + 1)
         rows += [_tile(drive, row, tile) for row, tile in enumerate(numbers)]
         number += count
-    write_index(folder, (HEIGHT, WIDTH), classes, {"train": pixels.tolist()}, rows)
+    index = pa.Table.from_pylist(rows, INDEX)
+    write_index(folder, Framing(HEIGHT, WIDTH), classes, {"train": pixels.tolist()}, index)
     return Shards.open(folder)
 
 

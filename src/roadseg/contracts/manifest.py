@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from roadseg.contracts.classes import ClassTable
@@ -16,6 +18,7 @@ from roadseg.contracts.files import check_schema, digest_of, replacing
 from roadseg.contracts.quarantine import Quarantined
 
 SPLITS = ("train", "val", "test")
+Shares = dict[str, dict[str, float]]  # by split and class name, 0..1
 _TEXT, _SIZE, _FIGURE = pa.string(), pa.int32(), pa.float32()
 COLUMNS = pa.schema(
     {
@@ -69,6 +72,24 @@ class Manifest:
     def where(self, keep: list[bool]) -> "Manifest":
         """The rows that `keep` marks, in order."""
         return Manifest(self.rows.filter(pa.array(keep, pa.bool_())), self.layout, self.classes)
+
+    def class_pixels(self) -> dict[str, np.ndarray]:
+        """Pixels by class, void last, int64 (K + 1), of every split that has readable masks."""
+        found = {}
+        for split in SPLITS:
+            counted = self.rows.filter(pc.field("split") == split)["class_pixels"].drop_null()
+            if len(counted):
+                pixels = counted.combine_chunks().flatten().to_numpy()
+                found[split] = pixels.reshape(-1, self.classes.count + 1).sum(axis=0, dtype=np.int64)
+        return found
+
+    def class_shares(self) -> Shares:
+        """Shares of the classes by name, void left out, of every split that has pixels of a class."""
+        return {
+            split: dict(zip(self.classes.names, (pixels[:-1] / pixels[:-1].sum()).tolist(), strict=True))
+            for split, pixels in self.class_pixels().items()
+            if pixels[:-1].any()
+        }
 
     def without(self, quarantine: Sequence[Quarantined]) -> tuple["Manifest", int]:
         """The rows that are not in quarantine, and how many entries leave one out."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import quote
 
 import numpy as np
@@ -164,28 +164,26 @@ class Shards:
 
 def write_index(
     folder: Path,
-    size: tuple[int, int] | Framing,
+    framing: Framing,
     classes: ClassTable,
     class_pixels: dict[str, list[int]],
-    rows: list[dict[str, Any]] | pa.Table,
+    rows: pa.Table,
     files: dict[str, str] | None = None,
 ) -> None:
     """Close a shards folder: the index and shards.json, which digests every shard file.
 
     Args:
         folder: holds the `.npy` files already.
-        size: how frames became tiles, or height and width alone where they were stretched whole.
+        framing: how frames became tiles.
         classes: the class table of the masks.
         class_pixels: pixels by class, void last, for each split.
-        rows: one row per tile with the columns of `INDEX`.
+        rows: one row per tile, columns `INDEX`.
         files: sha256 by path below the folder; without it every file is read.
     """
-    table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows, INDEX)
     with replacing(folder / "index.parquet") as temporary:
-        pq.write_table(table.sort_by([("sample", "ascending"), ("row", "ascending")]), temporary)
+        pq.write_table(rows.cast(INDEX).sort_by([("sample", "ascending"), ("row", "ascending")]), temporary)
     if files is None:
         files = {path.relative_to(folder).as_posix(): digest_file(path) for path in shard_files(folder)}
-    framing = size if isinstance(size, Framing) else Framing(*size)
     content = {"classes": classes.content, "class_pixels": class_pixels, "files": files}
     write_json(folder / "shards.json", "shards", framing.content | content)
 

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -64,6 +65,12 @@ def coding_of(name: str) -> Coding | None:
     """The coding of a label picture by its file name; None for files that are not IDD's."""
     found = ENDING.search(name)
     return _codings()[found[1].lower().removesuffix("id") or "id"] if found else None
+
+
+def how_coded(name: str) -> str:
+    """What of a label file's name decides how it is read: its ending, and the coding where it names one."""
+    coding = coding_of(name)
+    return f"{coding.name if coding else ''}{PurePosixPath(name).suffix.lower()}"
 
 
 @cache

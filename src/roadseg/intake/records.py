@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import replacing, write_json
-from roadseg.contracts.manifest import SPLITS, Manifest, read_manifest
+from roadseg.contracts.files import replacing
+from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.contracts.quarantine import write_quarantine
+from roadseg.contracts.reference import write_no_reference, write_reference
 
 RECORDS = ("params.yaml", "data/reference.json", "data/classes.yaml", "data/quarantine.csv")
 FINDING = {"layout": "auto", "images": "", "masks": ""}  # keys of params.yaml's scan, and what an absent one means
@@ -74,17 +74,9 @@ def _accepted(path: Path) -> Manifest | None:
 
 
 def _write_reference(tree: Path) -> None:
-    """Class shares by split of the last accepted data; left alone where no manifest says what was accepted."""
+    """Of the last accepted data; left alone where no manifest says what was accepted."""
     path, accepted = tree / "data/reference.json", _accepted(tree / "data/manifest.parquet")
-    if accepted is None:
-        if not path.exists():
-            with replacing(path) as temporary:
-                temporary.write_text("{}\n")
-        return
-    shares = {}
-    for split in SPLITS:
-        counts = [row["class_pixels"] for row in accepted.records(split) if row["class_pixels"]]
-        if counts:
-            pixels = np.sum(counts, axis=0)[:-1]
-            shares[split] = dict(zip(accepted.classes.names, (pixels / max(1, pixels.sum())).tolist(), strict=True))
-    write_json(path, "reference", {"classes": accepted.classes.name, "shares": shares})
+    if accepted:
+        write_reference(path, accepted)
+    elif not path.exists():
+        write_no_reference(path)

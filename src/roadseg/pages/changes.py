@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from roadseg.contracts.manifest import Manifest
-from roadseg.pages.figures import class_pixels, class_shares
 
 
 @dataclass(frozen=True)
@@ -60,15 +59,12 @@ def _different(old: pd.DataFrame, new: pd.DataFrame, both: pd.Index, digest: str
 
 
 def _moves(before: Manifest, now: Manifest) -> list[ShareMove]:
-    old, new = (_shares(manifest) for manifest in (before, now))
-    moves = [ShareMove(*key, old[key], new[key]) for key in new if key in old]
+    """By split and class name: tables may differ between versions, names say what is comparable."""
+    old = before.class_shares()
+    moves = [
+        ShareMove(split, name, old[split][name], share)
+        for split, shares in now.class_shares().items()
+        for name, share in shares.items()
+        if name in old.get(split, {})
+    ]
     return sorted(moves, key=lambda move: -abs(move.now - move.before))
-
-
-def _shares(manifest: Manifest) -> dict[tuple[str, str], float]:
-    """Share by split and class name: tables may differ between versions, names say what is comparable."""
-    return {
-        (split, name): float(share)
-        for split, pixels in class_pixels(manifest.frame).items()
-        for name, share in zip(manifest.classes.names, class_shares(pixels), strict=True)
-    }

@@ -1,22 +1,21 @@
 """The page about the data: a view of files, one HTML file that works offline and can be made again at any time."""
 
-import json
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import digest_file, replacing
-from roadseg.contracts.manifest import Manifest, read_manifest
+from roadseg.contracts.manifest import Manifest, Shares, read_manifest
+from roadseg.contracts.reference import read_reference
 from roadseg.pages import figures
 from roadseg.pages.changes import Changes, compare
 from roadseg.pages.gallery import galleries
-from roadseg.pages.judgement import Judgement, read_judgement
+from roadseg.pages.judgement import read_judgement
 from roadseg.pipeline.history import Earlier, earlier_version
 
 NAMED = 200  # samples that a list of changes names
@@ -45,6 +44,7 @@ def render_data_page(tree: Path, pictures: bool = True) -> str:
     judgement = read_judgement(tree)
     frame = judgement.judged.frame
     changes, earlier = _changes(tree, judgement.scan)
+    reference = _reference(tree / "data/reference.json", judgement.scan.classes.name)
     return (
         _environment()
         .get_template("data.html")
@@ -56,7 +56,7 @@ def render_data_page(tree: Path, pictures: bool = True) -> str:
             galleries=galleries(judgement, tree / "data/raw", pictures),
             pictures=pictures,
             counts=figures.sample_counts(frame),
-            shares=_class_table(frame, judgement, _reference(tree / "data/reference.json")),
+            shares=_class_table(judgement.judged, reference),
             drives=int(frame["drive"].nunique()),
             histogram=figures.drive_histogram(frame),
             largest=figures.largest_drives(frame),
@@ -88,28 +88,26 @@ class ClassTableRows:
     reference: bool
 
 
-def _class_table(frame: Any, judgement: Judgement, reference: dict[str, Any]) -> ClassTableRows:
-    classes, pixels = judgement.scan.classes, figures.class_pixels(frame)
-    shares = {split: figures.class_shares(counts) for split, counts in pixels.items()}
-    before = reference.get("shares", {}) if reference.get("classes") == classes.name else {}
+def _class_table(judged: Manifest, reference: Shares) -> ClassTableRows:
+    shares, pixels = judged.class_shares(), judged.class_pixels()
     rows = []
-    for number, entry in enumerate(classes.classes):
+    for entry in judged.classes.classes:
         cells = []
         for split, share in shares.items():
-            known = before.get(split, {}).get(entry.name)
-            cells.append((float(share[number]), None if known is None else float(share[number]) - known))
+            known = reference.get(split, {}).get(entry.name)
+            cells.append((share[entry.name], None if known is None else share[entry.name] - known))
         rows.append({"name": entry.name, "color": entry.color, "protected": entry.protected, "cells": cells})
-    void = [float(counts[-1] / max(1, counts.sum())) for counts in pixels.values()]
-    return ClassTableRows(list(shares), rows, void, max(map(np.max, shares.values()), default=1) or 1, bool(before))
+    void = [float(pixels[split][-1] / pixels[split].sum()) for split in shares]
+    largest = max((share for by_name in shares.values() for share in by_name.values()), default=1.0)
+    return ClassTableRows(list(shares), rows, void, largest, bool(reference))
 
 
-def _reference(path: Path) -> dict[str, Any]:
+def _reference(path: Path, table: str) -> Shares:
     """What validate compares shares with; the page leaves it to validate to complain of a damaged one."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_reference(path, table)
+    except UsageError:
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _changes(tree: Path, now: Manifest) -> tuple[Changes | None, Earlier | None]:

@@ -1,4 +1,4 @@
-"""The figures of a data set: pixels by class, samples by drive, how the pictures are."""
+"""The figures of a data set: samples by split and drive, how the pictures are."""
 
 from typing import Any
 
@@ -20,21 +20,6 @@ def sample_counts(frame: pd.DataFrame) -> dict[str, int]:
     """Samples by split, also of a split that has none."""
     counts = frame["split"].value_counts()
     return {split: int(counts.get(split, 0)) for split in SPLITS}
-
-
-def class_pixels(frame: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Pixels by class of every split that has readable masks, int64 (K + 1), void last."""
-    labelled = frame[frame["class_pixels"].notna()]
-    return {
-        split: np.sum(np.stack(rows["class_pixels"].tolist()), axis=0)
-        for split in SPLITS
-        if len(rows := labelled[labelled["split"] == split])
-    }
-
-
-def class_shares(pixels: np.ndarray) -> np.ndarray:
-    """Share of each class among the pixels that are not void, float64 (K), as data/reference.json has it."""
-    return np.asarray(pixels[:-1] / max(1, pixels[:-1].sum()))
 
 
 def drive_histogram(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ class Predictor:
         stream = iter(images)
         while group := list(islice(stream, self._batch)):
             tiles = [self._tiles(image) for image in group]
-            scores = np.split(self._scores(np.concatenate(tiles)), np.cumsum([len(cut) for cut in tiles])[:-1])
+            scores = np.split(self._scores(np.concatenate(tiles)), np.cumsum([len(part) for part in tiles])[:-1])
             for image, part in zip(group, scores, strict=True):
                 # classes are compared at the image's own size: edges come out smoother than enlarged ids
                 joined = join(part, self._framing, *image.shape[:2])

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from roadseg.contracts.framing import Framing
 from roadseg.contracts.shards import BOX, INDEX, shard_name
-from roadseg.imaging.codings import coding_of
+from roadseg.imaging.codings import how_coded
 from roadseg.preprocess.encode import Row
 
 NEEDED = ["sample", "split", "drive", "image", "mask", "image_sha", "mask_sha", "height", "width", "phash"]
@@ -52,8 +52,7 @@ class Drives:
         """What a drive's pixels depend on: digests, sizes, and how names say that masks are coded."""
         rows = self.rows.select(["image_sha", "mask_sha", "height", "width", "mask"])
         found: dict[str, list[object]] = rows.slice(self.starts[number], self._count(number)).to_pydict()
-        codings = [coding_of(str(mask)) for mask in found.pop("mask")]
-        return found | {"coding": [coding and coding.name for coding in codings]}
+        return found | {"coding": [mask and how_coded(str(mask)) for mask in found.pop("mask")]}
 
     def index(self, framing: Framing) -> pa.Table:
         """A row per tile, columns `INDEX`."""

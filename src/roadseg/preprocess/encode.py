@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.classes import VOID, ClassTable
 from roadseg.contracts.errors import DataRefused
 from roadseg.contracts.files import digest_file
 from roadseg.contracts.framing import Framing
@@ -18,7 +18,7 @@ from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import Undecodable, read_resized
 from roadseg.imaging.tiles import cut
 
-PADDING, VOID = 0, 255
+PADDING = 0
 Row = dict[str, Any]
 
 

@@ -10,6 +10,7 @@ from rich.progress import track
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.files import code_digests, digest_file, digest_of, home
 from roadseg.contracts.lifeline import pool
+from roadseg.imaging.codings import how_coded
 from roadseg.scan.layouts.found import Found
 from roadseg.scan.remember import Facts, File, Memory, opened
 from roadseg.scan.statistics import image_facts, mask_facts
@@ -50,8 +51,7 @@ def _names(found: list[Found]) -> Iterator[tuple[str, bool]]:
 
 
 def _kind(name: str, classes: ClassTable, mask: bool) -> str:
-    # the end of a mask's name may say how it is coded, and the table says what its ids mean
-    return f"mask {classes.digest} {name.rpartition('_')[2]}" if mask else "image"
+    return f"mask {classes.digest} {how_coded(name)}" if mask else "image"
 
 
 def _read(files: list[File], classes: ClassTable, memory: Memory) -> Iterator[tuple[Path, Facts]]:

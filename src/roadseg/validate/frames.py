@@ -1,15 +1,12 @@
 """The tables that are judged: samples, splits, classes and the class table, as they follow from a scan."""
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.manifest import SPLITS, Manifest
+from roadseg.contracts.manifest import SPLITS, Manifest, Shares
 
 FROZEN_FIRST = {"val": 0, "test": 1, "train": 2}  # of copies in two splits the one in train has to go
 SAME_LOOK = 0.02  # of two copies, brightness and contrast differ by less; 0..1
@@ -25,6 +22,7 @@ def samples(scan: Manifest, near_duplicate: int) -> pd.DataFrame:
         near_duplicate: bits by which two perceptual hashes may differ and still mean one image.
     """
     frame = scan.frame
+    frame["file"] = frame["image"].fillna(frame["mask"])
     frame["mask_or_test"] = frame["mask"].where(frame["split"] != "test", "")
     frame["lossy_mask"] = frame["mask"].where(frame["mask"].str.lower().str.endswith((".jpg", ".jpeg")))
     frame["size_difference"] = (frame["height"] - frame["mask_height"]).abs() + (
@@ -42,40 +40,38 @@ def samples(scan: Manifest, near_duplicate: int) -> pd.DataFrame:
     return frame
 
 
-def splits(scan: Manifest, reference: Mapping[str, Any]) -> pd.DataFrame:
+def splits(scan: Manifest, reference: Shares) -> pd.DataFrame:
     """One row per split: `name`, `needed` (samples of train and val, else null), `shift` of class shares.
 
-    The shift is the total variation distance, 0..1; null without a reference for this class table.
+    The shift is the total variation distance, 0..1; null where the reference lacks the split or has other classes.
     """
-    frame, names = scan.frame, scan.classes.names
-    known = reference.get("shares", {}) if reference.get("classes") == scan.classes.name else {}
+    counts, shares = scan.frame["split"].value_counts(), scan.class_shares()
     rows = []
     for split in SPLITS:
-        count, pixels = int((frame["split"] == split).sum()), _pixels(scan, split)
-        before = np.array([known.get(split, {}).get(name, np.nan) for name in names], np.float64)
-        shift = np.abs(pixels / pixels.sum() - before).sum() / 2 if pixels.sum() else np.nan
-        rows.append({"name": split, "needed": count if split != "test" else None, "shift": shift})
+        before, now = reference.get(split, {}), shares.get(split, {})
+        shift = (
+            sum(abs(now[name] - before[name]) for name in now) / 2 if now and before.keys() == now.keys() else np.nan
+        )
+        rows.append({"name": split, "needed": int(counts.get(split, 0)) if split != "test" else None, "shift": shift})
     return pd.DataFrame(rows)
 
 
 def classes(scan: Manifest) -> pd.DataFrame:
     """One row per class: `name` and `pixels` in train; null where train has no masks, of which other rules speak."""
-    pixels = _pixels(scan, "train")
-    return pd.DataFrame({"name": scan.classes.names, "pixels": pixels if pixels.any() else np.nan})
+    return pd.DataFrame({"name": scan.classes.names, "pixels": _train_pixels(scan)})
 
 
 def table(scan: Manifest) -> pd.DataFrame:
-    """One row: `name` of the class table, and `absent`, the share of its classes train lacks; null as there."""
-    pixels = _pixels(scan, "train")
-    absent = float((pixels == 0).mean()) if pixels.any() else np.nan
+    """One row: `name` of the class table, and `absent`: share of its classes that train lacks, null as in `classes`."""
+    pixels = _train_pixels(scan)
+    absent = np.nan if np.isnan(pixels).any() else float((pixels == 0).mean())
     return pd.DataFrame({"name": [scan.classes.name], "absent": [absent]})
 
 
-def _pixels(scan: Manifest, split: str) -> np.ndarray:
-    counted = scan.rows.filter(pc.field("split") == split)["class_pixels"].drop_null()
-    pixels = counted.combine_chunks().flatten().to_numpy().reshape(-1, scan.classes.count + 1)
-    total: np.ndarray = pixels[:, :-1].sum(axis=0, dtype=np.int64)
-    return total
+def _train_pixels(scan: Manifest) -> np.ndarray:
+    """float64 (K,); null where train has no pixel of any class."""
+    pixels = scan.class_pixels().get("train", np.zeros(1))[:-1]
+    return pixels.astype(np.float64) if pixels.any() else np.full(scan.classes.count, np.nan)
 
 
 def _outside(invalid: pd.Series, table: ClassTable) -> pd.Series:

@@ -1,12 +1,11 @@
 """What is expected: of every sample, split and class, each with the reason in words when it fails."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from roadseg.validate.limits import ValidateParams
 
-Row = dict[Hashable, Any]
 Kind = Literal["null", "present", "unique", "between"]
 
 
@@ -18,15 +17,19 @@ class Rule:
         severity: critical refuses the data, warning tells.
         kind: null, present, unique, or between (then `low` and `high` are the bounds, inclusive).
         column: of the frame that is judged; nulls pass except for `present`.
-        reason: what is wrong with a failing row, and what to do, naming the file.
+        reason: what is wrong with a failing row, and what to do, naming the file; columns stand in braces.
     """
 
     severity: Literal["critical", "warning"]
     kind: Kind
     column: str
-    reason: Callable[[Row], str]
+    reason: str
     low: float | None = 0
     high: float | None = 0
+
+    def said_of(self, row: Mapping[Hashable, Any]) -> str:
+        """The reason for one row."""
+        return self.reason.format_map(row)
 
 
 Rules = dict[str, Rule]
@@ -35,13 +38,18 @@ Rules = dict[str, Rule]
 def of_samples(limits: ValidateParams) -> Rules:
     """The rules for `frames.samples`, the worst first."""
     return {
-        "files_decode": _critical("null", "error", lambda row: str(row["error"])),
+        "files_decode": _critical("null", "error", "{error}"),
         "image_present": _critical("present", "image", "{mask}: no image belongs to this mask; add or remove it"),
         "mask_present": _critical("present", "mask_or_test", "{image}: its mask is missing; add it"),
         "mask_lossless": _critical(
             "null", "lossy_mask", "{mask}: a JPEG changes class ids at every edge; export the masks anew as PNG"
         ),
-        "mask_size": _critical("between", "size_difference", _size_reason),
+        "mask_size": _critical(
+            "between",
+            "size_difference",
+            "{mask}: is {mask_width:.0f}x{mask_height:.0f} and its image {width:.0f}x{height:.0f}; "
+            "both must be of one size",
+        ),
         "ids_in_table": _critical(
             "between", "invalid_count", "{mask}: {outside}; import with another --classes or repair the mask"
         ),
@@ -52,11 +60,7 @@ def of_samples(limits: ValidateParams) -> Rules:
             "an interpolating filter and holds wrong classes; export the masks anew, nearest neighbour only",
             *(0, limits.interpolation_max),
         ),
-        "sample_unique": _critical(
-            "unique",
-            "sample",
-            lambda row: f"{row['image'] or row['mask']}: a second file is the same sample; rename one",
-        ),
+        "sample_unique": _critical("unique", "sample", "{file}: a second file is the same sample; rename one"),
         "drive_in_one_split": _critical(
             "null",
             "drive_elsewhere",
@@ -72,22 +76,32 @@ def of_samples(limits: ValidateParams) -> Rules:
             "near_elsewhere",
             "{image}: nearly the same image is in another split ({near_elsewhere}), so scores would leak; remove it",
         ),
-        "dark": _warning("brightness", "{image}: is dark (mean brightness {brightness:.2f})", limits.brightness_min),
-        "overexposed": _warning(
-            "brightness", "{image}: is overexposed (mean brightness {brightness:.2f})", None, limits.brightness_max
+        "dark": _warning(
+            "brightness", "{image}: is dark (mean brightness {brightness:.2f}); look at it", limits.brightness_min
         ),
-        "blurred": _warning("sharpness", "{image}: is blurred (sharpness {sharpness:.0f})", limits.sharpness_min),
+        "overexposed": _warning(
+            "brightness",
+            "{image}: is overexposed (mean brightness {brightness:.2f}); look at it",
+            None,
+            limits.brightness_max,
+        ),
+        "blurred": _warning(
+            "sharpness", "{image}: is blurred (sharpness {sharpness:.0f}); look at it", limits.sharpness_min
+        ),
         "size_usual": _warning(
             "relative_size",
-            "{image}: {width:.0f}x{height:.0f} is {relative_size:.2g} times the usual number of pixels",
+            "{image}: {width:.0f}x{height:.0f} is {relative_size:.2g} times the usual number of pixels; look at it",
             *(1 / limits.size_factor, limits.size_factor),
         ),
         "aspect_usual": _warning(
             "relative_aspect",
-            "{image}: {width:.0f}x{height:.0f} is {relative_aspect:.2g} times as wide for its height as usual",
+            "{image}: {width:.0f}x{height:.0f} is {relative_aspect:.2g} times as wide for its height as usual; "
+            "look at it",
             *(1 / limits.aspect_factor, limits.aspect_factor),
         ),
-        "void_share": _warning("void_share", "{mask}: {void_share:.0%} of the pixels are void", 0, limits.void_max),
+        "void_share": _warning(
+            "void_share", "{mask}: {void_share:.0%} of the pixels are void; look at it", 0, limits.void_max
+        ),
     }
 
 
@@ -96,7 +110,10 @@ def of_splits(limits: ValidateParams) -> Rules:
     return {
         "splits_there": _critical("between", "needed", "split {name} holds no sample; add some", 1, None),
         "class_shares": _warning(
-            "shift", "split {name}: class shares moved by {shift:.0%} since the last accepted data", 0, limits.shift_max
+            "shift",
+            "split {name}: class shares moved by {shift:.0%} since the last accepted data; look at it",
+            0,
+            limits.shift_max,
         ),
     }
 
@@ -113,22 +130,9 @@ def of_table(limits: ValidateParams) -> Rules:
     return {"table_fits": _critical("between", "absent", text, 0, limits.absent_max)}
 
 
-def _critical(
-    kind: Kind, column: str, reason: str | Callable[[Row], str], low: float | None = 0, high: float | None = 0
-) -> Rule:
-    return Rule("critical", kind, column, _filled(reason), low, high)
+def _critical(kind: Kind, column: str, reason: str, low: float | None = 0, high: float | None = 0) -> Rule:
+    return Rule("critical", kind, column, reason, low, high)
 
 
 def _warning(column: str, reason: str, low: float | None = None, high: float | None = None) -> Rule:
-    return Rule(
-        "warning", "between", column, _filled(f"{reason}; look at it" if "; " not in reason else reason), low, high
-    )
-
-
-def _filled(reason: str | Callable[[Row], str]) -> Callable[[Row], str]:
-    return (lambda row: reason.format_map(row)) if isinstance(reason, str) else reason
-
-
-def _size_reason(row: Row) -> str:
-    mask, image = (f"{row[w]:.0f}x{row[h]:.0f}" for w, h in (("mask_width", "mask_height"), ("width", "height")))
-    return f"{row['mask']}: is {mask} and its image {image}; both must be of one size"
+    return Rule("warning", "between", column, reason, low, high)

@@ -1,12 +1,11 @@
 """Stage validate: judge the data; accept it as the manifest, or refuse with files and reasons."""
 
-import json
 from pathlib import Path
-from typing import Any
 
-from roadseg.contracts.errors import DataRefused, UsageError
-from roadseg.contracts.manifest import Manifest, read_manifest, write_manifest
+from roadseg.contracts.errors import DataRefused
+from roadseg.contracts.manifest import Manifest, Shares, read_manifest, write_manifest
 from roadseg.contracts.quarantine import read_quarantine
+from roadseg.contracts.reference import read_reference
 from roadseg.contracts.verdict import Expected, Flagged, Verdict, write_flagged, write_verdict
 from roadseg.validate import frames, rules
 from roadseg.validate.limits import ValidateParams as ValidateParams
@@ -25,8 +24,8 @@ def run(*, validate: ValidateParams) -> None:
             sample are on disk then, the manifest is not.
     """
     Path("data/manifest.parquet").unlink(missing_ok=True)  # what an earlier run accepted says nothing about this one
-    reference = _read_reference(Path("data/reference.json"))
     scan = _without_quarantined(read_manifest(Path("data/scan.parquet"), "scan"), Path("data/quarantine.csv"))
+    reference = read_reference(Path("data/reference.json"), scan.classes.name)
     verdict, flagged = judged(scan, reference, validate)
     write_flagged(Path("reports/flagged.parquet"), flagged)
     write_verdict(Path("reports/verdict.json"), verdict)
@@ -42,12 +41,12 @@ def run(*, validate: ValidateParams) -> None:
     print(f"validate: {scan.rows.num_rows} samples accepted, {len(flagged)} warnings")
 
 
-def judged(scan: Manifest, reference: dict[str, Any], limits: ValidateParams) -> tuple[Verdict, list[Flagged]]:
+def judged(scan: Manifest, reference: Shares, limits: ValidateParams) -> tuple[Verdict, list[Flagged]]:
     """Judge samples, splits, classes and the class table.
 
     Args:
         scan: the samples that are not quarantined.
-        reference: content of data/reference.json.
+        reference: class shares of the last accepted data, for the same class table.
         limits: the thresholds.
 
     Returns:
@@ -68,9 +67,9 @@ def judged(scan: Manifest, reference: dict[str, Any], limits: ValidateParams) ->
             expectations.append(
                 Expected(result.name, result.severity, result.passed, result.observed, len(result.failing))
             )
-            reason = expected[result.name].reason
+            rule = expected[result.name]
             failing = frame.iloc[result.failing].to_dict("records")
-            flagged += [Flagged(row.get("sample"), result.name, result.severity, reason(row)) for row in failing]
+            flagged += [Flagged(row.get("sample"), result.name, result.severity, rule.said_of(row)) for row in failing]
     accepted = all(each.passed or each.severity != "critical" for each in expectations)
     return Verdict(accepted, expectations), flagged
 
@@ -91,15 +90,3 @@ def _tell(flagged: list[Flagged], severity: str) -> None:
         print(f"{severity}: {line}")
     if len(lines) > SHOWN:
         print(f"{severity}: and {len(lines) - SHOWN} more in reports/flagged.parquet")
-
-
-def _read_reference(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"{path} is missing: `roadseg data import` writes it") from None
-    except ValueError as error:
-        raise UsageError(f"{path} is not valid JSON ({error}): `roadseg data import` writes it") from None
-    if not isinstance(content, dict):
-        raise UsageError(f"{path} must hold an object: `roadseg data import` writes it")
-    return content
