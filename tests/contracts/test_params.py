@@ -82,6 +82,8 @@ def test_a_wrong_key_is_named_with_file_path_and_fault(params: Path, key: str, v
 def test_a_number_that_yaml_reads_as_text_gets_a_hint(params: Path) -> None:
     write(params, oven__rate="1e-3")
     assert "YAML wants a dot in 1.0e-3" in refusal(params)
+    write(params, oven__rate="twenty")
+    assert "YAML wants" not in refusal(params)
     write(params, oven__rate="1.0e-3")
     assert read_params(SECTIONS, params)["oven"] == Oven(degrees=200, rate=0.001, fan=True)
 

@@ -132,6 +132,6 @@ def test_names_with_commas_quotes_and_lines_come_back_as_they_were(tmp_path: Pat
 def test_the_verbs_say_what_they_did(tree: Path) -> None:
     run = CliRunner().invoke
     assert "no sample is left out" in run(app, ["data", "quarantine"]).output
-    assert "2 samples are left out" in run(app, ["data", "quarantine", "--expectation", "dark"]).output
+    assert "samples left out from now on: 2" in run(app, ["data", "quarantine", "--expectation", "dark"]).output
     assert "is dark" in run(app, ["data", "quarantine"]).output
-    assert "2 samples are back in" in run(app, ["data", "restore", "--all"]).output
+    assert "samples back in: 2" in run(app, ["data", "restore", "--all"]).output

@@ -128,7 +128,8 @@ FAULTS = [
     (
         id_outside,
         "ids_in_table",
-        "9 are outside idd-level1 (masks that hold them: 9 in 1); import with another --classes or repair the mask",
+        "holds ids outside idd-level1: 9 (masks that hold them: 9 in 1); "
+        "import with another --classes or repair the mask",
     ),
     (mask_of_colours, "files_decode", "has mode RGB: a mask has one channel of class ids, not colours"),
     (orphan_mask, "image_present", "no image belongs to this mask; add or remove it"),

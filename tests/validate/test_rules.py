@@ -43,7 +43,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {  # changes of one sample by th
     "mask_size": ({"mask_height": 228}, f"{MASK}: is 320x228 and its image 320x227; both must be of one size"),
     "ids_in_table": (
         {"invalid_ids": [9, 14]},
-        f"{MASK}: 9, 14 are outside idd-level1 (masks that hold them: 9 in 1, 14 in 1); "
+        f"{MASK}: holds ids outside idd-level1: 9, 14 (masks that hold them: 9 in 1, 14 in 1); "
         "import with another --classes or repair the mask",
     ),
     "mask_not_interpolated": (
@@ -171,8 +171,8 @@ def test_a_colour_that_the_table_lacks_is_named_as_such_with_the_masks_that_hold
     good_pixels = {number: {"class_pixels": [10, 0]} for number in range(501)}
     changes = {number: good_pixels[number] | faults.get(number, {}) for number in good_pixels}
     many, one = flagged(scan(changes, table=table))["ids_in_table"]
-    assert "label.png: #000001, #ff00ff, #000100, #000101, #000102 and 13 more are outside mine (" in many
-    assert "#ff00ff are outside mine (masks that hold them: #ff00ff in 2)" in one
+    assert "label.png: holds colours outside mine: #000001, #ff00ff, #000100, #000101, #000102 and 13 more (" in many
+    assert "outside mine: #ff00ff (masks that hold them: #ff00ff in 2)" in one
 
 
 def test_near_duplicates_may_be_left_alone() -> None:

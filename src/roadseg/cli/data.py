@@ -108,7 +108,7 @@ def quarantine(
         _show_quarantine()
         return
     added = leave_out(Path.cwd(), samples or [], expectation, reason)
-    print(f"{len(added)} samples are left out from now on (data/quarantine.csv); next: dvc repro")
+    print(f"samples left out from now on: {len(added)} (data/quarantine.csv); next: dvc repro")
 
 
 @app.command()
@@ -124,7 +124,7 @@ def restore(
     from roadseg.intake.quarantine import restore as take_back
 
     gone = take_back(Path.cwd(), samples or [], expectation, everything)
-    print(f"{len(gone)} samples are back in; next: dvc repro")
+    print(f"samples back in: {len(gone)}; next: dvc repro")
 
 
 def _show_quarantine() -> None:
@@ -137,7 +137,7 @@ def _show_quarantine() -> None:
     if not entries:
         print("no sample is left out; `roadseg data quarantine --help` says how")
         return
-    table = Table("sample", "reason", title=f"{len(entries)} samples are left out", title_justify="left")
+    table = Table("sample", "reason", title=f"samples left out: {len(entries)}", title_justify="left")
     for entry in entries:
         table.add_row(entry.sample, entry.reason)
     Console().print(table)

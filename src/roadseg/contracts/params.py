@@ -1,6 +1,7 @@
 """params.yaml: strict sections, read before any work and named in every fault."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from roadseg.contracts.errors import UsageError
+
+DOTLESS = re.compile(r"[-+]?\d+e[-+]?\d+", re.IGNORECASE)  # YAML 1.1 reads it as text
 
 
 class Section(BaseModel):
@@ -62,6 +65,6 @@ def _fault(path: Path, section: str, model: type[Section], details: Any) -> str:
         said = "missing" + (f": {field.description}" if field and field.description else "")
     else:
         said = f"{details['msg']}, found {value!r}"
-        if isinstance(value, str) and "e" in value.lower() and "number" in details["msg"]:
+        if isinstance(value, str) and DOTLESS.fullmatch(value):
             said += " (YAML wants a dot in 1.0e-3)"
     return f"{path}: {key}: {said}"

@@ -75,14 +75,15 @@ def _train_pixels(scan: Manifest) -> np.ndarray:
 
 
 def _outside(invalid: pd.Series, table: ClassTable) -> pd.Series:
-    """What is outside the table in words: `9, 14 are outside idd-level1 (9 in 120 masks, 14 in 3)`."""
+    """What is outside the table in words: `ids outside idd-level1: 9, 14 (masks that hold them: 9 in 120, 14 in 3)`."""
+    kind = "colours" if table.source == "color" else "ids"
     masks = Counter(value for values in invalid.dropna() for value in values)
 
     def said(values: np.ndarray) -> str:
         shown = [(table.written(value), masks[value]) for value in values[:SHOWN]]
         more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
         names, counts = ", ".join(name for name, _ in shown), ", ".join(f"{name} in {count}" for name, count in shown)
-        return f"{names}{more} are outside {table.name} (masks that hold them: {counts})"
+        return f"{kind} outside {table.name}: {names}{more} (masks that hold them: {counts})"
 
     return invalid.map(said, na_action="ignore")
 

@@ -51,7 +51,9 @@ def of_samples(limits: ValidateParams) -> Rules:
             "both must be of one size",
         ),
         "ids_in_table": _critical(
-            "between", "invalid_count", "{mask}: {outside}; import with another --classes or repair the mask"
+            "between",
+            "invalid_count",
+            "{mask}: holds {outside}; import with another --classes or repair the mask",
         ),
         "mask_not_interpolated": _critical(
             "between",
