@@ -10,6 +10,7 @@ from clusters import Dask
 from trees import scan_params, shard_digests
 
 from roadseg.contracts.classes import ClassTable
+from roadseg.preprocess import stage
 from roadseg.preprocess.stage import PreprocessParams, run
 from roadseg.scan.stage import run as scan
 
@@ -55,6 +56,7 @@ def test_on_a_cluster_that_loses_a_worker_the_shards_equal_those_of_a_local_run(
     monkeypatch.chdir(tree)
     monkeypatch.setenv("ROADSEG_HOME", str(home))
     monkeypatch.setenv("ROADSEG_DASK", dask.address)
+    monkeypatch.setattr(stage, "KEPT_AT_ONCE", 4)  # so that entries are seen long before the end
     left = []
 
     def kill_one() -> None:

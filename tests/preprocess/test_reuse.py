@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 import time
@@ -14,6 +15,7 @@ from roadseg.contracts.files import digest_file
 from roadseg.contracts.manifest import from_rows
 from roadseg.contracts.shards import Shards
 from roadseg.preprocess import stage
+from roadseg.preprocess import store as kept
 from roadseg.preprocess.drives import Drives
 from roadseg.preprocess.stage import PreprocessParams, run
 from roadseg.preprocess.store import KEPT_DAYS
@@ -101,6 +103,20 @@ def test_a_changed_image_makes_its_drive_new(
     assert preprocess(make_tree(tree, changed))[1] == 1
 
 
+def test_for_few_samples_no_worker_process_starts(
+    tmp_path: Path, make_tree: Make, rows: Rows, preprocess: Preprocess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise AssertionError("a pool was asked for")
+
+    monkeypatch.setattr(stage, "pool", refuse)
+    few = [row for row in rows if row["split"] == "val"]
+    assert len(few) <= stage.FEW < len(rows)
+    preprocess(make_tree(tmp_path / "few", few))
+    with pytest.raises(AssertionError, match="a pool was asked for"):
+        preprocess(make_tree(tmp_path / "many", rows), PARAMS.model_copy(update={"height": 48}))
+
+
 def test_a_file_that_changed_since_it_was_scanned_is_refused_and_not_kept(
     tmp_path: Path, make_tree: Make, rows: Rows, preprocess: Preprocess
 ) -> None:
@@ -175,17 +191,50 @@ def test_a_home_that_was_copied_is_read_back_and_reused(
     assert preprocess(tree) == (first, 0)
 
 
-def test_an_edit_in_the_shards_does_not_reach_the_store(
-    tmp_path: Path, make_tree: Make, rows: Rows, preprocess: Preprocess
+def test_shards_are_read_only_and_an_edit_all_the_same_is_found_and_decoded_anew(
+    tmp_path: Path, make_tree: Make, rows: Rows, drives: int, preprocess: Preprocess
 ) -> None:
     tree = make_tree(tmp_path / "tree", rows)
     first, _ = preprocess(tree)
-    for path in (tree / "data/shards").rglob("*.npy"):
-        assert path.stat().st_nlink == 1
+    edited = sorted((tree / "data/shards").rglob("*.image.npy"))
+    for path in edited:
+        assert not path.stat().st_mode & 0o222
+        path.chmod(0o644)
         with path.open("r+b") as opened:
             opened.seek(-3, os.SEEK_END)
             opened.write(b"\x99\x99\x99")
+    linked = edited[0].stat().st_nlink > 1  # else the file system shares blocks, and home has its own
+    assert preprocess(tree) == (first, drives if linked else 0)
+
+
+def test_a_checkout_adds_no_second_copy_of_the_pixels(
+    tmp_path: Path, make_tree: Make, rows: Rows, preprocess: Preprocess
+) -> None:
+    tree = make_tree(tmp_path / "tree", rows)
+    preprocess(tree)
+    shared = {path.stat().st_ino for path in store().rglob("*.npy")}
+    assert {path.stat().st_ino for path in (tree / "data/shards").rglob("*.npy")} == shared
+
+
+@pytest.mark.parametrize("refused", ["_reflink", "_reflink _hard_link"])
+def test_where_bytes_cannot_be_shared_the_next_way_is_taken(
+    tmp_path: Path,
+    make_tree: Make,
+    rows: Rows,
+    preprocess: Preprocess,
+    monkeypatch: pytest.MonkeyPatch,
+    refused: str,
+) -> None:
+    def other_disk(source: Path, target: Path) -> None:
+        raise OSError(errno.EXDEV, "another disk")
+
+    first, _ = preprocess(make_tree(tmp_path / "one", rows))
+    for way in refused.split():
+        monkeypatch.setattr(kept, way, other_disk)
+    tree = make_tree(tmp_path / "other", rows)
     assert preprocess(tree) == (first, 0)
+    links = {path.stat().st_nlink for path in (tree / "data/shards").rglob("*.npy")}
+    assert links == ({1} if "_hard_link" in refused else {3})
 
 
 def test_entries_that_no_run_uses_go_after_a_while_and_used_ones_stay(

@@ -123,15 +123,20 @@ def from_rows(rows: list[dict[str, Any]], layout: str, classes: ClassTable) -> M
     return Manifest(pa.Table.from_pylist(rows, COLUMNS).sort_by("sample"), layout, classes)
 
 
-def read_manifest(path: Path, name: str = "manifest") -> Manifest:
+def read_manifest(path: Path, name: str = "manifest", columns: list[str] | None = None) -> Manifest:
     """Read a scan or a manifest.
+
+    Args:
+        path: the file.
+        name: `scan` or `manifest`.
+        columns: those that are needed, which saves memory; all without it.
 
     Raises:
         UsageError: the file is absent, damaged or of another schema; says what to run.
     """
     remedy = f"dvc repro {'scan' if name == 'scan' else 'validate'}"
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, columns=columns, use_threads=False)  # threads cost more memory than they save time
     except FileNotFoundError:
         raise UsageError(f"{path} is missing: run `{remedy}`") from None
     except (OSError, pa.ArrowInvalid) as error:

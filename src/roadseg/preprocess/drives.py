@@ -1,7 +1,9 @@
 """The manifest in the order of the shards, and the index of the tiles that its samples become."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,12 +33,11 @@ class Drives:
     @classmethod
     def of(cls, rows: pa.Table) -> "Drives":
         """Sort the rows of a manifest, in whatever order they come."""
-        pairs = zip(rows["drive"].to_pylist(), rows["image_sha"].to_pylist(), strict=True)
-        rows = rows.select(NEEDED).append_column("shard", pa.array([shard_name(*pair) for pair in pairs], pa.string()))
+        shards = (shard_name(*pair) for pair in _values(rows, "drive", "image_sha"))
+        rows = rows.select(NEEDED).append_column("shard", pa.array(shards, pa.string(), size=len(rows)))
         rows = rows.sort_by([(key, "ascending") for key in ("split", "shard", "sample")]).combine_chunks()
-        places = zip(rows["split"].to_pylist(), rows["shard"].to_pylist(), strict=True)
         starts: dict[str, int] = {}
-        for number, (split, shard) in enumerate(places):
+        for number, (split, shard) in enumerate(_values(rows, "split", "shard")):
             starts.setdefault(f"{split}/{shard}", number)
         return cls(rows.drop_columns("shard"), list(starts), [*starts.values(), rows.num_rows])
 
@@ -45,20 +46,19 @@ class Drives:
 
     def samples(self, number: int) -> list[Row]:
         """The manifest rows of one drive."""
-        rows: list[Row] = self.rows.slice(self.starts[number], self._count(number)).to_pylist()
+        rows: list[Row] = self.rows.slice(self.starts[number], self.count(number)).to_pylist()
         return rows
 
     def content(self, number: int) -> dict[str, list[object]]:
         """What a drive's pixels depend on: digests, sizes, and how names say that masks are coded."""
         rows = self.rows.select(["image_sha", "mask_sha", "height", "width", "mask"])
-        found: dict[str, list[object]] = rows.slice(self.starts[number], self._count(number)).to_pydict()
+        found: dict[str, list[object]] = rows.slice(self.starts[number], self.count(number)).to_pydict()
         return found | {"coding": [mask and how_coded(str(mask)) for mask in found.pop("mask")]}
 
     def index(self, framing: Framing) -> pa.Table:
         """A row per tile, columns `INDEX`."""
         tiles = cache(framing.tiles)
-        heights, widths = (self.rows[key].to_pylist() for key in ("height", "width"))
-        cuts = [tiles(*size) for size in zip(heights, widths, strict=True)]
+        cuts = [tiles(*size) for size in _values(self.rows, "height", "width")]
         counts = np.array([len(cut) for cut in cuts], np.int64)
         first = np.concatenate([[0], np.cumsum(counts)])[self.starts]  # tile of each drive
         number = np.arange(counts.sum()) - np.repeat(first[:-1], np.diff(first))
@@ -70,5 +70,12 @@ class Drives:
             table = table.append_column(side, pa.FixedSizeListArray.from_arrays(boxes.ravel(), type=BOX))
         return table.select(INDEX.names).cast(INDEX)
 
-    def _count(self, number: int) -> int:
+    def count(self, number: int) -> int:
+        """How many samples a drive has."""
         return self.starts[number + 1] - self.starts[number]
+
+
+def _values(rows: pa.Table, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """Rows of a few columns as Python values, never all of them at once."""
+    for batch in rows.select(columns).to_batches(max_chunksize=4096):
+        yield from zip(*batch.to_pydict().values(), strict=True)

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import numpy as np
 import PIL
+import pyarrow as pa
 from pydantic import Field
 from rich.progress import track
 
@@ -22,17 +23,17 @@ from roadseg.contracts.lifeline import pool, stream
 from roadseg.contracts.manifest import SPLITS, read_manifest
 from roadseg.contracts.params import Section
 from roadseg.contracts.shards import write_index
-from roadseg.preprocess.drives import Drives
+from roadseg.preprocess.drives import NEEDED, Drives
 from roadseg.preprocess.encode import Encoded, Row, encode
 from roadseg.preprocess.store import Store, describe
 
 READS = ("data/raw", "data/manifest.parquet")
 WRITES = ("data/shards",)
-HANDS = 4  # threads that copy
 KEPT_AT_ONCE = 32  # drives; a killed run decodes at most so many again
 AHEAD = 16  # tasks that are given out before the first is back
 FAILPOINTS = ("shards:written", "shards:removed", "shards:renamed")
 BATCH = 4  # drives in a task: a task costs as much as a picture
+FEW = 32  # samples that are decoded sooner than worker processes start
 
 
 class PreprocessParams(Section):
@@ -44,6 +45,9 @@ class PreprocessParams(Section):
     tile: int = Field(ge=0, le=16, description="0: a frame is one tile; N: it is scaled to N x N tiles and cut")
 
 
+Drive = tuple[str, list[Row]]  # its key, its samples
+
+
 @dataclass(frozen=True)
 class Task:
     """What a worker needs to know to encode any drive; its paths are absolute, it may run elsewhere."""
@@ -53,7 +57,7 @@ class Task:
     classes: ClassTable
     framing: Framing
 
-    def __call__(self, drives: list[tuple[str, list[Row]]]) -> list[tuple[str, Path, Encoded]]:
+    def __call__(self, drives: list[Drive]) -> list[tuple[str, Path, Encoded]]:
         """Encode drives, each given with its key, each into a temporary folder."""
         return [self._encode(*drive) for drive in drives]
 
@@ -67,7 +71,8 @@ class Task:
 
 def run(*, preprocess: PreprocessParams) -> None:
     """Write the shards of every drive in the manifest; decode those that home does not hold yet."""
-    manifest = read_manifest(Path("data/manifest.parquet"))
+    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps several times what it holds
+    manifest = read_manifest(Path("data/manifest.parquet"), columns=NEEDED)
     framing, drives = Framing(**preprocess.model_dump()), Drives.of(manifest.rows)
     store = Store(home() / "reuse/shards")
     recipe = digest_of([manifest.classes.content, framing.content, PIL.__version__, _code()])
@@ -78,7 +83,8 @@ def run(*, preprocess: PreprocessParams) -> None:
         with store.begin() as temporary:
             task = Task(Path("data/raw").absolute(), temporary, manifest.classes, framing)
             samples = ((key, drives.samples(number)) for key, number in missing.items())
-            known |= _encode(task, store, track(samples, "preprocess", len(missing)))
+            few = sum(drives.count(number) for number in missing.values()) <= FEW
+            known |= _encode(task, store, track(samples, "preprocess", len(missing)), few)
     places = list(zip(drives.names, keys, strict=True))
     with _replacing_folder(Path("data/shards")) as folder:
         files = _place(store, folder, places, known)
@@ -93,15 +99,23 @@ def _code() -> dict[str, str]:
     return code_digests("contracts", "imaging", "preprocess")
 
 
-def _encode(task: Task, store: Store, drives: Iterable[tuple[str, list[Row]]]) -> dict[str, Encoded]:
+def _encoded(task: Task, drives: Iterable[Drive], few: bool) -> Iterator[tuple[str, Path, Encoded]]:
+    waiting = iter(drives)
+    batches = iter(lambda: list(islice(waiting, BATCH)), [])
+    if few:
+        yield from chain.from_iterable(map(task, batches))
+        return
+    with pool() as workers:
+        yield from chain.from_iterable(stream(workers, task, batches, AHEAD))
+
+
+def _encode(task: Task, store: Store, drives: Iterable[Drive], few: bool) -> dict[str, Encoded]:
     """Encode drives and keep them, so many at once that the disk is waited for seldom, and beside the workers."""
     made: dict[str, Encoded] = {}
     finished: list[tuple[Path, str]] = []
-    with pool() as workers, ThreadPoolExecutor(1) as keeper:
+    with ThreadPoolExecutor(1) as keeper:
         kept: list[Future[None]] = []
-        waiting = iter(drives)
-        batches = iter(lambda: list(islice(waiting, BATCH)), [])
-        for key, folder, encoded in chain.from_iterable(stream(workers, task, batches, AHEAD)):
+        for key, folder, encoded in _encoded(task, drives, few):
             made[key] = encoded
             finished.append((folder, key))
             if len(finished) == KEPT_AT_ONCE:
@@ -114,22 +128,20 @@ def _encode(task: Task, store: Store, drives: Iterable[tuple[str, list[Row]]]) -
 
 
 def _place(store: Store, folder: Path, places: list[tuple[str, str]], known: dict[str, Encoded]) -> dict[str, str]:
-    """Copy every drive from the store into a shards folder.
+    """Put every drive from the store into a shards folder.
 
     Returns:
         sha256 of every shard file by path below the folder.
     """
     for split in {name.split("/")[0] for name, _ in places}:
         (folder / split).mkdir()
-    copies = [
+    files = [
         (key, kind, f"{name}.{kind}.npy", digest)
         for name, key in places
         for kind, digest in sorted(known[key].digests.items())
     ]
-    with ThreadPoolExecutor(HANDS) as hands:
-        for _ in hands.map(lambda copy: store.place(copy[0], copy[1], folder / copy[2]), copies):
-            pass
-    return {path: digest for _, _, path, digest in copies}
+    store.place((key, kind, folder / path) for key, kind, path, _ in files)
+    return {path: digest for _, _, path, digest in files}
 
 
 def _pixels(places: list[tuple[str, str]], known: dict[str, Encoded], classes: int) -> dict[str, list[int]]:

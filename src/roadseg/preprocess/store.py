@@ -1,7 +1,10 @@
 """Encoded drives that outlive a checkout: home's `reuse/shards/<key>/`, found by content and recipe.
 
-An entry is trusted while size, times and inode of its files are those it was written with; else its digests are
+An entry is trusted while size, time and inode of its files are those it was written with; else its digests are
 computed again, and what does not fit is dropped and made anew.
+
+Checkouts share its bytes: by reflink where the file system can, else by a hard link to a file that is read-only, as DVC
+links its own cache. Whoever edits one all the same changes its time, so that home and DVC find the damage.
 """
 
 import errno
@@ -10,7 +13,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +26,10 @@ ENTRY = "entry.json"
 KEPT_DAYS = 30
 FAILPOINTS = ("entry:write", "entry:written", "keep:sync", "keep:rename", "keep:renamed", "keep:done")
 FICLONE = 0x40049409  # ioctl_ficlone(2): the copy shares blocks until one side changes
-NO_REFLINK = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS}
+CANNOT_SHARE = {  # of ioctl_ficlone(2) and link(2): another disk, a file system without it, too many links
+    *(errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY, errno.ENOSYS),
+    *(errno.EPERM, errno.EMLINK),
+}
 
 
 @dataclass(frozen=True)
@@ -73,9 +79,13 @@ class Store:
         sync_folder(self.folder)
         failpoint("keep:done")
 
-    def place(self, key: str, kind: str, target: Path) -> None:
-        """Put a copy of an entry's file at `target`, which must not exist."""
-        clone(self.folder / key / f"{kind}.npy", target)
+    def place(self, files: Iterable[tuple[str, str, Path]]) -> None:
+        """Put files of entries where a checkout wants them: key, kind and the target, which must not exist."""
+        ways: list[Callable[[Path, Path], object]] = [_reflink, _hard_link, shutil.copyfile]
+        for key, kind, target in files:
+            source = self.folder / key / f"{kind}.npy"
+            while not _done(ways[0], source, target):
+                del ways[0]
 
     def sweep(self, used: set[str]) -> None:
         """Mark the entries used now; drop what no run has used for `KEPT_DAYS`, half-made folders too."""
@@ -89,32 +99,37 @@ class Store:
 
 def describe(entry: Path, encoded: Encoded) -> None:
     """Write beside the files of one drive what they are; half a description is found damaged, so none is synced."""
+    for kind in encoded.digests:
+        (entry / f"{kind}.npy").chmod(0o444)
     content = asdict(encoded) | {"identities": _identities(entry, encoded)}
     failpoint("entry:write")
     (entry / ENTRY).write_text(as_json("shard", content), encoding="utf-8")
     failpoint("entry:written")
 
 
-def clone(source: Path, target: Path) -> None:
-    """Copy a file, sharing its blocks where the file system can; never a hard link, which an edit would go through."""
+def _done(way: Callable[[Path, Path], object], source: Path, target: Path) -> bool:
+    try:
+        way(source, target)
+    except OSError as error:
+        if error.errno not in CANNOT_SHARE:
+            raise
+        return False
+    return True
+
+
+def _reflink(source: Path, target: Path) -> None:
     with source.open("rb") as read, target.open("xb") as written:
         try:
             fcntl.ioctl(written.fileno(), FICLONE, read.fileno())
-        except OSError as error:
-            if error.errno not in NO_REFLINK:
-                raise
-            _copy(read.fileno(), written.fileno())
+        except OSError:
+            target.unlink()
+            raise
 
 
-def _copy(read: int, written: int) -> None:
-    left = os.fstat(read).st_size
-    while left > 0:
-        copied = os.sendfile(written, read, None, left)  # in the kernel, and between file systems too
-        if copied == 0:
-            raise OSError(errno.EIO, "the file became shorter while it was copied")
-        left -= copied
+def _hard_link(source: Path, target: Path) -> None:
+    target.hardlink_to(source)
 
 
 def _identities(entry: Path, encoded: Encoded) -> dict[str, list[int]]:
     found = {kind: (entry / f"{kind}.npy").stat() for kind in encoded.digests}
-    return {kind: [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino] for kind, stat in found.items()}
+    return {kind: [stat.st_size, stat.st_mtime_ns, stat.st_ino] for kind, stat in found.items()}  # ctime: of each link
