@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,19 +38,22 @@ def masks() -> np.ndarray:
     return pairs
 
 
-ROWS = [
-    {
-        "sample": f"val/{number // 3}/{number}",
-        "drive": f"d{number // 3}",
-        "brightness": number / 20,
-        "sharpness": None if number == 5 else 100.0 - number,
-    }
-    for number in range(12)
-]
+@pytest.fixture(scope="session")
+def rows() -> list[dict[str, Any]]:
+    """What a manifest knows of those twelve images, three to a drive."""
+    return [
+        {
+            "sample": f"val/{number // 3}/{number}",
+            "drive": f"d{number // 3}",
+            "brightness": number / 20,
+            "sharpness": None if number == 5 else 100.0 - number,
+        }
+        for number in range(12)
+    ]
 
 
 @pytest.fixture(scope="session")
-def evaluation(masks: np.ndarray, own_size: Callable[[int], ClassTable]) -> Evaluation:
-    """Of those twelve images, three to a drive."""
+def evaluation(masks: np.ndarray, rows: list[dict[str, Any]], own_size: Callable[[int], ClassTable]) -> Evaluation:
+    """Of those twelve images."""
     table, sure = own_size(5), np.random.default_rng(1).random((10, 16)).astype(np.float32)
-    return evaluated(ROWS, Counts.stack((count(*pair, table, sure) for pair in masks), table))
+    return evaluated(rows, Counts.stack((count(*pair, table, sure) for pair in masks), table))

@@ -2,8 +2,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from benchmarks.intervals import World, coverage
 
+from benchmarks.intervals import World, coverage
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.confusion import iou, mean_iou
 from roadseg.contracts.evaluation import BINS, Counts, Evaluation

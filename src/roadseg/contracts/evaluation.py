@@ -116,11 +116,12 @@ def read_evaluation(folder: Path) -> Evaluation:
     Raises:
         UsageError: a part is absent, damaged, of another schema, or does not fit the others; says what to run.
     """
+    for name in ("images.parquet", *(f"{name}.npy" for name in STORED)):
+        if not (folder / name).is_file():
+            raise UsageError(f"{folder / name} is missing: run `{REMEDY}`")
     try:
         table = pq.read_table(folder / "images.parquet")
         arrays = {name: np.load(folder / f"{name}.npy") for name in STORED}
-    except FileNotFoundError as error:
-        raise UsageError(f"{error.filename} is missing: run `{REMEDY}`") from None
     except (OSError, ValueError, EOFError, pa.ArrowInvalid) as error:
         raise UsageError(f"{folder} is damaged ({error}): run `{REMEDY}`") from None
     metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
