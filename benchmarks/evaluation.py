@@ -68,7 +68,8 @@ def evaluate(bundle: Bundle, chosen: list[Row]) -> float:
 
 def peak_mb(number: int) -> int:
     """Peak resident memory of a process that evaluates so many images."""
-    code = "import resource; from benchmarks import evaluation as b; b.evaluate(b.Bundle.open(b.Path('models/bundle')), b.rows(%d)); "
+    code = "import resource; from benchmarks import evaluation as b\n"
+    code += "b.evaluate(b.Bundle.open(b.Path('models/bundle')), b.rows(%d))\n"
     code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
     done = subprocess.run([sys.executable, "-c", code % number], check=True, capture_output=True, text=True)
     return int(done.stdout.splitlines()[-1])
