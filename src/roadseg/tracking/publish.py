@@ -19,9 +19,9 @@ from roadseg.contracts.files import digest_file, digest_of, read_json
 from roadseg.contracts.journal import metric_names
 from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.pages.pictures import prediction_sheet
+from roadseg.pipeline.git import git_state
 from roadseg.serving.log import log_model
 from roadseg.tracking.data_page import send_data_page
-from roadseg.tracking.git import git_state
 from roadseg.tracking.published import Published, evaluation_key
 from roadseg.tracking.store import artifact_names, connect, find_or_create_run, send_missing
 
