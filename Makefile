@@ -53,3 +53,5 @@ soak: setup ## the long proofs: every kill, every shell, every hang
 bench: setup ## measure; each prints one JSON object
 	@python -m benchmarks.training_speed
 	@python -m benchmarks.preprocess
+	@python -m benchmarks.evaluation
+	@python -m benchmarks.intervals

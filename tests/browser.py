@@ -136,3 +136,9 @@ def chromium(folder: Path) -> Iterator[Tab]:
         finally:
             process.terminate()
             process.wait()
+
+
+def texts(tab: Tab, selector: str) -> list[str]:
+    """What the elements say, with single spaces."""
+    found = tab.evaluate(f"[...document.querySelectorAll({selector!r})].map(each => each.textContent)")
+    return [" ".join(text.split()) for text in found]

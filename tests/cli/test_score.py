@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from roadseg.cli.app import app
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused, UsageError
+from roadseg.evaluate.scores import CLASS_METRICS, METRICS
 
 
 def score(*arguments: object) -> Result:
@@ -25,7 +26,7 @@ def scored(*arguments: object) -> dict[str, Any]:
     assert result.exit_code == 0, result.output
     (line,) = result.output.splitlines()
     found = json.loads(line, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
-    assert set(found) == {"miou", "iou", "pixel_accuracy", "images", "classes"}
+    assert set(found) >= {"miou", "iou", "pixel_accuracy", "images", "classes", "miou_low", *CLASS_METRICS}
     return found
 
 
@@ -108,6 +109,9 @@ def test_people_read_a_table_of_all_classes_and_their_mean(labels: Path, guesses
     for name, value in found["iou"].items():
         assert re.search(rf"{name} .* {value:.3f} ", result.output)
     assert re.search(rf"mean .* {found['miou']:.4f} ", result.output)
+    for name in METRICS.keys() & found.keys() - {"ece"}:
+        interval = rf"{found[f'{name}_low']:.3f} to {found[f'{name}_high']:.3f}"
+        assert re.search(rf"{name} .* {found[name]:.4f} .* {interval} ", result.output), name
 
 
 def test_a_missing_partner_is_refused_by_name(labels: Path, guesses: Path) -> None:

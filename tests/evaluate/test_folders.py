@@ -5,9 +5,11 @@ import pytest
 from PIL import Image
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.confusion import confusion, mean_iou
+from roadseg.contracts.confusion import confusion
 from roadseg.contracts.errors import DataRefused, UsageError
+from roadseg.contracts.evaluation import Evaluation
 from roadseg.evaluate.folders import pairs, score_folders
+from roadseg.evaluate.scores import summary
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def labels(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def own_size() -> ClassTable:
+def road() -> ClassTable:
     """A table without an official size."""
     return ClassTable.find("road")
 
@@ -41,6 +43,11 @@ def matched(guesses: Path, labels: Path) -> dict[str, str]:
         label.relative_to(labels).as_posix(): guess.relative_to(guesses).as_posix()
         for guess, label in pairs(guesses, labels)
     }
+
+
+def total(found: Evaluation) -> list[list[int]]:
+    matrix: list[list[int]] = found.counts.total().confusion.tolist()
+    return matrix
 
 
 def noise(height: int, width: int, classes: int) -> np.ndarray:
@@ -139,44 +146,53 @@ def test_masks_of_any_size_are_compared_at_the_official_one(
     save(guesses / "7.png", ids[0])
     save(labels / "7_label.png", ids[1])
     small = [np.asarray(Image.fromarray(one).resize((256, 128), Image.Resampling.NEAREST)) for one in ids]
-    matrix, images = score_folders(guesses, labels, idd_level1)
-    np.testing.assert_array_equal(matrix, confusion(small[1], small[0], 7))
-    assert images == 1
+    found = score_folders(guesses, labels, idd_level1)
+    np.testing.assert_array_equal(found.counts.confusion, [confusion(small[1], small[0], 7)])
+    assert found.images["sample"].to_pylist() == ["7_label.png"]
 
 
-def test_images_are_added_up_before_the_score_is_taken(guesses: Path, labels: Path, own_size: ClassTable) -> None:
+def test_images_are_added_up_before_the_score_is_taken(guesses: Path, labels: Path, road: ClassTable) -> None:
     for name, label, guess in (("1", [[0, 0, 1]], [[0, 0, 0]]), ("2", [[1, 1]], [[1, 1]])):
         save(labels / f"{name}.png", label)
         save(guesses / f"{name}.png", guess)
-    matrix, images = score_folders(guesses, labels, own_size)
-    assert (matrix.tolist(), images) == ([[2, 0, 0], [1, 2, 0]], 2)
-    assert mean_iou(matrix) == pytest.approx(2 / 3)
+    found = score_folders(guesses, labels, road)
+    assert len(found.counts) == 2
+    assert total(found) == [[2, 0, 0], [1, 2, 0]]
+    assert summary(found, resamples=100, seed=0)["miou"] == pytest.approx(2 / 3)
+
+
+def test_labels_of_one_folder_are_a_drive_unless_all_are_in_one(guesses: Path, labels: Path, road: ClassTable) -> None:
+    put(guesses, "a/1.png", "a/2.png", "b/3.png")
+    put(labels, "a/1_label.png", "a/2_label.png")
+    assert score_folders(guesses, labels, road).images["drive"].to_pylist() == [None, None]
+    put(labels, "b/3_label.png")
+    assert score_folders(guesses, labels, road).images["drive"].to_pylist() == ["a", "a", "b"]
 
 
 def test_road_is_scored_alike_whether_either_side_stores_ones_or_255(
-    guesses: Path, labels: Path, own_size: ClassTable
+    guesses: Path, labels: Path, road: ClassTable
 ) -> None:
     save(labels / "7.png", [[0, 255, 255]])
     save(guesses / "7.png", [[0, 1, 255]])
-    assert score_folders(guesses, labels, own_size)[0].tolist() == [[1, 0, 0], [0, 2, 0]]
+    assert total(score_folders(guesses, labels, road)) == [[1, 0, 0], [0, 2, 0]]
 
 
 def test_an_id_outside_the_table_is_a_wrong_guess_and_in_a_label_it_is_refused(
-    guesses: Path, labels: Path, own_size: ClassTable
+    guesses: Path, labels: Path, road: ClassTable
 ) -> None:
     save(labels / "7.png", [[0, 1, 1]])
     save(guesses / "7.png", [[0, 9, 1]])
-    assert score_folders(guesses, labels, own_size)[0].tolist() == [[1, 0, 0], [0, 1, 1]]
+    assert total(score_folders(guesses, labels, road)) == [[1, 0, 0], [0, 1, 1]]
     save(labels / "7.png", [[0, 9, 14]])
     with pytest.raises(DataRefused, match=f"{labels}/7.png: ids 9, 14 are outside road"):
-        score_folders(guesses, labels, own_size)
+        score_folders(guesses, labels, road)
 
 
 @pytest.mark.parametrize("side", ["guesses", "labels"])
-def test_a_picture_of_colours_is_refused_by_name(guesses: Path, labels: Path, own_size: ClassTable, side: str) -> None:
+def test_a_picture_of_colours_is_refused_by_name(guesses: Path, labels: Path, road: ClassTable, side: str) -> None:
     put(guesses, "7.png")
     put(labels, "7.png")
     odd = (guesses if side == "guesses" else labels) / "7.png"
     Image.new("RGB", (4, 4)).save(odd)
     with pytest.raises(DataRefused, match=f"{odd}: has mode RGB"):
-        score_folders(guesses, labels, own_size)
+        score_folders(guesses, labels, road)

@@ -1,28 +1,26 @@
-import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.confusion import confusion, iou, mean_iou, pixel_accuracy
-from roadseg.evaluate import scores
-from roadseg.evaluate.scores import at_size, figures, official_size, write_scores
-
-
-@pytest.fixture
-def matrices() -> np.ndarray:
-    """Three images; the last class is in none."""
-    rng = np.random.default_rng(0)
-    pairs = rng.integers(0, 6, (3, 2, 20, 30), dtype=np.uint8)
-    pairs[:, 1, :9] = pairs[:, 0, :9]
-    pairs[0, 1, -1] = 255
-    return np.stack([confusion(*pair, classes=7) for pair in pairs])
-
-
-ROWS = [{"sample": f"val/{drive}/{name}", "drive": drive, "other": 1} for drive, name in ("a1", "a2", "b1")]
+from roadseg.contracts.evaluation import Counts, Evaluation, read_evaluation
+from roadseg.contracts.files import read_json
+from roadseg.evaluate.counting import count
+from roadseg.evaluate.scores import (
+    CLASS_METRICS,
+    METRICS,
+    at_size,
+    evaluated,
+    figures,
+    official_size,
+    summary,
+    write_scores,
+)
 
 
 @pytest.mark.parametrize(
@@ -44,56 +42,99 @@ def test_both_masks_are_brought_to_a_size_with_nearest_neighbour() -> None:
         np.testing.assert_array_equal(resized, np.asarray(expected))
 
 
-def test_every_scalar_can_be_computed_again_from_the_matrices(
-    tmp_path: Path, matrices: np.ndarray, idd_level1: ClassTable
+@pytest.fixture
+def written(tmp_path: Path, evaluation: Evaluation) -> Path:
+    write_scores(tmp_path / "evaluation", tmp_path / "metrics.json", evaluation, resamples=200, seed=0)
+    return tmp_path
+
+
+def metrics(folder: Path) -> dict[str, Any]:
+    return read_json(folder / "metrics.json", "metrics", "")
+
+
+def test_every_figure_can_be_computed_again_from_what_is_stored(written: Path) -> None:
+    stored = read_evaluation(written / "evaluation")
+    found, total = metrics(written), np.load(written / "evaluation/confusion.npy").sum(0)
+    assert (found["split"], found["images"], found["drives"]) == ("val", 12, 4)
+    assert (found["miou"], found["pixel_accuracy"]) == (mean_iou(total), pixel_accuracy(total))
+    again = summary(stored, resamples=200, seed=0)
+    assert found == {"schema": "roadseg/metrics/1", "split": "val"} | {
+        name: None if value != value else value for name, value in again.items()
+    }
+
+
+def test_a_figure_lies_within_its_intervals_and_the_one_over_drives_is_another(written: Path) -> None:
+    found = metrics(written)
+    for name in METRICS:
+        if name in found:
+            assert found[f"{name}_low"] <= found[name] <= found[f"{name}_high"], name
+            assert found[f"{name}_images_low"] <= found[name] <= found[f"{name}_images_high"], name
+    assert found["iou_low.c0"] <= found["iou.c0"] <= found["iou_high.c0"]
+    assert found["miou_low"] != found["miou_images_low"]
+
+
+def test_figures_that_a_table_has_not_are_left_out(
+    evaluation: Evaluation, masks: np.ndarray, idd_level3: ClassTable
 ) -> None:
-    write_scores(tmp_path / "evaluation", tmp_path / "metrics.json", ROWS, matrices, idd_level1)
-    stored = np.load(tmp_path / "evaluation/confusion.npy")
-    assert (stored.shape, stored.dtype) == ((3, 7, 8), np.uint32)
-    np.testing.assert_array_equal(stored, matrices)
-    total = stored.sum(0)
-    expected = {"schema": "roadseg/metrics/1", "split": "val", "images": len(stored)}
-    expected |= {"miou": mean_iou(total), "pixel_accuracy": pixel_accuracy(total)}
-    by_class = zip(idd_level1.names, iou(total).tolist(), strict=True)
-    expected |= {f"iou.{name}": None if np.isnan(value) else value for name, value in by_class}
-    assert json.loads((tmp_path / "metrics.json").read_text()) == expected
-    assert expected["iou.sky"] is None
+    few, many = (set(figures(count(*masks[0], table))) for table in (evaluation.counts.classes, idd_level3))
+    assert many & METRICS.keys() == METRICS.keys()
+    assert METRICS.keys() - few == {"safe_miou", "miou_level1", "miou_level2"}
+
+
+def test_a_class_that_is_absent_is_null_and_not_zero(
+    tmp_path: Path, masks: np.ndarray, rows: list[dict[str, Any]], own_size: Callable[[int], ClassTable]
+) -> None:
+    table = own_size(6)
+    found = evaluated(rows, Counts.stack((count(*pair, table) for pair in masks), table))
+    write_scores(tmp_path, tmp_path / "metrics.json", found, resamples=100, seed=0)
+    for name in (*CLASS_METRICS, "iou_low", "iou_high"):
+        assert metrics(tmp_path)[f"{name}.c5"] is None
+        assert metrics(tmp_path)[f"{name}.c4"] is not None
+    assert metrics(tmp_path)["ece"] is None  # no confidence was handed in
 
 
 def test_per_image_figures_stand_in_the_order_of_the_matrices(
-    tmp_path: Path, matrices: np.ndarray, idd_level1: ClassTable
+    written: Path, rows: list[dict[str, Any]], masks: np.ndarray
 ) -> None:
-    write_scores(tmp_path / "evaluation", tmp_path / "metrics.json", ROWS, matrices, idd_level1)
-    images = pq.read_table(tmp_path / "evaluation/images.parquet").to_pylist()
-    assert [(row["sample"], row["drive"]) for row in images] == [(row["sample"], row["drive"]) for row in ROWS]
+    matrices = [confusion(*pair, 5) for pair in masks]
+    images = read_evaluation(written / "evaluation").images.to_pylist()
+    assert [(row["sample"], row["drive"]) for row in images] == [(row["sample"], row["drive"]) for row in rows]
     assert [row["miou"] for row in images] == [mean_iou(matrix) for matrix in matrices]
-    assert [row["iou.vehicles"] for row in images] == [iou(matrix)[3] for matrix in matrices]
+    assert [row["iou.c3"] for row in images] == [iou(matrix)[3] for matrix in matrices]
+    assert [row["brightness"] for row in images] == pytest.approx([row["brightness"] for row in rows])
+    assert images[5]["sharpness"] is None
 
 
-def test_equal_matrices_give_equal_bytes(tmp_path: Path, matrices: np.ndarray, idd_level1: ClassTable) -> None:
+def test_equal_counts_give_equal_bytes(tmp_path: Path, evaluation: Evaluation) -> None:
     for name in ("one", "two"):
-        write_scores(tmp_path / name, tmp_path / name / "metrics.json", ROWS, matrices, idd_level1)
+        write_scores(tmp_path / name, tmp_path / name / "metrics.json", evaluation, resamples=100, seed=0)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
 
-def test_rows_and_matrices_of_different_number_are_refused(
-    tmp_path: Path, matrices: np.ndarray, idd_level1: ClassTable
-) -> None:
+def test_rows_and_counts_of_different_number_are_refused(evaluation: Evaluation, rows: list[dict[str, Any]]) -> None:
     with pytest.raises(ValueError, match="shorter"):
-        write_scores(tmp_path, tmp_path / "metrics.json", ROWS, matrices[:2], idd_level1)
-    assert not (tmp_path / "metrics.json").exists()
+        evaluated(rows[:2], evaluation.counts)
 
 
 def test_one_entry_adds_a_metric_to_every_file(
-    tmp_path: Path, matrices: np.ndarray, idd_level1: ClassTable, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    masks: np.ndarray,
+    evaluation: Evaluation,
+    rows: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(scores.METRICS, "counted", lambda matrix: float(matrix.sum()))
-    write_scores(tmp_path, tmp_path / "metrics.json", ROWS, matrices, idd_level1)
-    assert json.loads((tmp_path / "metrics.json").read_text())["counted"] == 1800
-    assert pq.read_table(tmp_path / "images.parquet")["counted"].to_pylist() == [600, 600, 600]
+    monkeypatch.setitem(METRICS, "counted", lambda counts: counts.confusion.sum((-2, -1)))
+    monkeypatch.setitem(CLASS_METRICS, "pixels", lambda counts: counts.confusion.sum(-1))
+    write_scores(tmp_path, tmp_path / "metrics.json", evaluated(rows, evaluation.counts), resamples=100, seed=0)
+    known = [int((pair[0] < 5).sum()) for pair in masks]
+    found = metrics(tmp_path)
+    assert found["counted"] == sum(known) == sum(found[f"pixels.c{number}"] for number in range(5))
+    assert found["counted_low"] < sum(known) < found["counted_high"]
+    assert read_evaluation(tmp_path).images["counted"].to_pylist() == known
 
 
-def test_figures_name_every_class(matrices: np.ndarray, idd_level1: ClassTable) -> None:
-    found = figures(matrices.sum(0), idd_level1.names)
-    assert list(found) == ["miou", "pixel_accuracy", *(f"iou.{name}" for name in idd_level1.names)]
+def test_figures_name_every_class(evaluation: Evaluation) -> None:
+    found = figures(evaluation.counts.total())
+    names = [f"{metric}.c{number}" for metric in CLASS_METRICS for number in range(5)]
+    assert [name for name in found if "." in name] == names

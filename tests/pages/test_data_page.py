@@ -1,24 +1,17 @@
 """The page about the data, as a browser without a network shows it."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from browser import Tab, chromium
+from browser import Tab, texts
 from judged import HOSTILE, expectation, sample_row, write_tree
 from PIL import Image
 
 from roadseg.contracts.errors import UsageError
 from roadseg.pages.data_page import render_data_page, write_data_page
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    with chromium(tmp_path_factory.mktemp("chromium")) as tab:
-        yield tab
 
 
 @pytest.fixture(params=["accepted", "refused"])
@@ -34,12 +27,6 @@ def refusal(browser: Tab, refused: Path, tmp_path: Path) -> Tab:
     write_data_page(refused, tmp_path / "data.html")
     browser.open(tmp_path / "data.html")
     return browser
-
-
-def texts(tab: Tab, selector: str) -> list[str]:
-    """What the elements say, with single spaces."""
-    found = tab.evaluate(f"[...document.querySelectorAll({selector!r})].map(each => each.textContent)")
-    return [" ".join(text.split()) for text in found]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,3 +112,54 @@ def test_flip_averages_the_scores(leaner: Bundle) -> None:
     straight, mirrored = (model.predict_on_batch(view[None])[0] for view in (image, image[:, ::-1]))
     [mask] = Predictor(leaner, batch=1, flip=True)([image])
     np.testing.assert_array_equal(mask, (straight + mirrored[:, ::-1]).argmax(-1))
+
+
+@pytest.mark.parametrize("settings_", [{}, {"flip": True}, {"scales": [1.0, 0.5]}], ids=str)
+def test_with_confidence_the_masks_are_the_same(leaner: Bundle, settings_: dict[str, Any]) -> None:
+    predictor = Predictor(leaner, batch=3, **settings_)
+    for mask, (same, confidence) in zip(predictor(noise(4)), predictor.with_confidence(noise(4)), strict=True):
+        np.testing.assert_array_equal(mask, same)
+        assert (confidence.shape, confidence.dtype) == (mask.shape, np.dtype(np.float32))
+        assert confidence.min() >= 1 / 7 - 1e-6
+        assert confidence.max() <= 1
+
+
+def test_the_confidence_is_the_softmax_of_the_averaged_scores(leaner: Bundle) -> None:
+    [image] = noise(3, [(32, 64)])
+    model = leaner.load()
+    straight, mirrored = (model.predict_on_batch(view[None])[0] for view in (image, image[:, ::-1]))
+    scores = ((straight + mirrored[:, ::-1]) / 2).astype(np.float64)
+    shares = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    [(_, confidence)] = Predictor(leaner, batch=1, flip=True).with_confidence([image])
+    np.testing.assert_allclose(confidence, shares.max(-1), atol=1e-5)
+
+
+def test_the_confidence_of_a_model_of_probabilities_is_theirs(
+    make_bundle: Callable[..., Bundle], tmp_path: Path, idd_level1: ClassTable
+) -> None:
+    shares = np.array([0.05, 0.05, 0.4, 0.3, 0.1, 0.05, 0.05])
+    bundle = make_bundle(tmp_path, np.zeros((1, 1, 3, 7)), shares, output="probabilities")
+    [(mask, confidence)] = Predictor(bundle, batch=1).with_confidence(noise(0, [(40, 70)]))
+    assert set(mask.ravel()) == {2}
+    np.testing.assert_allclose(confidence, 0.4, atol=1e-6)
+
+
+def test_scales_average_the_scores_at_the_image_s_size(leaner: Bundle) -> None:
+    images = noise(5, [(32, 64), (50, 90)])
+    one, half, both = (
+        [next(iter(Predictor(leaner, batch=1, scales=scales)._at_full_size([image]))) for image in images]
+        for scales in ([1.0], [0.5], [1.0, 0.5])
+    )
+    for whole, small, mean in zip(one, half, both, strict=True):
+        np.testing.assert_allclose(mean, (np.asarray(whole) + np.asarray(small)) / 2, atol=1e-5)
+        assert not np.allclose(whole, small, atol=0.1)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 1.5])
+def test_a_scaled_working_size_stays_a_multiple_of_the_stride(
+    make_bundle: Callable[..., Bundle], tmp_path: Path, scale: float
+) -> None:
+    bundle = make_bundle(tmp_path, np.zeros((1, 1, 3, 7)), np.zeros(7), stride=16)
+    [framing] = Predictor(bundle, batch=1, scales=[scale])._framings
+    assert (framing.height, framing.width) == (32 * scale, 64 * scale)
+    assert framing.height % 16 == framing.width % 16 == 0

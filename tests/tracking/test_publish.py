@@ -15,6 +15,7 @@ from mlflow.entities import Run
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
+from roadseg.contracts.evaluation import STORED
 from roadseg.contracts.files import home
 from roadseg.contracts.manifest import read_manifest
 from roadseg.predict.predictor import Predictor
@@ -111,7 +112,7 @@ def test_the_files_are_there(place: Any, store: MlflowClient, run: Run, tmp_path
     sources = {
         "dvc.lock": "dvc.lock",
         f"{evaluation}/metrics.json": "metrics.json",
-        f"{evaluation}/confusion.npy": "reports/evaluation/confusion.npy",
+        **{f"{evaluation}/{name}.npy": f"reports/evaluation/{name}.npy" for name in STORED},
         f"{evaluation}/images.parquet": "reports/evaluation/images.parquet",
         **{f"bundle/{name}": f"models/bundle/{name}" for name in ("model.keras", "card.json", "samples.parquet")},
     }

@@ -2,7 +2,7 @@
 
 import json as json_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,6 +11,7 @@ from rich.table import Table
 app = typer.Typer(help="Look at the registered models.", no_args_is_help=True)
 
 CHAMPION = "models:/roadseg@champion"
+RESAMPLES = 1000  # of the bootstrap behind the intervals of `score`
 
 
 @app.command("list")
@@ -105,34 +106,39 @@ def score(
     classes: Annotated[str, typer.Option(help="Class table: a built-in name or a .yaml file.")] = "idd-level1",
     json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
 ) -> None:
-    """Score any tool's predictions by the official IDD score.
+    """Score any tool's predictions by the official IDD score and others, with intervals.
 
-    Files are matched by relative path, or by name, without `_image`, `_label` and the like.
+    Files are matched by relative path, or by name, without `_image`, `_label` and the like. Labels of one folder are
+    one drive.
 
     Examples: `roadseg score out/masks labels`; `roadseg score a b --classes idd-level3 --json`
     """
     from roadseg.contracts.classes import ClassTable
-    from roadseg.contracts.confusion import iou, mean_iou, pixel_accuracy
     from roadseg.evaluate.folders import score_folders
+    from roadseg.evaluate.scores import summary
 
     table = ClassTable.find(classes)
-    matrix, images = score_folders(predictions, truth, table)
-    by_class = dict(zip(table.names, iou(matrix).tolist(), strict=True))
+    found = summary(score_folders(predictions, truth, table), resamples=RESAMPLES, seed=0)
+    by_class = {name: found[f"iou.{name}"] for name in table.names}
     if json:
-        figures = {
-            "miou": _or_null(mean_iou(matrix)),
-            "iou": {name: _or_null(value) for name, value in by_class.items()},
-            "pixel_accuracy": _or_null(pixel_accuracy(matrix)),
-            "images": images,
-            "classes": table.name,
-        }
-        print(json_module.dumps(figures, sort_keys=True))
+        print(json_module.dumps({**_nested(found), "classes": table.name}, sort_keys=True))
         return
-    Console().print(score_table(by_class, mean_iou(matrix), f"{images} images, {table.name}"))
+    title = f"{found['images']} images, {table.name}"
+    Console().print(score_table(by_class, found["miou"], title))
+    Console().print(figure_table({name: value for name, value in found.items() if "." not in name}))
 
 
-def _or_null(value: float) -> float | None:
-    return None if value != value else value  # NaN is no JSON
+def _nested(figures: dict[str, Any]) -> dict[str, Any]:
+    """`iou.road` becomes `iou: {road: ...}`, and what is not a number null, for JSON has none."""
+    nested: dict[str, Any] = {}
+    for key, value in figures.items():
+        name, _, class_name = key.partition(".")
+        known = None if value != value else value
+        if class_name:
+            nested.setdefault(name, {})[class_name] = known
+        else:
+            nested[name] = known
+    return nested
 
 
 def score_table(by_class: dict[str, float], miou: float, title: str) -> Table:
@@ -142,4 +148,17 @@ def score_table(by_class: dict[str, float], miou: float, title: str) -> Table:
         table.add_row(name, "absent" if value is None or value != value else f"{value:.3f}")
     table.add_section()
     table.add_row("mean", f"{miou:.4f}")
+    return table
+
+
+def figure_table(figures: dict[str, Any]) -> Table:
+    """The figures of the whole with their 95 % intervals over drives and over images, as people read them."""
+    table = Table("figure", "value", "over drives", "over images")
+    for name, value in figures.items():
+        if (low := figures.get(f"{name}_low")) is not None:
+            ends = (low, figures[f"{name}_high"], figures[f"{name}_images_low"], figures[f"{name}_images_high"])
+            over = ["" if each != each else f"{each:.3f}" for each in ends]
+            table.add_row(
+                name, f"{value:.4f}", " to ".join(filter(None, over[:2])), " to ".join(filter(None, over[2:]))
+            )
     return table

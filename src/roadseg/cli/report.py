@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from roadseg.contracts.errors import DONE, REFUSED
 from roadseg.contracts.files import home
 
 app = typer.Typer(help="Make pages about what the graph has made.", no_args_is_help=True)
 
-DATA_PAGE = Path("reports/data.html")
+DATA_PAGE, MODEL_PAGE = Path("reports/data.html"), Path("reports/model.html")
 
 
 @app.command()
@@ -30,17 +31,62 @@ def data(
     print(out)
 
 
-def after_validate(refused: bool) -> None:
-    """Leave the page beside the verdict, and a refusal's in MLflow too; a failure is a line, never an error."""
-    try:
-        from roadseg.pages.data_page import write_data_page  # late: only one stage needs it
+@app.command()
+def model(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = MODEL_PAGE,
+    against: Annotated[
+        str, typer.Option(help="What to compare with: champion, none, or the folder of an evaluation.")
+    ] = "champion",
+    pictures: Annotated[bool, typer.Option(help="Predict the images worth seeing anew and show them.")] = True,
+) -> None:
+    """Write one HTML file about the model: scores, classes, confusions, images, weak spots, against the champion.
 
-        write_data_page(Path.cwd(), DATA_PAGE)
-        print(f"page: {DATA_PAGE}")
-        if refused and os.environ.get("ROADSEG_FOLLOW") != "off":
-            _tell_mlflow()
-    except Exception as error:  # a page is a view: the verdict stands without it
+    It works offline. Every evaluate makes it too.
+
+    Examples: `roadseg report model`; `roadseg report model --against ../other/reports/evaluation -o compared.html`
+    """
+    from roadseg.pages.model_page import Other, write_model_page
+    from roadseg.registry.champion import fetch_champion
+
+    if against == "champion":
+        other = fetch_champion()
+        print(f"compared with {other.name}" if other else "no champion to compare with")
+    else:
+        other = None if against == "none" else Other(against, Path(against), None)
+    write_model_page(Path.cwd(), out, other, pictures)
+    print(out)
+
+
+def after_stage(name: str, exit_code: int) -> None:
+    """Leave a page beside what a stage made; a failure is a line, never an error. `ROADSEG_PAGES=off` makes none."""
+    if os.environ.get("ROADSEG_PAGES") == "off":
+        return
+    try:
+        if name == "validate" and exit_code in (DONE, REFUSED):
+            _after_validate(refused=exit_code == REFUSED)
+        if name == "evaluate" and exit_code == DONE:
+            _after_evaluate()
+    except Exception as error:  # a page is a view: what it shows stands without it
         print(f"warning: no page: {type(error).__name__}: {error}", file=sys.stderr)
+
+
+def _after_evaluate() -> None:
+    from roadseg.pages.model_page import write_model_page
+    from roadseg.registry.champion import ask_for_champion
+
+    there = os.environ.get("MLFLOW_TRACKING_URI") or (home() / "mlflow").is_dir()  # else nothing was ever promoted
+    follows = os.environ.get("ROADSEG_FOLLOW") != "off"
+    write_model_page(Path.cwd(), MODEL_PAGE, ask_for_champion() if there and follows else None)
+    print(f"page: {MODEL_PAGE}")
+
+
+def _after_validate(refused: bool) -> None:
+    from roadseg.pages.data_page import write_data_page  # late: only one stage needs it
+
+    write_data_page(Path.cwd(), DATA_PAGE)
+    print(f"page: {DATA_PAGE}")
+    if refused and os.environ.get("ROADSEG_FOLLOW") != "off":
+        _tell_mlflow()
 
 
 def _tell_mlflow() -> None:

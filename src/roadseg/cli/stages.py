@@ -9,8 +9,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType, ModuleType
 
-from roadseg.cli.report import after_validate
-from roadseg.contracts.errors import DEFECT, DONE, REFUSED, Interrupted, RoadsegError
+from roadseg.cli.report import after_stage
+from roadseg.contracts.errors import DEFECT, DONE, Interrupted, RoadsegError
 from roadseg.contracts.files import code_digests, home
 from roadseg.contracts.lifeline import follow_parent
 from roadseg.contracts.params import Section, arguments, read_params
@@ -54,8 +54,7 @@ def run_stage(name: str) -> int:
     except Exception:
         traceback.print_exc()
     finally:
-        if name == "validate" and exit_code in (DONE, REFUSED):
-            after_validate(refused=exit_code == REFUSED)
+        after_stage(name, exit_code)
         packages = next((stage.packages for stage in read_graph(Path.cwd()) if stage.name == name), ())
         leave_receipt(name, exit_code, code_digests(*packages))
     return exit_code

@@ -31,17 +31,17 @@ def iou(matrix: np.ndarray) -> np.ndarray:
     """Intersection over union of each class.
 
     Args:
-        matrix: integer (K, K + 1), pixels, as `confusion` returns it or a sum of such.
+        matrix: (..., K, K + 1), pixels, as `confusion` returns it or sums of such.
 
     Returns:
-        float64 (K,), 0..1; NaN for a class absent from truth and prediction.
+        float64 (..., K), 0..1; NaN for a class absent from truth and prediction.
 
     Source: the IDD authors' evaluation: TP / (TP + FP + FN), the void column counts as FN, the void row nowhere.
     """
-    classes = matrix[:, :-1].astype(np.float64)
-    hit = np.diag(classes)
-    union = matrix.sum(1) + classes.sum(0) - hit
-    return np.asarray(np.divide(hit, union, out=np.full(len(hit), np.nan), where=union > 0))
+    classes = matrix[..., :-1].astype(np.float64)
+    hit = np.diagonal(classes, axis1=-2, axis2=-1)
+    union = matrix.sum(-1) + classes.sum(-2) - hit
+    return np.asarray(np.divide(hit, union, out=np.full(hit.shape, np.nan), where=union > 0))
 
 
 def mean_iou(matrix: np.ndarray) -> float:

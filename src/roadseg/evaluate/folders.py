@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.confusion import confusion
 from roadseg.contracts.errors import DataRefused, UsageError
-from roadseg.evaluate.scores import at_size, official_size
+from roadseg.contracts.evaluation import Counts, Evaluation
+from roadseg.evaluate.counting import count
+from roadseg.evaluate.scores import evaluated
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import Undecodable
 
@@ -17,28 +18,25 @@ SKIPPED = "_inst_label"  # in IDD Lite a copy of the label
 SHOWN = 5
 
 
-def score_folders(predictions: Path, truth: Path, classes: ClassTable) -> tuple[np.ndarray, int]:
-    """Add up the confusion of every label with its prediction, at the official size of the table.
+def score_folders(predictions: Path, truth: Path, classes: ClassTable) -> Evaluation:
+    """Count every label against its prediction, at the official size of the table.
 
     Args:
         predictions, truth: folders of PNG masks of ids, matched by relative path without endings, else by stem.
         classes: the table of both.
 
     Returns:
-        int64 (K, K + 1), pixels, and the number of images.
+        An image's sample is its label's path, its drive the folder that the label is in, unless all are in one.
 
     Raises:
         UsageError: a folder is missing or empty.
         DataRefused: a partner is missing or ambiguous, or a file is no mask; names files.
     """
-    total, matched = np.zeros((classes.count, classes.count + 1), np.int64), pairs(predictions, truth)
-    for predicted, labelled in matched:
-        guess, _ = _read(predicted, classes)  # what is outside the table is a wrong guess: void in a prediction costs
-        label, outside = _read(labelled, classes)
-        if outside:
-            raise DataRefused(f"{labelled}: ids {', '.join(map(classes.written, outside))} are outside {classes.name}")
-        total += confusion(*at_size(label, guess, official_size(classes, label)), classes.count)
-    return total, len(matched)
+    matched = pairs(predictions, truth)
+    names = [label.relative_to(truth) for _, label in matched]
+    several = len({name.parent for name in names}) > 1
+    rows = [{"sample": name.as_posix(), "drive": name.parent.as_posix() if several else None} for name in names]
+    return evaluated(rows, Counts.stack((_count(*pair, classes) for pair in matched), classes))
 
 
 def pairs(predictions: Path, truth: Path) -> list[tuple[Path, Path]]:
@@ -77,6 +75,14 @@ def _by_key(folder: Path) -> dict[str, Path]:
     if not found:
         raise UsageError(f"{folder} holds no .png masks")
     return found
+
+
+def _count(predicted: Path, labelled: Path, classes: ClassTable) -> Counts:
+    guess, _ = _read(predicted, classes)  # what is outside the table is a wrong guess: void in a prediction costs
+    label, outside = _read(labelled, classes)
+    if outside:
+        raise DataRefused(f"{labelled}: ids {', '.join(map(classes.written, outside))} are outside {classes.name}")
+    return count(label, guess, classes)
 
 
 def _read(path: Path, classes: ClassTable) -> tuple[np.ndarray, list[int]]:

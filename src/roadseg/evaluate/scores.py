@@ -1,20 +1,52 @@
-"""From confusion matrices to figures and files; METRICS is where a figure is added."""
+"""From counts to figures and files; METRICS and CLASS_METRICS are where a figure is added."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.confusion import iou, mean_iou, pixel_accuracy
-from roadseg.contracts.files import replacing, write_json
-from roadseg.contracts.shards import write_array
+from roadseg.contracts.confusion import iou
+from roadseg.contracts.evaluation import Counts, Evaluation, write_evaluation
+from roadseg.contracts.files import write_json
+from roadseg.evaluate.calibration import expected_calibration_error
+from roadseg.evaluate.hierarchy import folded_iou, safe_iou
+from roadseg.evaluate.intervals import Metric, intervals
+from roadseg.evaluate.measures import (
+    accuracy,
+    boundary_f,
+    dice,
+    frequency_weighted_iou,
+    mean,
+    precision,
+    recall,
+)
 from roadseg.imaging.pixels import resize_mask
 
-METRICS: dict[str, Callable[[np.ndarray], float]] = {"miou": mean_iou, "pixel_accuracy": pixel_accuracy}
+# A figure of the whole: from counts with leading axes (...) to (...), or None where the class table has none.
+METRICS: dict[str, Metric] = {
+    "miou": lambda counts: mean(iou(counts.confusion)),
+    "pixel_accuracy": lambda counts: accuracy(counts.confusion),
+    "mdice": lambda counts: mean(dice(counts.confusion)),
+    "mprecision": lambda counts: mean(precision(counts.confusion)),
+    "mrecall": lambda counts: mean(recall(counts.confusion)),
+    "fwiou": lambda counts: frequency_weighted_iou(counts.confusion),
+    "mboundary_f": lambda counts: mean(boundary_f(counts.boundary)),
+    "ece": lambda counts: expected_calibration_error(counts.reliability),
+    "safe_miou": lambda counts: _mean_or_none(safe_iou(counts.confusion, counts.classes)),
+    "miou_level2": lambda counts: _mean_or_none(folded_iou(counts.confusion, counts.classes, "idd-level2")),
+    "miou_level1": lambda counts: _mean_or_none(folded_iou(counts.confusion, counts.classes, "idd-level1")),
+}
+# A figure of each class: (...) to (..., K); stands in the files as <name>.<class>.
+CLASS_METRICS: dict[str, Metric] = {
+    "iou": lambda counts: iou(counts.confusion),
+    "dice": lambda counts: dice(counts.confusion),
+    "precision": lambda counts: precision(counts.confusion),
+    "recall": lambda counts: recall(counts.confusion),
+    "boundary_f": lambda counts: boundary_f(counts.boundary),
+}
 
 OFFICIAL_SIZES = {"idd-level1": (128, 256), "idd-level2": (720, 1280), "idd-level3": (720, 1280)}  # height, width
 
@@ -29,30 +61,60 @@ def at_size(truth: np.ndarray, prediction: np.ndarray, size: tuple[int, int]) ->
     return resize_mask(truth, *size), resize_mask(prediction, *size)
 
 
-def figures(matrix: np.ndarray, names: Sequence[str]) -> dict[str, float]:
-    """Every metric and every class's IoU of a matrix (K, K + 1), by name."""
-    scalars = {name: metric(matrix) for name, metric in METRICS.items()}
-    return scalars | {f"iou.{name}": float(value) for name, value in zip(names, iou(matrix), strict=True)}
+def figures(counts: Counts) -> dict[str, np.ndarray]:
+    """Every metric, and every class's, by name; each in the shape of the counts' leading axes."""
+    return _known(METRICS, counts) | _by_class(counts.classes, _known(CLASS_METRICS, counts))
 
 
-def write_scores(
-    evaluation: Path, metrics: Path, rows: list[dict[str, Any]], matrices: np.ndarray, classes: ClassTable
-) -> None:
-    """Write the evaluation: matrices and per-image figures in `evaluation`, and the sums in `metrics`.
+def evaluated(rows: list[dict[str, Any]], counts: Counts) -> Evaluation:
+    """An evaluation of the images of a manifest.
 
     Args:
-        evaluation: folder for confusion.npy and images.parquet.
-        metrics: metrics.json.
-        rows: sample and drive of each image, in the order of the matrices.
-        matrices: integer (N, K, K + 1), pixels.
-        classes: gives the names.
+        rows: sample and drive, and brightness and sharpness where known, of each image.
+        counts: of each image, in the same order.
+
+    Raises:
+        ValueError: not as many rows as counts.
     """
-    write_array(evaluation / "confusion.npy", matrices.astype(np.uint32))
-    per_image = [
-        {"sample": row["sample"], "drive": row["drive"], **figures(matrix, classes.names)}
-        for row, matrix in zip(rows, matrices, strict=True)
-    ]
-    with replacing(evaluation / "images.parquet") as temporary:
-        pq.write_table(pa.Table.from_pylist(per_image), temporary)
-    total = figures(matrices.sum(0), classes.names)
-    write_json(metrics, "metrics", {"split": "val", "images": len(rows), **total})
+    if len(rows) != len(counts):
+        raise ValueError(f"{len(rows)} rows and the counts of {len(counts)} images: one is shorter")
+    kinds = {"sample": pa.string(), "drive": pa.string(), "brightness": pa.float32(), "sharpness": pa.float32()}
+    facts = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in kinds.items()}
+    return Evaluation(pa.table(facts | {name: pa.array(each) for name, each in figures(counts).items()}), counts)
+
+
+def summary(evaluation: Evaluation, *, resamples: int, seed: int) -> dict[str, Any]:
+    """The figures of all images together with their intervals.
+
+    `<metric>_low` and `<metric>_high` hold the truth with 95 % when drives are drawn anew, `<metric>_images_low` and
+    `<metric>_images_high` if images were independent, which they are not; `iou_low.<class>` and `iou_high.<class>` are
+    over drives.
+    """
+    counts, drives, samples = evaluation.counts, evaluation.drives, evaluation.images["sample"].to_pylist()
+    found: dict[str, Any] = {"images": len(samples), "drives": len(set(drives)), **figures(counts.total())}
+    over_drives = intervals(counts, drives, METRICS | {"iou": CLASS_METRICS["iou"]}, resamples=resamples, seed=seed)
+    over_images = intervals(counts, samples, METRICS, resamples=resamples, seed=seed)
+    by_class = over_drives.pop("iou")
+    for name, (low, high) in over_drives.items():
+        found |= {f"{name}_low": low, f"{name}_high": high}
+        found |= {f"{name}_images_low": over_images[name][0], f"{name}_images_high": over_images[name][1]}
+    found |= _by_class(counts.classes, {"iou_low": by_class[0], "iou_high": by_class[1]})
+    return {name: value if isinstance(value, int) else float(value) for name, value in found.items()}
+
+
+def write_scores(folder: Path, metrics: Path, evaluation: Evaluation, *, resamples: int, seed: int) -> None:
+    """Write the evaluation into `folder`, and its summary as `metrics`, metrics.json."""
+    write_evaluation(folder, evaluation)
+    write_json(metrics, "metrics", {"split": "val", **summary(evaluation, resamples=resamples, seed=seed)})
+
+
+def _known(metrics: Mapping[str, Metric], counts: Counts) -> dict[str, np.ndarray]:
+    return {name: values for name, metric in metrics.items() if (values := metric(counts)) is not None}
+
+
+def _by_class(classes: ClassTable, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{key}.{name}": each[..., k] for key, each in values.items() for k, name in enumerate(classes.names)}
+
+
+def _mean_or_none(values: np.ndarray | None) -> np.ndarray | None:
+    return None if values is None else mean(values)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -10,11 +10,12 @@ from rich.progress import track
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.confusion import confusion
 from roadseg.contracts.errors import DataRefused
+from roadseg.contracts.evaluation import Counts
 from roadseg.contracts.manifest import read_manifest
 from roadseg.contracts.params import Section
-from roadseg.evaluate.scores import at_size, official_size, write_scores
+from roadseg.evaluate.counting import count
+from roadseg.evaluate.scores import evaluated, write_scores
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import read_image
 
@@ -27,6 +28,11 @@ class EvaluateParams(Section):
 
     batch: int = Field(gt=0, description="images predicted at once")
     flip: bool = Field(description="average with the mirrored image")
+    scales: list[Annotated[float, Field(ge=0.25, le=4)]] = Field(
+        min_length=1, description="of the working size; scores are averaged over them"
+    )
+    resamples: int = Field(ge=100, description="of the bootstrap behind the intervals")
+    seed: int = Field(ge=0, description="of the bootstrap")
 
 
 def run(*, evaluate: EvaluateParams) -> None:
@@ -41,13 +47,15 @@ def run(*, evaluate: EvaluateParams) -> None:
     if bundle.classes != manifest.classes:
         raise DataRefused(f"the model knows {bundle.classes.name}, the data are {manifest.classes.name}: train again")
     rows = manifest.records("val")
-    predictor = Predictor(bundle, batch=evaluate.batch, flip=evaluate.flip)
-    pairs = zip(masks(rows, bundle.classes), predictor(images(rows)), strict=True)
-    matrices = [
-        confusion(*at_size(*pair, official_size(bundle.classes, pair[0])), bundle.classes.count)
-        for pair in track(pairs, "evaluate", len(rows))
-    ]
-    write_scores(Path("reports/evaluation"), Path("metrics.json"), rows, np.stack(matrices), bundle.classes)
+    predictor = Predictor(bundle, batch=evaluate.batch, flip=evaluate.flip, scales=evaluate.scales)
+    answers = zip(masks(rows, bundle.classes), predictor.with_confidence(images(rows)), strict=True)
+    counts = Counts.stack(
+        (count(truth, mask, bundle.classes, sure) for truth, (mask, sure) in track(answers, "evaluate", len(rows))),
+        bundle.classes,
+    )
+    evaluation = evaluated(rows, counts)
+    places = Path("reports/evaluation"), Path("metrics.json")
+    write_scores(*places, evaluation, resamples=evaluate.resamples, seed=evaluate.seed)
 
 
 def images(rows: list[dict[str, Any]]) -> Iterator[np.ndarray]:

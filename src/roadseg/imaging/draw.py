@@ -7,6 +7,8 @@ from PIL import Image, ImageDraw
 
 from roadseg.contracts.classes import ClassTable
 
+WRONG = np.array((235, 64, 52))  # red
+
 
 def colourise(mask: np.ndarray, classes: ClassTable) -> np.ndarray:
     """Paint uint8 ids (H, W) in the table's colours, uint8 (H, W, 3); void is black."""
@@ -24,6 +26,12 @@ def overlay(image: np.ndarray, mask: np.ndarray, classes: ClassTable, opacity: f
     """
     mixed = image * (1 - opacity) + colourise(mask, classes) * opacity
     return np.where((mask < classes.count)[..., None], mixed.round(), image).astype(np.uint8)
+
+
+def mistakes(image: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    """The image in dim grey, uint8 (H, W, 3), with the pixels that bool (H, W) `wrong` marks in red."""
+    grey = image.mean(-1, keepdims=True) * 0.55 + 40
+    return np.where(wrong[..., None], WRONG, grey).astype(np.uint8)
 
 
 def contact_sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], classes: ClassTable) -> Image.Image:

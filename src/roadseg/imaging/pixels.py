@@ -89,7 +89,7 @@ def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize uint8 (H, W) to uint8 (height, width), nearest neighbour: no id appears that was not there."""
+    """Resize (H, W), uint8 or float32, to (height, width), nearest neighbour: nothing appears that was not there."""
     if mask.shape == (height, width):
         return mask
     return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))

@@ -1,12 +1,8 @@
 """The page about the data: a view of files, one HTML file that works offline and can be made again at any time."""
 
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
 
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import digest_file, replacing
@@ -16,6 +12,7 @@ from roadseg.pages import figures
 from roadseg.pages.changes import Changes, compare
 from roadseg.pages.gallery import galleries
 from roadseg.pages.judgement import read_judgement
+from roadseg.pages.rendering import render
 from roadseg.pipeline.history import Earlier, earlier_version
 
 NAMED = 200  # samples that a list of changes names
@@ -45,27 +42,24 @@ def render_data_page(tree: Path, pictures: bool = True) -> str:
     frame = judgement.judged.frame
     changes, earlier = _changes(tree, judgement.scan)
     reference = _reference(tree / "data/reference.json", judgement.scan.classes.name)
-    return (
-        _environment()
-        .get_template("data.html")
-        .render(
-            judgement=judgement,
-            classes=judgement.scan.classes,
-            scan_digest=digest_file(tree / "data/scan.parquet"),
-            val_digest=judgement.judged.digest("val") if judgement.accepted else None,
-            galleries=galleries(judgement, tree / "data/raw", pictures),
-            pictures=pictures,
-            counts=figures.sample_counts(frame),
-            shares=_class_table(judgement.judged, reference),
-            drives=int(frame["drive"].nunique()),
-            histogram=figures.drive_histogram(frame),
-            largest=figures.largest_drives(frame),
-            sizes=figures.picture_sizes(frame),
-            facts=figures.picture_facts(frame),
-            earlier=earlier,
-            changes=changes,
-            named=NAMED,
-        )
+    return render(
+        "data.html",
+        judgement=judgement,
+        classes=judgement.scan.classes,
+        scan_digest=digest_file(tree / "data/scan.parquet"),
+        val_digest=judgement.judged.digest("val") if judgement.accepted else None,
+        galleries=galleries(judgement, tree / "data/raw", pictures),
+        pictures=pictures,
+        counts=figures.sample_counts(frame),
+        shares=_class_table(judgement.judged, reference),
+        drives=int(frame["drive"].nunique()),
+        histogram=figures.drive_histogram(frame),
+        largest=figures.largest_drives(frame),
+        sizes=figures.picture_sizes(frame),
+        facts=figures.picture_facts(frame),
+        earlier=earlier,
+        changes=changes,
+        named=NAMED,
     )
 
 
@@ -119,33 +113,3 @@ def _changes(tree: Path, now: Manifest) -> tuple[Changes | None, Earlier | None]
         return compare(read_manifest(earlier.path, "scan"), now), earlier
     except UsageError:  # written by a version with another schema
         return None, earlier
-
-
-def _environment() -> Environment:
-    """Templates that escape whatever is put in: names of files are anybody's text."""
-    folder = resources.files("roadseg.pages") / "templates"
-    environment = Environment(
-        loader=FunctionLoader(lambda name: (folder / name).read_text("utf-8")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"count": _count, "percent": _percent, "shift": _shift}
-    environment.globals["css"] = Markup((folder / "data.css").read_text("utf-8"))  # ours, not the data's
-    return environment
-
-
-def _count(value: int) -> str:
-    return f"{value:,}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}\N{NARROW NO-BREAK SPACE}%"
-
-
-def _shift(difference: float) -> str:
-    """A difference of shares in percentage points, with its sign; nothing where it rounds to none."""
-    points = round(100 * difference, 1)
-    sign = "+" if points > 0 else "\N{MINUS SIGN}"
-    return f"{sign}{abs(points):.1f}" if points else ""

@@ -32,7 +32,7 @@ def image_thumbnail(root: Path, name: str | None) -> Thumbnail:
         picture = Image.fromarray(read_image(root / name))
     except (Undecodable, OSError) as error:
         return Thumbnail(fault=str(error))
-    return Thumbnail(_uri(_fitted(picture, Image.Resampling.BILINEAR), lossless=False))
+    return Thumbnail(_uri(_fitted(picture, BOX, Image.Resampling.BILINEAR), lossless=False))
 
 
 def mask_thumbnail(root: Path, name: str | None, classes: ClassTable) -> Thumbnail:
@@ -43,12 +43,18 @@ def mask_thumbnail(root: Path, name: str | None, classes: ClassTable) -> Thumbna
         ids, _ = read_classes(root / name, classes)
     except (Undecodable, OSError) as error:
         return Thumbnail(fault=str(error))
-    small = np.asarray(_fitted(Image.fromarray(ids), Image.Resampling.NEAREST))
+    small = np.asarray(_fitted(Image.fromarray(ids), BOX, Image.Resampling.NEAREST))
     return Thumbnail(_uri(Image.fromarray(colourise(small, classes)), lossless=True))
 
 
-def _fitted(picture: Image.Image, resample: Image.Resampling) -> Image.Image:
-    scale = min(BOX[0] / picture.width, BOX[1] / picture.height, 1)
+def thumbnail(pixels: np.ndarray, box: tuple[int, int], lossless: bool) -> Thumbnail:
+    """Shrink uint8 (H, W, 3) to fit into width and height `box`; lossless also keeps every colour as it was."""
+    resample = Image.Resampling.NEAREST if lossless else Image.Resampling.BILINEAR
+    return Thumbnail(_uri(_fitted(Image.fromarray(pixels), box, resample), lossless))
+
+
+def _fitted(picture: Image.Image, box: tuple[int, int], resample: Image.Resampling) -> Image.Image:
+    scale = min(box[0] / picture.width, box[1] / picture.height, 1)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     return picture.resize(size, resample)
 

@@ -1,7 +1,6 @@
 """Earlier versions of the graph's outs: named by dvc.lock in git's history, read from DVC's cache."""
 
 import hashlib
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import yaml
 
 from roadseg.pipeline.dvc import dvc
+from roadseg.pipeline.git import git
 
 LOOKED_AT = 50  # commits of dvc.lock; older versions tell nobody what has changed
 
@@ -41,10 +41,10 @@ def earlier_version(tree: Path, out: str) -> Earlier | None:
         None outside git, and where no commit names another version.
     """
     here = hashlib.md5((tree / out).read_bytes(), usedforsecurity=False).hexdigest()  # DVC names files by it
-    listed = _git(tree, "log", f"--max-count={LOOKED_AT}", "--format=%h%x09%cs%x09%s", "--", "dvc.lock")
+    listed = git(tree, "log", f"--max-count={LOOKED_AT}", "--format=%h%x09%cs%x09%s", "--", "dvc.lock")
     for line in listed.splitlines():
         commit, day, subject = line.split("\t", 2)
-        md5 = _locked(_git(tree, "show", f"{commit}:./dvc.lock"), out)
+        md5 = _locked(git(tree, "show", f"{commit}:./dvc.lock"), out)
         if md5 and md5 != here:
             cached = Path(dvc(tree, "cache", "dir").strip()) / "files/md5" / md5[:2] / md5[2:]
             return Earlier(commit, day, subject, cached if cached.exists() else None)
@@ -59,7 +59,3 @@ def _locked(lock: str, out: str) -> str | None:
     except (yaml.YAMLError, TypeError, KeyError, AttributeError):  # a commit may hold anything, conflict marks too
         return None
     return next((entry.get("md5") for entry in entries if entry.get("path") == out), None)
-
-
-def _git(tree: Path, *arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=tree, capture_output=True, text=True, errors="replace").stdout

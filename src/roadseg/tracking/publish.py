@@ -18,11 +18,10 @@ from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import digest_file, digest_of, read_json
 from roadseg.contracts.journal import metric_names
 from roadseg.contracts.manifest import Manifest, read_manifest
-from roadseg.evaluate.scores import METRICS
 from roadseg.pages.pictures import prediction_sheet
+from roadseg.pipeline.git import git_state
 from roadseg.serving.log import log_model
 from roadseg.tracking.data_page import send_data_page
-from roadseg.tracking.git import git_state
 from roadseg.tracking.published import Published, evaluation_key
 from roadseg.tracking.store import artifact_names, connect, find_or_create_run, send_missing
 
@@ -91,7 +90,10 @@ def _send_history(client: MlflowClient, run_id: str, history: pd.DataFrame) -> N
 
 
 def _send_evaluation(client: MlflowClient, run_id: str, tree: Path, scores: dict[str, Any], evaluation: str) -> None:
-    now, figures = time.time_ns() // 1_000_000, {key: value for key, value in scores.items() if _is_figure(key, value)}
+    now, figures = (
+        time.time_ns() // 1_000_000,
+        {key: value for key, value in scores.items() if isinstance(value, float)},
+    )
     evidence = [Metric(evaluation_key(evaluation, key), value, now, 0) for key, value in figures.items()]
     send_missing(client, run_id, evidence)  # whatever the artifacts say: the gate decides by these
     folder, others = f"evaluation/{evaluation}", artifact_names(client, run_id, "evaluation") - {evaluation}
@@ -101,10 +103,6 @@ def _send_evaluation(client: MlflowClient, run_id: str, tree: Path, scores: dict
     send_missing(client, run_id, newest)
     client.log_artifacts(run_id, str(tree / "reports/evaluation"), folder)
     client.log_artifact(run_id, str(tree / "metrics.json"), folder)  # last: it says that the others are there
-
-
-def _is_figure(key: str, value: Any) -> bool:
-    return value is not None and (key in METRICS or key.startswith("iou."))
 
 
 def _send_data(client: MlflowClient, run_id: str, manifest: Manifest) -> None:

@@ -16,11 +16,12 @@ class GitState:
 
 def git_state(tree: Path) -> GitState:
     """Look at the repository that holds `tree`."""
-    commit = _git(tree, "rev-parse", "--verify", "--quiet", "HEAD").strip()
+    commit = git(tree, "rev-parse", "--verify", "--quiet", "HEAD").strip()
     if not commit:
         return GitState("", True, "")
-    return GitState(commit, bool(_git(tree, "status", "--porcelain").strip()), _git(tree, "diff", "HEAD"))
+    return GitState(commit, bool(git(tree, "status", "--porcelain").strip()), git(tree, "diff", "HEAD"))
 
 
-def _git(tree: Path, *arguments: str) -> str:
+def git(tree: Path, *arguments: str) -> str:
+    """What a git command prints in `tree`; nothing where it fails."""
     return subprocess.run(["git", *arguments], cwd=tree, capture_output=True, text=True, errors="replace").stdout

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from trees import commit
 
-from roadseg.tracking.git import git_state
+from roadseg.pipeline.git import git_state
 
 
 @pytest.fixture

@@ -1,0 +1,99 @@
+"""What scoring adds to predicting: all of evaluate's loop over 226 images against the bare masks of the same images.
+
+Also the peak memory at 226 images and at 16 times as many, each in a process of its own. The model is the default one
+with random weights, on which its speed does not depend. Example: `python -m benchmarks.evaluation 226`
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import cycle, islice
+from pathlib import Path
+
+from benchmarks.machine import machine
+from benchmarks.samples import Row, find_rows
+from roadseg.contracts.bundle import SAMPLES, Bundle, write_bundle
+from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.evaluation import Counts
+from roadseg.evaluate.counting import count
+from roadseg.evaluate.scores import evaluated, write_scores
+from roadseg.evaluate.stage import images, masks
+from roadseg.intake.synthetic import generate
+
+ROUNDS, BATCH, TIMES = 5, 16, 16
+TABLE = ClassTable.find("idd-level1")
+
+
+def prepare(tree: Path) -> None:
+    """Generated scenes and a bundle."""
+    from roadseg.train.models.deploy import deploy
+    from roadseg.train.models.known import MODELS
+
+    generate(tree / "data/raw", train=0, val=64, test=0, seed=0)
+    model = deploy(MODELS["small"].build(TABLE.count), MODELS["small"], TABLE.count)
+    card = {"height": 128, "width": 256, "stride": 16, "classes": TABLE.content, "output": "logits"}
+    write_bundle(tree / "models/bundle", model, card, SAMPLES.empty_table())
+
+
+def rows(number: int) -> list[Row]:
+    """Of the scenes over and over."""
+    return list(islice(cycle(find_rows(Path("data/raw"))), number))
+
+
+def predict(bundle: Bundle, chosen: list[Row]) -> float:
+    """Seconds for the bare masks."""
+    from roadseg.predict.predictor import Predictor
+
+    predictor = Predictor(bundle, batch=BATCH)
+    start = time.monotonic()
+    for _ in predictor(images(chosen)):
+        pass
+    return time.monotonic() - start
+
+
+def evaluate(bundle: Bundle, chosen: list[Row]) -> float:
+    """Seconds for everything that the stage does after loading."""
+    from roadseg.predict.predictor import Predictor
+
+    predictor = Predictor(bundle, batch=BATCH)
+    start = time.monotonic()
+    answers = zip(masks(chosen, TABLE), predictor.with_confidence(images(chosen)), strict=True)
+    counts = Counts.stack((count(truth, mask, TABLE, sure) for truth, (mask, sure) in answers), TABLE)
+    write_scores(Path("out"), Path("out.json"), evaluated(chosen, counts), resamples=1000, seed=0)
+    return time.monotonic() - start
+
+
+def peak_mb(number: int) -> int:
+    """Peak resident memory of a process that evaluates so many images."""
+    code = "import resource; from benchmarks import evaluation as b\n"
+    code += "b.evaluate(b.Bundle.open(b.Path('models/bundle')), b.rows(%d))\n"
+    code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    done = subprocess.run([sys.executable, "-c", code % number], check=True, capture_output=True, text=True)
+    return int(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Measure; prints one JSON object."""
+    number = int(sys.argv[1]) if len(sys.argv) > 1 else 226
+    with tempfile.TemporaryDirectory() as folder:
+        prepare(Path(folder))
+        os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, sys.path[:1] + ["src"]))
+        os.chdir(folder)
+        bundle, chosen = Bundle.open(Path("models/bundle")), rows(number)
+        predict(bundle, chosen[:BATCH])  # compiles
+        bare, whole = zip(*((predict(bundle, chosen), evaluate(bundle, chosen)) for _ in range(ROUNDS)), strict=True)
+        memory = [peak_mb(number), peak_mb(TIMES * number)]
+    figures = {
+        "bare_s": round(min(bare), 2),
+        "evaluate_s": round(min(whole), 2),
+        "ratio": round(min(whole) / min(bare), 3),
+    }
+    figures |= {"peak_mb": memory[0], f"peak_mb_{TIMES}_times": memory[1]}
+    print(json.dumps({"images": number, **figures, "date": time.strftime("%Y-%m-%d"), **machine()}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

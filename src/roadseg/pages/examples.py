@@ -1,0 +1,142 @@
+"""Which images of a split are shown, and what is shown of each."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roadseg.contracts.bundle import Bundle
+from roadseg.contracts.classes import VOID, ClassTable
+from roadseg.contracts.confusion import iou
+from roadseg.contracts.evaluation import Evaluation
+from roadseg.imaging.draw import colourise, mistakes
+from roadseg.imaging.masks import read_classes
+from roadseg.imaging.pixels import read_image
+from roadseg.pages.thumbnails import Thumbnail, thumbnail
+
+SHOWN, SHOWN_OF_A_CLASS = 12, 6
+LEAST_SHARE = 0.005  # of an image: a class with fewer pixels is not what the image is looked at for
+LARGE = (384, 288)  # width and height that a picture fits into
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class Group:
+    """Images that belong together, in order; `images` are positions in the evaluation."""
+
+    key: str
+    title: str
+    images: list[int]
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image with what the model made of it.
+
+    Attributes:
+        sample, drive: its names.
+        miou: of this image alone, 0..1, or None.
+        before: the same of the model compared with.
+        places: its place in each group by key.
+        pictures: by title.
+    """
+
+    sample: str
+    drive: str
+    miou: float | None
+    before: float | None
+    places: dict[str, int]
+    pictures: dict[str, Thumbnail]
+
+
+def choose(evaluation: Evaluation, before: Evaluation | None) -> list[Group]:
+    """The groups of a page: worst, best, random, the worst of each class, and where it lost and gained most."""
+    scores = per_image(evaluation)
+    known = np.flatnonzero(np.isfinite(scores))
+    worst = known[np.argsort(scores[known], kind="stable")]
+    groups = [
+        Group("worst", "worst", worst[:SHOWN].tolist()),
+        Group("best", "best", worst[::-1][:SHOWN].tolist()),
+        Group("random", "random", sorted(np.random.default_rng(0).permutation(len(scores))[:SHOWN].tolist())),
+    ]
+    if before is not None:
+        moved = np.nan_to_num(scores - per_image(before))
+        order = np.argsort(moved, kind="stable")
+        lost, gained = order[moved[order] < 0], order[::-1][moved[order[::-1]] > 0]
+        groups = [
+            Group("lost", "lost most", lost[:SHOWN].tolist()),
+            Group("gained", "gained most", gained[:SHOWN].tolist()),
+            *groups,
+        ]
+    return [group for group in [*groups, *_by_class(evaluation)] if group.images]
+
+
+def per_image(evaluation: Evaluation) -> np.ndarray:
+    """Mean IoU of each image alone, float64 (N,); NaN where all its pixels are void."""
+    return np.asarray(evaluation.images["miou"].to_numpy(zero_copy_only=False), np.float64)
+
+
+def _by_class(evaluation: Evaluation) -> Iterator[Group]:
+    pixels = evaluation.counts.confusion.sum(-1)
+    shares = pixels / np.maximum(pixels.sum(-1, keepdims=True), 1)
+    scores = iou(evaluation.counts.confusion)
+    for number, name in enumerate(evaluation.counts.classes.names):
+        there = np.flatnonzero(shares[:, number] >= LEAST_SHARE)
+        order = there[np.argsort(scores[there, number], kind="stable")]
+        yield Group(f"class-{number}", f"worst {name}", order[:SHOWN_OF_A_CLASS].tolist())
+
+
+def examples(
+    evaluation: Evaluation,
+    groups: list[Group],
+    rows: list[dict[str, Any]],
+    raw: Path,
+    models: dict[str, Bundle],
+    before: Evaluation | None,
+) -> Iterator[Example]:
+    """Every image of the groups once, predicted anew.
+
+    Args:
+        evaluation: of the model.
+        groups: see `choose`.
+        rows: manifest rows of the split, in the order of the evaluation.
+        raw: the folder of images and masks.
+        models: bundles by the title of their prediction; the mistakes shown are the first one's.
+        before: of the model compared with.
+    """
+    from roadseg.predict.predictor import Predictor  # late: Keras loads in seconds
+
+    chosen = sorted({image for group in groups for image in group.images})
+    names = evaluation.images["sample"].to_pylist()
+    scores, earlier = per_image(evaluation), None if before is None else per_image(before)
+    images = [raw / rows[number]["image"] for number in chosen]
+    answers = [Predictor(bundle, batch=BATCH)(read_image(path) for path in images) for bundle in models.values()]
+    for number, path, *predicted in zip(chosen, images, *answers, strict=True):
+        truth = read_classes(raw / rows[number]["mask"], evaluation.counts.classes)[0]
+        yield Example(
+            names[number],
+            rows[number]["drive"] or "",
+            _known(scores[number]),
+            None if earlier is None else _known(earlier[number]),
+            {group.key: group.images.index(number) for group in groups if number in group.images},
+            _pictures(read_image(path), truth, dict(zip(models, predicted, strict=True)), evaluation.counts.classes),
+        )
+
+
+def _pictures(
+    image: np.ndarray, truth: np.ndarray, predicted: dict[str, np.ndarray], classes: ClassTable
+) -> dict[str, Thumbnail]:
+    first = next(iter(predicted.values()))
+    shown = {"image": thumbnail(image, LARGE, lossless=False)}
+    shown["truth"] = thumbnail(colourise(truth, classes), LARGE, lossless=True)
+    for title, mask in predicted.items():
+        shown[title] = thumbnail(colourise(mask, classes), LARGE, lossless=True)
+    wrong = (first != truth) & (truth != VOID)
+    shown["mistakes"] = thumbnail(mistakes(image, wrong), LARGE, lossless=False)
+    return shown
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,57 @@
+"""From a template to one HTML file that needs no other."""
+
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+TEMPLATES = resources.files("roadseg.pages") / "templates"
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill a template; a value that it names and does not get is an error."""
+    return _environment().get_template(template).render(**values)
+
+
+def _environment() -> Environment:
+    """Templates that escape whatever is put in: names of files are anybody's text."""
+    environment = Environment(
+        loader=FunctionLoader(lambda name: (TEMPLATES / name).read_text("utf-8")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"count": _count, "percent": _percent, "shift": _shift, "figure": _figure, "gain": _gain}
+    environment.globals["ours"] = lambda name: Markup((TEMPLATES / name).read_text("utf-8"))  # not the data's text
+    return environment
+
+
+def _count(value: int) -> str:
+    return f"{value:,}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}\N{NARROW NO-BREAK SPACE}%"
+
+
+def _shift(difference: float) -> str:
+    """A difference of shares in percentage points, with its sign; nothing where it rounds to none."""
+    points = round(100 * difference, 1)
+    return f"{_sign(points)}{abs(points):.1f}" if points else ""
+
+
+def _figure(value: float | None) -> str:
+    """A score, 0..1; a dash where it is absent."""
+    return "\N{EN DASH}" if value is None or value != value else f"{value:.3f}"
+
+
+def _gain(difference: float) -> str:
+    """A difference of scores with its sign."""
+    rounded = round(difference, 3)
+    return f"{_sign(rounded)}{abs(rounded):.3f}" if rounded else "0.000"
+
+
+def _sign(value: float) -> str:
+    return "+" if value > 0 else "\N{MINUS SIGN}"

@@ -1,0 +1,81 @@
+"""The champion's evaluation and bundle on this disk, for others to be compared with."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from dataclasses import asdict
+from pathlib import Path
+
+import mlflow
+
+from roadseg.contracts.files import home
+from roadseg.contracts.lifeline import follow_parent
+from roadseg.pages.model_page import Other
+from roadseg.registry.versions import CHAMPION, MODEL, version_at
+from roadseg.tracking.store import connect
+
+PATIENCE = 60.0  # seconds
+NEEDED = {"run_id", "evaluation"}  # tags that `register` gives a version
+
+
+def fetch_champion() -> Other | None:
+    """What MLflow holds of the champion, fetched once into home's `reuse/champion/<evaluation>`.
+
+    Returns:
+        None where there is no champion, or one that something else than `register` made.
+    """
+    client = connect()
+    version = version_at(client, CHAMPION)
+    tags = {} if version is None else client.get_model_version(MODEL, str(version)).tags
+    if not tags.keys() >= NEEDED:
+        return None
+    folder = home() / "reuse/champion" / tags["evaluation"]
+    if not folder.is_dir():
+        temporary = folder.with_name(f".{uuid.uuid4().hex}.tmp")
+        temporary.mkdir(parents=True)
+        try:
+            for artifact, name in ((f"evaluation/{tags['evaluation']}", "evaluation"), ("bundle", "bundle")):
+                there = mlflow.artifacts.download_artifacts(
+                    run_id=tags["run_id"], artifact_path=artifact, dst_path=str(temporary / "fetched")
+                )
+                Path(there).rename(temporary / name)
+            shutil.rmtree(temporary / "fetched")
+            temporary.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was first
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return Other(f"champion (version {version})", folder / "evaluation", folder / "bundle")
+
+
+def ask_for_champion() -> Other | None:
+    """`fetch_champion` in a process of its own: no outage of MLflow holds the caller up for long.
+
+    Returns:
+        None where there is no champion, or MLflow did not answer within `PATIENCE`.
+    """
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-m", "roadseg.registry.champion"], capture_output=True, text=True, timeout=PATIENCE
+        )
+        found = json.loads(asked.stdout.rpartition("\n")[2]) if asked.returncode == 0 else None
+    except (subprocess.TimeoutExpired, ValueError):
+        return None
+    return Other(found["name"], Path(found["folder"]), Path(found["bundle"])) if found else None
+
+
+def main() -> None:
+    """Print the champion as one JSON object, or null."""
+    follow_parent()
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    found = fetch_champion()
+    print(json.dumps(asdict(found) if found else None, default=str), end="")
+
+
+if __name__ == "__main__":
+    main()
