@@ -60,6 +60,15 @@ def split_monitored(shards: Shards, share: float, seed: int) -> tuple[Pairs, Pai
     return Pairs.open(shards, train), Pairs.open(shards, [names[number] for number in sorted(chosen)])
 
 
+def class_pixels(pairs: Pairs) -> np.ndarray:
+    """Pixels of each class in the masks, void left out: int64 (K,)."""
+    counts = np.zeros(256, np.int64)
+    for _, masks in pairs.arrays.values():
+        for mask in masks:  # one by one: bincount makes eight bytes of each
+            counts += np.bincount(mask.ravel(), minlength=256)
+    return counts[: pairs.shards.classes.count]
+
+
 def epoch_batches(
     pairs: Pairs,
     *,

@@ -1,0 +1,21 @@
+"""What NVIDIA's driver says of the GPUs, without loading a backend."""
+
+import subprocess
+
+
+def gpu_memory() -> list[int]:
+    """Bytes of each GPU's memory; empty where the driver does not answer."""
+    return [memory for _, memory, _ in gpus()]
+
+
+def gpus() -> list[tuple[str, int, str]]:
+    """Name, bytes of memory and compute capability (`8.0`) of each GPU; empty where the driver does not answer."""
+    query = ["nvidia-smi", "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    if done.returncode:
+        return []
+    rows = [[cell.strip() for cell in line.split(",")] for line in done.stdout.splitlines() if line.count(",") == 2]
+    return [(name, int(mib) << 20, capability) for name, mib, capability in rows if mib.isdecimal()]
