@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from small_training import PARAMS
 
 from roadseg.contracts.errors import UsageError
-from roadseg.train import memory
+from roadseg.train import hardware, memory
 from roadseg.train.guard import Guard, skipping
-from roadseg.train.memory import auto_batch, enough_memory, machine_memory, out_of_memory, step_bytes
+from roadseg.train.hardware import gpus, machine_memory
+from roadseg.train.memory import auto_batch, enough_memory, out_of_memory, step_bytes
 from roadseg.train.models.known import MODELS
 from roadseg.train.stage import TrainParams
 
@@ -127,11 +128,21 @@ def test_a_step_is_estimated_by_the_outputs_of_its_layers() -> None:
 def test_a_container_s_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     physical = machine_memory()
     limit = tmp_path / "memory.max"
-    monkeypatch.setattr(memory, "LIMITS", (str(limit),))
+    monkeypatch.setattr(hardware, "LIMITS", (str(limit),))
     limit.write_text("1048576\n")
     assert machine_memory() == 1 << 20
     limit.write_text("max\n")
     assert machine_memory() >= physical
+
+
+def test_the_driver_s_answer_is_read_and_its_silence_is_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "nvidia-smi"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpus() == []
+    for script, found in (("echo 'Some Card, 81559, 9.0'", [("Some Card", 81559 << 20, "9.0")]), ("exit 9", [])):
+        tool.write_text(f"#!/bin/sh\n{script}\n")
+        tool.chmod(0o755)
+        assert gpus() == found
 
 
 @pytest.mark.parametrize("batch", [0, -1, 1.5, "all"])

@@ -3,6 +3,7 @@
 import typer
 
 from roadseg.cli import data, models, report
+from roadseg.cli.doctor import doctor
 from roadseg.cli.params import params
 from roadseg.cli.stages import STAGES, run_stage
 
@@ -20,6 +21,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(report.app, name="report")
 app.command()(params)
+app.command()(doctor)
 for verb in (models.predict, models.score, models.publish, models.register, models.promote):
     app.command()(verb)
 

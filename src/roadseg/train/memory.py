@@ -1,21 +1,18 @@
 """What a training step needs of the memory: a batch for `auto`, and what fits where a step did not."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import keras
 import numpy as np
 
 from roadseg.contracts.errors import UsageError
-from roadseg.train.gpus import gpu_memory
+from roadseg.train.hardware import gpu_memory, machine_memory
 from roadseg.train.models.known import Architecture
 
 AUTO_BATCH = 16  # images; what the other parameters were chosen with
 FLOAT = 4  # bytes
 SHARE = 0.5  # of the memory; the rest is the data's, the graph's and other programs'
-LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container, v2 and v1
 
 
 @contextmanager
@@ -94,10 +91,3 @@ def step_bytes(architecture: Architecture, classes: int, size: tuple[int, int]) 
     sized = keras.models.clone_model(model, input_tensors=image)  # its layers know their outputs' sizes
     outputs = sum(int(np.prod(layer.output.shape[1:])) for layer in sized.layers)
     return 6 * FLOAT * model.count_params(), 2 * FLOAT * outputs
-
-
-def machine_memory() -> int:
-    """Bytes of the machine's memory, or what its container may use."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limits = [Path(name).read_text().strip() for name in LIMITS if Path(name).exists()]
-    return min([physical, *(int(limit) for limit in limits if limit.isdecimal())])

@@ -1,6 +1,17 @@
-"""What NVIDIA's driver says of the GPUs, without loading a backend."""
+"""Memory of the machine and of its GPUs, without loading a backend."""
 
+import os
 import subprocess
+from pathlib import Path
+
+LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container, v2 and v1
+
+
+def machine_memory() -> int:
+    """Bytes of the machine's memory, or what its container may use."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = [Path(name).read_text().strip() for name in LIMITS if Path(name).exists()]
+    return min([physical, *(int(limit) for limit in limits if limit.isdecimal())])
 
 
 def gpu_memory() -> list[int]:
