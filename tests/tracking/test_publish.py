@@ -20,7 +20,7 @@ from roadseg.contracts.manifest import read_manifest
 from roadseg.predict.predictor import Predictor
 from roadseg.tracking import publish as module
 from roadseg.tracking.publish import publish
-from roadseg.tracking.store import connect, experiment_id
+from roadseg.tracking.store import connect, experiment_id, find_or_create_run
 
 ELSEWHERE = """
 import importlib.util, sys
@@ -198,3 +198,11 @@ def test_pictures_stay_here_where_they_must(
 def test_an_unfinished_tree_is_told_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="dvc repro train"):
         publish(tmp_path)
+
+
+def test_the_parent_of_a_warm_start_is_a_tag_and_without_one_there_is_none(client: MlflowClient, run: Run) -> None:
+    assert not [tag for tag in run.data.tags if tag.startswith("roadseg.parent")]
+    run_id = find_or_create_run(client, "c" * 64).info.run_id
+    module._send_parent(client, run_id, {"parent": "f" * 64, "params": {"init": "a" * 64}})
+    tags = client.get_run(run_id).data.tags
+    assert (tags["roadseg.parent"], tags["roadseg.parent.weights"]) == ("f" * 64, "a" * 64)

@@ -80,7 +80,7 @@ def test_the_bundle_names_every_image_of_the_training_split(twice: list[Trained]
 
 
 def test_equal_work_gives_equal_bytes(twice: list[Trained]) -> None:
-    names = [f"models/bundle/{name}" for name in ("model.keras", "card.json", "samples.parquet")]
+    names = [f"models/bundle/{name}" for name in ("model.keras", "card.json", "samples.parquet", "weights.npz")]
     for name in [*names, "reports/history.csv"]:
         one, two = ((run.tree / name).read_bytes() for run in twice)
         assert one == two, name
@@ -166,7 +166,7 @@ def fingerprint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shards: Shards)
 
 def test_the_fingerprint_knows_every_parameter(fingerprint: Callable[..., str]) -> None:
     others = {key: value + 1 if isinstance(value, int) else 0.9 * value + 0.04 for key, value in _numbers().items()}
-    others |= {"model": "tutorial", "precision": "bfloat16"}
+    others |= {"model": "tutorial", "precision": "bfloat16", "init": "0" * 64}
     assert others.keys() == TrainParams.model_fields.keys()
     marks = {fingerprint(), *(fingerprint(**{key: value}) for key, value in others.items())}
     assert len(marks) == 1 + len(others)

@@ -18,6 +18,7 @@ from roadseg.contracts.journal import Journal, metric_names, read_journal, run_f
 from roadseg.contracts.lifeline import stopping
 from roadseg.contracts.params import Section
 from roadseg.contracts.shards import Shards
+from roadseg.contracts.weights import NAME, find_weights, write_weights
 
 READS = ("data/shards",)
 WRITES = ("models/bundle", "reports/history.csv")
@@ -43,6 +44,9 @@ class TrainParams(Section):
     colour: float = Field(ge=0, lt=1, description="strength of brightness, contrast and tint")
     reduced_share: float = Field(ge=0, le=1, description="first share of the epochs, at three quarters of the size")
     monitor: float = Field(gt=0, lt=1, description="share of the training drives held out for the curves")
+    init: str = Field(
+        pattern="^(none|[0-9a-f]{64})$", description="weights to start from, by digest (`roadseg models init`), or none"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(description="auto: bfloat16 where the CPU has AMX")
     threads: int = Field(gt=0, description="of the CPU; another number gives other rounding")
     seed: int = Field(ge=0, description="of weights, order and views")
@@ -114,10 +118,11 @@ def _settle(threads: int) -> None:
 
 
 def _train(shards: Shards, train: Resolved, mark: str, code: dict[str, str], journal: Journal) -> None:
+    parent = None if train.init == "none" else find_weights(train.init)
     _settle(train.threads)
     import keras  # late: what was settled is read at import, and it takes seconds
 
-    from roadseg.train import batches, guard, keeper, loop
+    from roadseg.train import batches, guard, keeper, loop, warm
     from roadseg.train.models.deploy import deploy
     from roadseg.train.models.known import MODELS
 
@@ -137,6 +142,8 @@ def _train(shards: Shards, train: Resolved, mark: str, code: dict[str, str], jou
         train.epochs * batches.steps_per_epoch(len(fitted), train.batch),
         **train.model_dump(include={"learning_rate", "weight_decay", "warmup", "clip", "average", "balance", "dice"}),
     )
+    if parent:
+        warm.start_from(parent, model, train.model, names)
     told = {entry["step"] for entry in read_journal(journal.folder)[0] if entry["kind"] == "metric"}
     with stopping() as stop:
         history = loop.fit(
@@ -160,7 +167,11 @@ def _train(shards: Shards, train: Resolved, mark: str, code: dict[str, str], jou
             ),
         )
     final = deploy(model, architecture, len(names))
+    trained = write_weights(
+        Path("models/bundle") / NAME, warm.weights_of(model), fingerprint=mark, model=train.model, classes=names
+    )
     card = _card(shards, train, mark, code, architecture.stride, architecture.output)
+    card |= {"training_weights": trained, "parent": parent and parent.fingerprint}
     columns = ["sample", "drive", "image_sha", "phash"]
     tiles = shards.index[shards.index["split"] == "train"].drop_duplicates("sample")[columns]
     used = pa.Table.from_pandas(tiles, SAMPLES, preserve_index=False)
