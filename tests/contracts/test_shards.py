@@ -96,6 +96,14 @@ def test_a_drive_with_another_number_of_tiles_than_its_index_is_named(shards: Sh
         shards.pair("train", "a%20b")
 
 
+def test_tiles_without_a_drive_are_counted_by_their_image_s_digest(tmp_path: Path, idd_level1: ClassTable) -> None:
+    shas = ["a7" + "0" * 62, "b8" + "0" * 62, "a7" + "1" * 62]
+    rows = [row(f"train/x/{number}", number) | {"drive": None, "image_sha": sha} for number, sha in enumerate(shas)]
+    shards = close(tmp_path, idd_level1, rows)
+    assert shards.shard_names == ["_a7", "_b8", "_a7"]
+    assert shards.tiles == {("train", "_a7"): 2, ("train", "_b8"): 1}
+
+
 def test_what_preprocess_wrote_passes_the_check(shards: Shards) -> None:
     for split in ("train", "val", "test"):
         shards.check(split)

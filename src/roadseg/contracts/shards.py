@@ -161,8 +161,13 @@ class Shards:
     @cached_property
     def tiles(self) -> dict[tuple[str, str], int]:
         """Number of tiles by split and shard name, as the index has them."""
-        drives = zip(self.index["split"], self.index["drive"], self.index["image_sha"], strict=True)
-        return dict(Counter((split, shard_name(drive, sha)) for split, drive, sha in drives))
+        return dict(Counter(zip(self.index["split"], self.shard_names, strict=True)))
+
+    @cached_property
+    def shard_names(self) -> list[str]:
+        """Shard name of each row of the index."""
+        drives = zip(self.index["drive"], self.index["image_sha"], strict=True)
+        return [shard_name(drive if isinstance(drive, str) else None, sha) for drive, sha in drives]  # pandas: NaN
 
     def pair(self, split: str, shard: str) -> tuple[np.ndarray, np.ndarray]:
         """Memory-map one drive: images uint8 (n, H, W, 3) and masks uint8 (n, H, W).
