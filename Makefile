@@ -9,12 +9,20 @@ export DO_NOT_TRACK := true
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
 
-setup: .venv/.ready ## make .venv with exactly what the lock names
+# which lock: LOCK=cpu, gpu or jax; else what .venv has; else gpu where NVIDIA's driver names one
+LOCK ?= $(or $(firstword $(patsubst .venv/.ready-%,%,$(wildcard .venv/.ready-*))),$(shell \
+	nvidia-smi -L 2>/dev/null | grep -q '^GPU' && echo gpu || echo cpu))
+LOCK := $(LOCK)
+LOCK_FILE := requirements/$(patsubst cpu,dev,$(LOCK)).txt
+$(if $(filter-out cpu gpu jax,$(LOCK)),$(error LOCK is '$(LOCK)': give cpu, gpu or jax))
 
-.venv/.ready: requirements/dev.txt requirements/uv.txt pyproject.toml
+setup: .venv/.ready-$(LOCK) ## make .venv with exactly what the lock names (LOCK=cpu, gpu or jax)
+
+.venv/.ready-$(LOCK): $(LOCK_FILE) requirements/uv.txt pyproject.toml
+	rm -f .venv/.ready*
 	$(PYTHON) -m venv .venv || { echo "python's venv is missing; on Debian: apt-get install python3-venv" >&2; exit 2; }
 	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	.venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python requirements/dev.txt
+	.venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python $(LOCK_FILE)
 	.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation -e .
 	touch $@
 
@@ -31,9 +39,13 @@ lint: setup ## formatting, lint, types and import rules
 fmt: setup ## format and fix what can be fixed
 	@ruff format . && ruff check --fix .
 
-lock: ## resolve the dependencies anew
-	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-header pyproject.toml --extra dev --output-file requirements/dev.txt
+COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-header pyproject.toml --extra dev
+
+lock: ## resolve the dependencies anew; gpu and jax have the versions of cpu
+	$(COMPILE) --extra cpu --output-file requirements/dev.txt
+	$(COMPILE) --extra gpu --constraints requirements/dev.txt --output-file requirements/gpu.txt
+	$(COMPILE) --extra jax --constraints requirements/dev.txt --output-file requirements/jax.txt
 
 ui: setup ## open MLflow on what the demo made
 	@echo "MLflow on the demo's home: http://127.0.0.1:$${MLFLOW_PORT:-5000} (Ctrl-C ends it)"

@@ -87,6 +87,48 @@ def test_the_digest_changes_with_any_pixel(shards: Shards) -> None:
     assert close(shards.folder, shards.classes).digest == before
 
 
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_drive_with_another_number_of_tiles_than_its_index_is_named(shards: Shards, rows: int) -> None:
+    for kind, array in zip(("image", "mask"), arrays(rows), strict=True):
+        write_array(shards.folder / f"train/a%20b.{kind}.npy", array)
+    said = f"a%20b: {rows} images and {rows} masks, 2 in index.parquet: run `dvc repro preprocess`"
+    with pytest.raises(UsageError, match=said):
+        shards.pair("train", "a%20b")
+
+
+def test_tiles_without_a_drive_are_counted_by_their_image_s_digest(tmp_path: Path, idd_level1: ClassTable) -> None:
+    shas = ["a7" + "0" * 62, "b8" + "0" * 62, "a7" + "1" * 62]
+    rows = [row(f"train/x/{number}", number) | {"drive": None, "image_sha": sha} for number, sha in enumerate(shas)]
+    shards = close(tmp_path, idd_level1, rows)
+    assert shards.shard_names == ["_a7", "_b8", "_a7"]
+    assert shards.tiles == {("train", "_a7"): 2, ("train", "_b8"): 1}
+
+
+def test_what_preprocess_wrote_passes_the_check(shards: Shards) -> None:
+    for split in ("train", "val", "test"):
+        shards.check(split)
+
+
+def test_a_file_of_the_right_shape_and_another_content_is_named(shards: Shards) -> None:
+    path = shards.folder / "train/a%20b.mask.npy"
+    write_array(path, arrays(2, seed=1)[1])
+    with pytest.raises(UsageError, match=r"a%20b\.mask\.npy is not the file .* delete it and run `dvc repro preproc"):
+        shards.check("train")
+    shards.check("val")
+
+
+def test_a_mask_file_that_is_gone_is_missed_and_its_drive_is_not_taken_for_unlabelled(shards: Shards) -> None:
+    (shards.folder / "train/a%20b.mask.npy").unlink()
+    assert shards.drives("train") == ["a%20b"]
+    with pytest.raises(UsageError, match=r"a%20b\.mask\.npy is missing: run `dvc repro preprocess`"):
+        shards.check("train")
+
+
+def test_a_file_that_the_index_does_not_know_is_no_drive(shards: Shards) -> None:
+    write_array(shards.folder / "train/left over.mask.npy", arrays(2)[1])
+    assert shards.drives("train") == ["a%20b"]
+
+
 def test_only_labelled_drives_are_listed(shards: Shards) -> None:
     assert [shards.drives(split) for split in ("train", "val", "test")] == [["a%20b"], ["c"], []]
 

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from roadseg.contracts.classes import ClassTable
@@ -17,12 +18,15 @@ def make(tmp_path: Path) -> Make:
     """Shards of 2x2 masks by split, each mask a drive of its own; `road` is scored at the masks' own size."""
 
     def made(**masks: list[list[int]]) -> Shards:
+        rows = []
         for split, drives in masks.items():
             for number, ids in enumerate(drives):
                 mask = np.array(ids, np.uint8).reshape(1, 2, 2)
                 write_array(tmp_path / split / f"{number}.mask.npy", mask)
                 write_array(tmp_path / split / f"{number}.image.npy", np.zeros((1, 2, 2, 3), np.uint8))
-        write_index(tmp_path, Framing(2, 2), ClassTable.find("road"), {}, INDEX.empty_table())
+                row = {"sample": f"{split}/{number}/0", "split": split, "drive": str(number), "row": 0}
+                rows.append(row | {"source": [0, 0, 2, 2], "content": [0, 0, 2, 2]})
+        write_index(tmp_path, Framing(2, 2), ClassTable.find("road"), {}, pa.Table.from_pylist(rows, INDEX))
         return Shards.open(tmp_path)
 
     return made

@@ -21,8 +21,9 @@ from roadseg.contracts.manifest import read_manifest
 from roadseg.predict.predictor import Predictor
 from roadseg.tracking import publish as module
 from roadseg.tracking.publish import publish
-from roadseg.tracking.store import connect, experiment_id
+from roadseg.tracking.store import connect, experiment_id, find_or_create_run
 
+BUNDLE = ("model.keras", "card.json", "samples.parquet", "weights.npz")
 ELSEWHERE = """
 import importlib.util, sys
 sys.path[:] = [path for path in sys.path if not path.endswith("/src")]  # the editable install
@@ -114,7 +115,7 @@ def test_the_files_are_there(place: Any, store: MlflowClient, run: Run, tmp_path
         f"{evaluation}/metrics.json": "metrics.json",
         **{f"{evaluation}/{name}.npy": f"reports/evaluation/{name}.npy" for name in STORED},
         f"{evaluation}/images.parquet": "reports/evaluation/images.parquet",
-        **{f"bundle/{name}": f"models/bundle/{name}" for name in ("model.keras", "card.json", "samples.parquet")},
+        **{f"bundle/{name}": f"models/bundle/{name}" for name in BUNDLE},
     }
     assert names(store, run.info.run_id) == sources.keys() | {"pictures/predictions.jpg", "data/data.html"}
     folder = Path(store.download_artifacts(run.info.run_id, "", str(tmp_path)))
@@ -199,3 +200,12 @@ def test_pictures_stay_here_where_they_must(
 def test_an_unfinished_tree_is_told_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="dvc repro train"):
         publish(tmp_path)
+
+
+def test_the_parent_of_a_warm_start_is_a_tag_and_without_one_there_is_none(client: MlflowClient) -> None:
+    run_id = find_or_create_run(client, "c" * 64).info.run_id
+    module._send_parent(client, run_id, {"parent": None, "params": {"init": "none"}})
+    assert not [tag for tag in client.get_run(run_id).data.tags if tag.startswith("roadseg.parent")]
+    module._send_parent(client, run_id, {"parent": "f" * 64, "params": {"init": "a" * 64}})
+    tags = client.get_run(run_id).data.tags
+    assert (tags["roadseg.parent"], tags["roadseg.parent.weights"]) == ("f" * 64, "a" * 64)

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused
 from roadseg.contracts.shards import Shards
-from roadseg.train.batches import Batch, Pairs, ahead, epoch_batches, split_monitored, steps_per_epoch, whole_batches
+from roadseg.train.batches import (
+    Batch,
+    Pairs,
+    ahead,
+    class_pixels,
+    epoch_batches,
+    split_monitored,
+    steps_per_epoch,
+    whole_batches,
+)
 
 PLAIN = {"size": (32, 64), "reduction": 1, "crop_min": 0.5, "aspect": 0.1, "colour": 0.0}
 tolerant = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -99,6 +108,16 @@ def test_fewer_than_two_drives_are_refused(
     few = make_shards(tmp_path / "few", idd_level1, drives)
     with pytest.raises(DataRefused, match=f"{len(drives)} labelled training drives; two are needed"):
         split_monitored(few, 0.5, 0)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5])
+def test_class_pixels_are_those_of_the_fitted_drives(shards: Shards, share: float) -> None:
+    fitted, watched = split_monitored(shards, share, 0)
+    for pairs in (fitted, watched):
+        ids = np.concatenate([mask.ravel() for _, mask in pairs])
+        assert class_pixels(pairs).tolist() == [int((ids == number).sum()) for number in range(7)]
+    both = class_pixels(fitted) + class_pixels(watched)
+    assert both.tolist() == shards.class_pixels["train"][:-1]
 
 
 def test_ahead_keeps_the_order(pairs: Pairs) -> None:

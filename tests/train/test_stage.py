@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
 from hypothesis import given
@@ -14,10 +16,11 @@ from small_training import PARAMS
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.errors import Busy
+from roadseg.contracts.errors import Busy, UsageError
 from roadseg.contracts.journal import read_journal
-from roadseg.contracts.shards import Shards
-from roadseg.train import stage
+from roadseg.contracts.shards import Shards, write_array, write_index
+from roadseg.train import loop, memory, stage
+from roadseg.train.batches import split_monitored
 from roadseg.train.models import small
 from roadseg.train.stage import TrainParams, epoch_sizes, resolve_precision
 
@@ -77,7 +80,7 @@ def test_the_bundle_names_every_image_of_the_training_split(twice: list[Trained]
 
 
 def test_equal_work_gives_equal_bytes(twice: list[Trained]) -> None:
-    names = [f"models/bundle/{name}" for name in ("model.keras", "card.json", "samples.parquet")]
+    names = [f"models/bundle/{name}" for name in ("model.keras", "card.json", "samples.parquet", "weights.npz")]
     for name in [*names, "reports/history.csv"]:
         one, two = ((run.tree / name).read_bytes() for run in twice)
         assert one == two, name
@@ -87,6 +90,54 @@ def test_a_class_that_never_occurs_is_named_before_training(twice: list[Trained]
     printed = twice[0].printed
     assert printed.count("never occurs") == 1
     assert printed.index("class sky never occurs") < printed.index("epoch 1/1")
+
+
+def test_a_class_of_the_monitored_drives_alone_is_named_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    stage._name_missing(["road", "sky", "bicycle"], np.array([5, 0, 0]), np.array([5, 0, 3]))
+    absent, watched = capsys.readouterr().out.splitlines()
+    assert "class sky never occurs" in absent
+    assert "class bicycle occurs in the monitored drives alone: change train.seed or train.monitor" in watched
+
+
+@pytest.fixture
+def only_watched(tmp_path: Path, idd_level1: ClassTable, make_shards: Callable[..., Shards]) -> Shards:
+    """Shards in whose watched drive alone is the seventh class."""
+    shards = make_shards(tmp_path / "data/shards", idd_level1)
+    watched = split_monitored(shards, PARAMS["monitor"], PARAMS["seed"])[1].locations[0][0]
+    for name in set(shards.drives("train")) - {watched}:
+        path = shards.folder / "train" / f"{name}.mask.npy"
+        masks = np.load(path)
+        write_array(path, np.where(masks == 6, 255, masks).astype(np.uint8))
+    write_index(
+        shards.folder, shards.framing, idd_level1, shards.class_pixels, pq.read_table(shards.folder / "index.parquet")
+    )
+    return Shards.open(shards.folder)
+
+
+@pytest.mark.usefixtures("only_watched")
+def test_classes_are_counted_after_the_monitored_drives_are_held_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], precision: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(loop, "compiled", _stopping_here)
+    with pytest.raises(RuntimeError, match="as far as it goes"):
+        stage.run(train=TrainParams(**PARAMS))
+    assert "class sky occurs in the monitored drives alone" in capsys.readouterr().out
+
+
+def test_a_damaged_shard_is_named_before_training(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, precision: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(loop, "compiled", _stopping_here)
+    path = shards.folder / "train/b.image.npy"
+    write_array(path, 255 - np.load(path))
+    with pytest.raises(UsageError, match=r"b\.image\.npy is not the file that preprocess wrote"):
+        stage.run(train=TrainParams(**PARAMS))
+
+
+def _stopping_here(*_: object, **__: object) -> None:
+    raise RuntimeError("as far as it goes")
 
 
 def test_a_second_trainer_of_an_experiment_is_told_of_the_first(
@@ -115,7 +166,7 @@ def fingerprint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shards: Shards)
 
 def test_the_fingerprint_knows_every_parameter(fingerprint: Callable[..., str]) -> None:
     others = {key: value + 1 if isinstance(value, int) else 0.9 * value + 0.04 for key, value in _numbers().items()}
-    others |= {"model": "tutorial", "precision": "bfloat16"}
+    others |= {"model": "tutorial", "precision": "bfloat16", "init": "0" * 64}
     assert others.keys() == TrainParams.model_fields.keys()
     marks = {fingerprint(), *(fingerprint(**{key: value}) for key, value in others.items())}
     assert len(marks) == 1 + len(others)
@@ -141,6 +192,14 @@ def test_the_fingerprint_knows_data_backend_and_code(
     marks.append(fingerprint())
     assert marks[0] == marks[1]
     assert len(set(marks)) == 4
+
+
+def test_the_batch_of_auto_is_resolved_before_the_fingerprint(
+    fingerprint: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fingerprint(batch="auto") == fingerprint(batch=16)
+    monkeypatch.setattr(memory, "machine_memory", lambda: 1 << 20)
+    assert fingerprint(batch="auto") == fingerprint(batch=1)
 
 
 def test_what_auto_resolves_to_is_the_same_experiment(fingerprint: Callable[..., str]) -> None:

@@ -32,6 +32,24 @@ def list_() -> None:
     Console().print(table)
 
 
+@app.command()
+def init(
+    model: Annotated[str, typer.Argument(help="champion, candidate, a version's number, or a bundle's folder.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Leave params.yaml alone.")] = False,
+) -> None:
+    """Start the next training from a model's weights: copy them to home, set train.init in params.yaml.
+
+    Examples: `roadseg models init champion`; `roadseg models init models/bundle`
+    """
+    from roadseg.pipeline.settings import set_param
+    from roadseg.registry.initial import bring_weights
+
+    digest = bring_weights(model)
+    if not dry_run:
+        set_param(Path("params.yaml"), "train", "init", digest)
+    print(f"train.init: {digest}")
+
+
 def publish() -> None:
     """Send to MLflow what it lacks of the training and evaluation in this tree.
 

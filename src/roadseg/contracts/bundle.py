@@ -29,7 +29,8 @@ class Bundle:
 
     Attributes:
         folder: where it is.
-        card: fingerprint, model, stride, height, width, aspect, tile, classes, output, params and digests.
+        card: fingerprint, model, stride, height, width, aspect, tile, classes, output, params, digests, and the
+            fingerprint of the parent whose weights it started from, if any.
         classes: the class table that the model predicts.
     """
 

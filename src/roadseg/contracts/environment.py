@@ -1,6 +1,7 @@
-"""Variables that other libraries read: no telemetry, no start-up chatter."""
+"""Variables that other libraries read: no telemetry, no start-up chatter, the backend that is installed."""
 
 import os
+from importlib.util import find_spec
 
 DEFAULTS = {
     "DO_NOT_TRACK": "true",
@@ -17,3 +18,5 @@ def settle() -> None:
     """Set what the user has not set; call it before those libraries are imported."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+    if not find_spec("tensorflow") and find_spec("jax"):  # the lock for JAX; Keras would ask for TensorFlow
+        os.environ.setdefault("KERAS_BACKEND", "jax")

@@ -56,7 +56,7 @@ def arguments(run: Callable[..., None], params: Mapping[str, Section]) -> dict[s
 
 
 def _fault(path: Path, section: str, model: type[Section], details: Any) -> str:
-    key = ".".join(str(part) for part in (section, *details["loc"]))
+    key = ".".join(str(part) for part in (section, *details["loc"][:1]))  # what follows names a member of a union
     kind, value = details["type"], details["input"]
     if kind == "extra_forbidden":
         said = f"unknown key; there are {', '.join(model.model_fields)}"

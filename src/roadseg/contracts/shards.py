@@ -1,8 +1,10 @@
 """data/shards/: decoded drives as plain NumPy files, an index and what they hold."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -137,8 +139,35 @@ class Shards:
         return digest_file(self.folder / "shards.json")
 
     def drives(self, split: str) -> list[str]:
-        """Shard names of the labelled drives of a split, sorted."""
-        return sorted(path.name.removesuffix(".mask.npy") for path in (self.folder / split).glob("*.mask.npy"))
+        """Shard names of the labelled drives of a split, sorted; by what was written, not by what is there now."""
+        found = [Path(name) for name in self.files if name.endswith(".mask.npy")]
+        return sorted(path.name.removesuffix(".mask.npy") for path in found if path.parent.name == split)
+
+    def check(self, split: str) -> None:
+        """Read every file of a split and compare it with its digest; a gigabyte takes about a second.
+
+        Raises:
+            UsageError: a file is absent or not the one that was written; names it.
+        """
+        for name, digest in sorted(self.files.items()):
+            path = self.folder / name
+            if path.parent.name != split:
+                continue
+            if not path.is_file():
+                raise UsageError(f"{path} is missing: run `{REMEDY}`")
+            if digest_file(path) != digest:
+                raise UsageError(f"{path} is not the file that preprocess wrote: delete it and run `{REMEDY}`")
+
+    @cached_property
+    def tiles(self) -> dict[tuple[str, str], int]:
+        """Number of tiles by split and shard name, as the index has them."""
+        return dict(Counter(zip(self.index["split"], self.shard_names, strict=True)))
+
+    @cached_property
+    def shard_names(self) -> list[str]:
+        """Shard name of each row of the index."""
+        drives = zip(self.index["drive"], self.index["image_sha"], strict=True)
+        return [shard_name(drive if isinstance(drive, str) else None, sha) for drive, sha in drives]  # pandas: NaN
 
     def pair(self, split: str, shard: str) -> tuple[np.ndarray, np.ndarray]:
         """Memory-map one drive: images uint8 (n, H, W, 3) and masks uint8 (n, H, W).
@@ -157,8 +186,9 @@ class Shards:
             if array.shape[1:] != shape or array.dtype != np.uint8:
                 raise UsageError(f"{path} is {array.dtype} {array.shape}, not uint8 (n, {shape}): run `{REMEDY}`")
             arrays.append(array)
-        if len(arrays[0]) != len(arrays[1]):
-            raise UsageError(f"{stem}: {len(arrays[0])} images and {len(arrays[1])} masks: run `{REMEDY}`")
+        images, masks, tiles = len(arrays[0]), len(arrays[1]), self.tiles.get((split, shard), 0)
+        if not images == masks == tiles:
+            raise UsageError(f"{stem}: {images} images and {masks} masks, {tiles} in index.parquet: run `{REMEDY}`")
         return arrays[0], arrays[1]
 
 

@@ -1,6 +1,6 @@
 """Log a bundle as an MLflow model that loads where roadseg is not installed."""
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import mlflow
@@ -9,7 +9,8 @@ from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 MODEL_NAME = "model"
-NEEDS = ("keras", "numpy", "pandas", "pillow", "pyarrow", "pydantic", "pyyaml", "tensorflow-cpu")
+NEEDS = ("keras", "numpy", "pandas", "pillow", "pyarrow", "pydantic", "pyyaml")
+BACKENDS = ("tensorflow-cpu", "tensorflow", "jax")  # one of them, by the lock that is installed
 
 
 def log_model(bundle: Path) -> str:
@@ -31,6 +32,19 @@ def log_model(bundle: Path) -> str:
         code_paths=[str(package)],
         signature=signature,
         input_example=example,
-        pip_requirements=[f"{name}=={version(name)}" for name in NEEDS],  # inferring them takes 10 s more
+        pip_requirements=requirements(),  # inferring them takes 10 s more
     )
     return str(logged.model_id)
+
+
+def requirements() -> list[str]:
+    """What a served model needs, in the versions that are installed here."""
+    backend = next(name for name in BACKENDS if _installed(name))
+    return [f"{name}=={version(name)}" for name in (*NEEDS, backend)]
+
+
+def _installed(name: str) -> bool:
+    try:
+        return bool(version(name))
+    except PackageNotFoundError:
+        return False

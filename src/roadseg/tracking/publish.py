@@ -42,6 +42,7 @@ def publish(tree: Path) -> Published:
     run_id = find_or_create_run(client, bundle.card["fingerprint"]).info.run_id
     evaluation = _evaluation_digest(tree, manifest, bundle)
     _send_params(client, run_id, bundle.card)
+    _send_parent(client, run_id, bundle.card)
     _send_history(client, run_id, pd.read_csv(tree / "reports/history.csv"))
     _send_evaluation(client, run_id, tree, scores, evaluation)
     _send_data(client, run_id, manifest)
@@ -76,6 +77,12 @@ def _send_params(client: MlflowClient, run_id: str, card: dict[str, Any]) -> Non
     missing = [Param(key, str(value)) for key, value in params.items() if key not in there]
     if missing:
         client.log_batch(run_id, params=missing)
+
+
+def _send_parent(client: MlflowClient, run_id: str, card: dict[str, Any]) -> None:
+    if card.get("parent"):
+        client.set_tag(run_id, "roadseg.parent", card["parent"])
+        client.set_tag(run_id, "roadseg.parent.weights", card["params"]["init"])
 
 
 def _send_history(client: MlflowClient, run_id: str, history: pd.DataFrame) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from roadseg.contracts.errors import DataRefused
-from roadseg.contracts.shards import Shards, shard_name
+from roadseg.contracts.shards import Shards
 from roadseg.train.augment import WHOLE, apply, random_view
 
 Batch = tuple[np.ndarray, np.ndarray]
@@ -60,6 +60,15 @@ def split_monitored(shards: Shards, share: float, seed: int) -> tuple[Pairs, Pai
     return Pairs.open(shards, train), Pairs.open(shards, [names[number] for number in sorted(chosen)])
 
 
+def class_pixels(pairs: Pairs) -> np.ndarray:
+    """Pixels of each class in the masks, void left out: int64 (K,)."""
+    counts = np.zeros(256, np.int64)
+    for _, masks in pairs.arrays.values():
+        for mask in masks:  # one by one: bincount makes eight bytes of each
+            counts += np.bincount(mask.ravel(), minlength=256)
+    return counts[: pairs.shards.classes.count]
+
+
 def epoch_batches(
     pairs: Pairs,
     *,
@@ -101,9 +110,8 @@ def batch_samples(pairs: Pairs, *, epoch: int, step: int, seed: int, batch: int)
     _, order = _order(pairs, epoch, seed, batch)
     places = [pairs.locations[number] for number in order[step * batch : (step + 1) * batch]]
     index = pairs.shards.index
-    train = index[index["split"] == "train"]
-    shards = [shard_name(drive, sha) for drive, sha in zip(train["drive"], train["image_sha"], strict=True)]
-    names = dict(zip(zip(shards, train["row"], strict=True), train["sample"], strict=True))
+    train = index.assign(shard=pairs.shards.shard_names)[index["split"] == "train"]
+    names = dict(zip(zip(train["shard"], train["row"], strict=True), train["sample"], strict=True))
     return [names[place] for place in places]
 
 

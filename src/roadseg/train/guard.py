@@ -9,6 +9,7 @@ import numpy as np
 
 from roadseg.contracts.errors import RoadsegError
 from roadseg.contracts.files import replacing
+from roadseg.train.memory import enough_memory
 
 IN_A_ROW = 5  # steps; one may be an odd batch, so many are a wrong parameter or broken data
 NEVER = 2**31 - 1
@@ -48,10 +49,12 @@ class Guard:
 
         Raises:
             RoadsegError: the last of `IN_A_ROW` such steps.
+            UsageError: the batch does not fit into the memory; names one that does.
         """
         model, scale = self._model, self._scale()
         kept = [np.array(variable) for variable in model.non_trainable_variables]  # the forward pass moves averages
-        loss = float(model.train_on_batch(images, masks, return_dict=True)["loss"])
+        with enough_memory(len(images), lambda fewer: model.train_on_batch(images[:fewer], masks[:fewer])):
+            loss = float(model.train_on_batch(images, masks, return_dict=True)["loss"])
         if np.isfinite(loss) and self._scale() == scale:
             self._in_a_row = 0
             return loss

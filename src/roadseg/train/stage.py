@@ -3,7 +3,7 @@
 import os
 import platform
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from roadseg.contracts.journal import Journal, metric_names, read_journal, run_f
 from roadseg.contracts.lifeline import stopping
 from roadseg.contracts.params import Section
 from roadseg.contracts.shards import Shards
+from roadseg.contracts.weights import NAME, find_weights, write_weights
 
 READS = ("data/shards",)
 WRITES = ("models/bundle", "reports/history.csv")
@@ -28,7 +29,9 @@ class TrainParams(Section):
 
     model: Literal["small", "tutorial"] = Field(description="which U-Net; tutorial is the baseline")
     epochs: int = Field(gt=0, description="passes over the training images")
-    batch: int = Field(gt=0, description="images in a step")
+    batch: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
+        description="images in a step; auto: 16, or as many of them as fit into the memory"
+    )
     learning_rate: float = Field(gt=0, description="peak of warm-up and cosine")
     weight_decay: float = Field(ge=0, description="decoupled, on kernels only")
     warmup: float = Field(ge=0, lt=1, description="share of the steps in which the rate rises")
@@ -41,9 +44,19 @@ class TrainParams(Section):
     colour: float = Field(ge=0, lt=1, description="strength of brightness, contrast and tint")
     reduced_share: float = Field(ge=0, le=1, description="first share of the epochs, at three quarters of the size")
     monitor: float = Field(gt=0, lt=1, description="share of the training drives held out for the curves")
+    init: str = Field(
+        pattern="^(none|[0-9a-f]{64})$", description="weights to start from, by digest (`roadseg models init`), or none"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(description="auto: bfloat16 where the CPU has AMX")
     threads: int = Field(gt=0, description="of the CPU; another number gives other rounding")
     seed: int = Field(ge=0, description="of weights, order and views")
+
+
+class Resolved(TrainParams):
+    """Without `auto`: what the fingerprint knows and the card records."""
+
+    batch: int
+    precision: Literal["float32", "bfloat16"]
 
 
 def run(*, train: TrainParams) -> None:
@@ -53,16 +66,17 @@ def run(*, train: TrainParams) -> None:
         Busy: another process trains this very experiment; names it.
     """
     shards = Shards.open(Path("data/shards"))
-    train = train.model_copy(update={"precision": resolve_precision(train.precision)})
+    auto = {"precision": resolve_precision(train.precision), "batch": resolve_batch(train, shards)}
+    resolved = Resolved(**train.model_dump() | auto)
     code = code_digests("contracts", "train")
-    mark = digest_of([shards.digest, train.model_dump(), os.environ.get("KERAS_BACKEND", "tensorflow"), code])
+    mark = digest_of([shards.digest, resolved.model_dump(), os.environ.get("KERAS_BACKEND", "tensorflow"), code])
     folder = run_folder(home(), mark)
     folder.mkdir(parents=True, exist_ok=True)
     holder = folder / "holder"
     try:
         with FileLock(folder / "lock", timeout=0):
             holder.write_text(f"process {os.getpid()} in {Path.cwd()}")
-            _train(shards, train, mark, code, Journal(folder))
+            _train(shards, resolved, mark, code, Journal(folder))
     except Timeout:
         who = holder.read_text() if holder.exists() else "another process"
         raise Busy(f"this experiment is trained already by {who}: wait for it or change a parameter") from None
@@ -76,6 +90,17 @@ def resolve_precision(asked: str) -> str:
     return "bfloat16" if cpu.exists() and " amx_bf16" in cpu.read_text() else "float32"
 
 
+def resolve_batch(train: TrainParams, shards: Shards) -> int:
+    """Turn `auto` into what fits: see `memory.auto_batch`."""
+    if train.batch != "auto":
+        return train.batch
+    _settle(train.threads)
+    from roadseg.train import memory  # late: it loads Keras
+    from roadseg.train.models.known import MODELS
+
+    return memory.auto_batch(MODELS[train.model], shards.classes.count, (shards.height, shards.width))
+
+
 def epoch_sizes(height: int, width: int, stride: int, epochs: int, reduced_share: float) -> list[tuple[int, int]]:
     """Height and width of the images in each epoch: three quarters, rounded to the stride, then whole."""
     reduced = (_three_quarters(height, stride), _three_quarters(width, stride))
@@ -87,24 +112,28 @@ def _three_quarters(side: int, stride: int) -> int:
     return max(stride, round(side * 0.75 / stride) * stride)
 
 
-def _train(shards: Shards, train: TrainParams, mark: str, code: dict[str, str], journal: Journal) -> None:
+def _settle(threads: int) -> None:
     os.environ["TF_DETERMINISTIC_OPS"] = "1"
-    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(train.threads)
-    import keras  # late: the variables above are read at import, and it takes seconds
+    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
 
-    from roadseg.train import batches, guard, keeper, loop
+
+def _train(shards: Shards, train: Resolved, mark: str, code: dict[str, str], journal: Journal) -> None:
+    parent = None if train.init == "none" else find_weights(train.init)
+    _settle(train.threads)
+    import keras  # late: what was settled is read at import, and it takes seconds
+
+    from roadseg.train import batches, guard, keeper, loop, warm
     from roadseg.train.models.deploy import deploy
     from roadseg.train.models.known import MODELS
 
     keras.utils.set_random_seed(train.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if train.precision == "bfloat16" else "float32")
     architecture = MODELS[train.model]
-    pixels = np.array(shards.class_pixels["train"][:-1])
+    shards.check("train")
     names = shards.classes.names
-    for name, count in zip(names, pixels, strict=True):
-        if count == 0:
-            print(f"warning: class {name} never occurs in the training data, so it cannot be learnt")
     fitted, watched = batches.split_monitored(shards, train.monitor, train.seed)
+    pixels = batches.class_pixels(fitted)
+    _name_missing(names, pixels, np.array(shards.class_pixels["train"][:-1]))
     print(f"train: {train.model} on {len(fitted)} images, {len(watched)} monitored, {train.precision}", flush=True)
     journal.note("start", fingerprint=mark, epochs=train.epochs, machine=platform.machine())
     model = loop.compiled(
@@ -113,6 +142,8 @@ def _train(shards: Shards, train: TrainParams, mark: str, code: dict[str, str], 
         train.epochs * batches.steps_per_epoch(len(fitted), train.batch),
         **train.model_dump(include={"learning_rate", "weight_decay", "warmup", "clip", "average", "balance", "dice"}),
     )
+    if parent:
+        warm.start_from(parent, model, train.model, names)
     told = {entry["step"] for entry in read_journal(journal.folder)[0] if entry["kind"] == "metric"}
     with stopping() as stop:
         history = loop.fit(
@@ -136,7 +167,11 @@ def _train(shards: Shards, train: TrainParams, mark: str, code: dict[str, str], 
             ),
         )
     final = deploy(model, architecture, len(names))
+    trained = write_weights(
+        Path("models/bundle") / NAME, warm.weights_of(model), fingerprint=mark, model=train.model, classes=names
+    )
     card = _card(shards, train, mark, code, architecture.stride, architecture.output)
+    card |= {"training_weights": trained, "parent": parent and parent.fingerprint}
     columns = ["sample", "drive", "image_sha", "phash"]
     tiles = shards.index[shards.index["split"] == "train"].drop_duplicates("sample")[columns]
     used = pa.Table.from_pandas(tiles, SAMPLES, preserve_index=False)
@@ -147,15 +182,21 @@ def _train(shards: Shards, train: TrainParams, mark: str, code: dict[str, str], 
     keeper.forget_others(journal.folder)
 
 
+def _name_missing(names: list[str], fitted: np.ndarray, everywhere: np.ndarray) -> None:
+    for name, here, anywhere in zip(names, fitted, everywhere, strict=True):
+        if here == 0 and anywhere == 0:
+            print(f"warning: class {name} never occurs in the training data, so it cannot be learnt")
+        elif here == 0:
+            print(f"warning: class {name} occurs in the monitored drives alone: change train.seed or train.monitor")
+
+
 def _tell(row: dict[str, float], epochs: int, journal: Journal, told: set[int]) -> None:
     print(f"epoch {row['epoch']:.0f}/{epochs}  loss {row['loss']:.4f}  monitored mIoU {row['miou']:.4f}", flush=True)
     if int(row["epoch"]) not in told:  # after a kill an epoch may end twice, with equal figures
         journal.metric(int(row["epoch"]), metric_names(row))
 
 
-def _card(
-    shards: Shards, train: TrainParams, mark: str, code: dict[str, str], stride: int, output: str
-) -> dict[str, Any]:
+def _card(shards: Shards, train: Resolved, mark: str, code: dict[str, str], stride: int, output: str) -> dict[str, Any]:
     return {
         "fingerprint": mark,
         "model": train.model,

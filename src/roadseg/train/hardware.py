@@ -1,0 +1,32 @@
+"""Memory of the machine and of its GPUs, without loading a backend."""
+
+import os
+import subprocess
+from pathlib import Path
+
+LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container, v2 and v1
+
+
+def machine_memory() -> int:
+    """Bytes of the machine's memory, or what its container may use."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = [Path(name).read_text().strip() for name in LIMITS if Path(name).exists()]
+    return min([physical, *(int(limit) for limit in limits if limit.isdecimal())])
+
+
+def gpu_memory() -> list[int]:
+    """Bytes of each GPU's memory; empty where the driver does not answer."""
+    return [memory for _, memory, _ in gpus()]
+
+
+def gpus() -> list[tuple[str, int, str]]:
+    """Name, bytes of memory and compute capability (`8.0`) of each GPU; empty where the driver does not answer."""
+    query = ["nvidia-smi", "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    if done.returncode:
+        return []
+    rows = [[cell.strip() for cell in line.split(",")] for line in done.stdout.splitlines() if line.count(",") == 2]
+    return [(name, int(mib) << 20, capability) for name, mib, capability in rows if mib.isdecimal()]

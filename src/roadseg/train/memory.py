@@ -1,0 +1,93 @@
+"""What a training step needs of the memory: a batch for `auto`, and what fits where a step did not."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import keras
+import numpy as np
+
+from roadseg.contracts.errors import UsageError
+from roadseg.train.hardware import gpu_memory, machine_memory
+from roadseg.train.models.known import Architecture
+
+AUTO_BATCH = 16  # images; what the other parameters were chosen with
+FLOAT = 4  # bytes
+SHARE = 0.5  # of the memory; the rest is the data's, the graph's and other programs'
+
+
+@contextmanager
+def enough_memory(batch: int, step: Callable[[int], object]) -> Iterator[None]:
+    """Around a step: where it runs out of memory, find out how many images would have fitted.
+
+    Args:
+        batch: images in the step.
+        step: the same step with fewer images; what it changes is lost, since the training ends.
+
+    Raises:
+        UsageError: out of memory; names the key, the batch and one that fits.
+    """
+    try:
+        yield
+        return
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"[:200]
+    fits = _largest_that_fits(batch, step)
+    remedy = f"{fits} fit: set train.batch in params.yaml to {fits}, or to auto"
+    if fits == 0:
+        remedy = "not even one fits: lower preprocess.height and width, or take a smaller train.model"
+    raise UsageError(f"params.yaml: train.batch: a step of {batch} images ran out of memory ({said}); {remedy}")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error of TensorFlow, JAX or Python says so; neither needs to be imported."""
+    said = f"{type(error).__name__} {error}".lower()
+    words = ("resourceexhausted", "resource_exhausted", "out of memory", "out_of_memory")
+    return isinstance(error, MemoryError) or any(word in said for word in words)
+
+
+def _largest_that_fits(batch: int, step: Callable[[int], object]) -> int:
+    fewer = batch // 2
+    while fewer:
+        try:
+            step(fewer)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            fewer //= 2
+        else:
+            break
+    return fewer
+
+
+def auto_batch(architecture: Architecture, classes: int, size: tuple[int, int]) -> int:
+    """The batch for `train.batch: auto`: 16, halved until a step takes at most half of the memory.
+
+    The memory is the first GPU's where the backend has one, else the machine's or the container's limit: what the
+    hardware has, not what is free now, so that it is the same experiment tomorrow.
+
+    Args:
+        architecture: which model.
+        classes: number of classes K.
+        size: height and width of a tile.
+    """
+    memory = min(gpu_memory(), default=0) if keras.distribution.list_devices("gpu") else 0
+    fixed, image = step_bytes(architecture, classes, size)
+    batch = AUTO_BATCH
+    while batch > 1 and fixed + batch * image > SHARE * (memory or machine_memory()):
+        batch //= 2
+    return batch
+
+
+def step_bytes(architecture: Architecture, classes: int, size: tuple[int, int]) -> tuple[int, int]:
+    """Bytes of a float32 training step: fixed, and for each image.
+
+    Fixed: each weight, its gradient, two moments, its average and a copy. An image: the output of each layer and its
+    gradient. An upper bound: TensorFlow frees some early (measured: 1.15 times the outputs, not 2).
+    """
+    model = architecture.build(classes)
+    image = keras.Input((*size, 3), dtype="uint8", name="sized")
+    sized = keras.models.clone_model(model, input_tensors=image)  # its layers know their outputs' sizes
+    outputs = sum(int(np.prod(layer.output.shape[1:])) for layer in sized.layers)
+    return 6 * FLOAT * model.count_params(), 2 * FLOAT * outputs
