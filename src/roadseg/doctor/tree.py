@@ -14,7 +14,7 @@ import psutil
 from roadseg.contracts.files import home
 from roadseg.doctor.finding import Finding
 from roadseg.doctor.machine import in_gib
-from roadseg.tracking.git import git_state
+from roadseg.pipeline.git import git_state
 
 FICLONE = 0x40049409  # ioctl_ficlone(2)
 LEAST, LITTLE = 1 << 30, 5 << 30  # bytes of free disk: checkpoints and shards need the first, MLflow fills the rest
