@@ -145,3 +145,20 @@ def test_the_command_says_in_one_line_what_is_wrong_and_exits_so(
     assert said in done.stderr
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_page_shows_any_tools_predictions_and_those_compared_with(
+    tmp_path: Path, labels: Path, guesses: Path
+) -> None:
+    right = tmp_path / "right"
+    for path in labels.glob("*/*_label.png"):
+        save(right / path.name, np.asarray(Image.open(path)))
+    found = scored(guesses, labels, "--report", tmp_path / "page.html", "--against", right)
+    page = (tmp_path / "page.html").read_text()
+    assert f'<span id="miou">{found["miou"]:.3f}</span>' in page
+    assert f"{right} has 1.000 on the same images" in page
+    assert "lost most" in page
+    assert "gained most" not in page
+    shown = page.count("<figure><button")
+    assert shown == 3 * page.count("data-places="), "truth, prediction and mistakes of each"
+    assert "Fingerprint" not in page

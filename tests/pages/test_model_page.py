@@ -19,7 +19,7 @@ SHOWN = "[...document.querySelectorAll('.shots li')].filter(each => !each.hidden
 
 @pytest.fixture
 def other(better: Path) -> Other:
-    return Other("champion (version 3)", better / "reports/evaluation", better / "models/bundle")
+    return Other("champion (version 3)", read_evaluation(better / "reports/evaluation"), better / "models/bundle")
 
 
 @pytest.fixture
@@ -113,10 +113,10 @@ def test_names_are_text_whatever_they_hold(page: Tab) -> None:
     assert f"val/b/{HOSTILE}" in page.evaluate("[...document.querySelectorAll('bdi')].map(each => each.textContent)")
 
 
-def test_a_model_evaluated_on_other_images_is_named_and_not_compared(evaluated: Path, tmp_path: Path) -> None:
+def test_a_model_evaluated_on_other_images_is_named_and_not_compared(evaluated: Path) -> None:
     fewer = read_evaluation(evaluated / "reports/evaluation")
-    write_evaluation(tmp_path / "other", Evaluation(fewer.images.slice(1), fewer.counts[1:]))
-    html = render_model_page(evaluated, Other("champion (version 3)", tmp_path / "other", None), pictures=False)
+    other = Other("champion (version 3)", Evaluation(fewer.images.slice(1), fewer.counts[1:]))
+    html = render_model_page(evaluated, other, pictures=False)
     assert "champion (version 3) was evaluated on other images or classes, so nothing is compared" in html
     assert "lost most" not in html
 

@@ -123,20 +123,31 @@ def score(
     truth: Annotated[Path, typer.Argument(help="Folder of label masks (PNG, class ids).")],
     classes: Annotated[str, typer.Option(help="Class table: a built-in name or a .yaml file.")] = "idd-level1",
     json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write a page too, as `roadseg report model` does.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="For the page: another tool's predictions of the same labels.")
+    ] = None,
 ) -> None:
     """Score any tool's predictions by the official IDD score and others, with intervals.
 
     Files are matched by relative path, or by name, without `_image`, `_label` and the like. Labels of one folder are
     one drive.
 
-    Examples: `roadseg score out/masks labels`; `roadseg score a b --classes idd-level3 --json`
+    Examples: `roadseg score out/masks labels`; `roadseg score a b --classes idd-level3 --json`;
+    `roadseg score theirs labels --report out.html --against ours`
     """
     from roadseg.contracts.classes import ClassTable
-    from roadseg.evaluate.folders import score_folders
+    from roadseg.evaluate.folders import pairs, score_folders
     from roadseg.evaluate.scores import summary
 
     table = ClassTable.find(classes)
-    found = summary(score_folders(predictions, truth, table), resamples=RESAMPLES, seed=0)
+    evaluation = score_folders(predictions, truth, table)
+    found = summary(evaluation, resamples=RESAMPLES, seed=0)
+    if report:
+        from roadseg.pages.model_page import Other, write_score_page
+
+        other = Other(str(against), score_folders(against, truth, table)) if against else None
+        write_score_page(report, evaluation, found, pairs(predictions, truth), other)
     by_class = {name: found[f"iou.{name}"] for name in table.names}
     if json:
         print(json_module.dumps({**_nested(found), "classes": table.name}, sort_keys=True))

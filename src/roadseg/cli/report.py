@@ -3,12 +3,16 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from roadseg.contracts.errors import DONE, REFUSED
+from roadseg.contracts.errors import DONE, REFUSED, UsageError
 from roadseg.contracts.files import home
+
+if TYPE_CHECKING:
+    from roadseg.pages.model_page import Other
+    from roadseg.registry.champion import Champion
 
 app = typer.Typer(help="Make pages about what the graph has made.", no_args_is_help=True)
 
@@ -45,16 +49,29 @@ def model(
 
     Examples: `roadseg report model`; `roadseg report model --against ../other/reports/evaluation -o compared.html`
     """
+    from roadseg.contracts.evaluation import read_evaluation
     from roadseg.pages.model_page import Other, write_model_page
     from roadseg.registry.champion import fetch_champion
 
     if against == "champion":
-        other = fetch_champion()
+        other = _other(fetch_champion())
         print(f"compared with {other.name}" if other else "no champion to compare with")
     else:
-        other = None if against == "none" else Other(against, Path(against), None)
+        other = None if against == "none" else Other(against, read_evaluation(Path(against)))
     write_model_page(Path.cwd(), out, other, pictures)
     print(out)
+
+
+def _other(champion: "Champion | None") -> "Other | None":
+    from roadseg.contracts.evaluation import read_evaluation
+    from roadseg.pages.model_page import Other
+
+    if champion is None:
+        return None
+    try:
+        return Other(champion.name, read_evaluation(champion.evaluation), champion.bundle)
+    except UsageError:  # evaluated by a version with another schema
+        return None
 
 
 def after_stage(name: str, exit_code: int) -> None:
@@ -76,7 +93,7 @@ def _after_evaluate() -> None:
 
     there = os.environ.get("MLFLOW_TRACKING_URI") or (home() / "mlflow").is_dir()  # else nothing was ever promoted
     follows = os.environ.get("ROADSEG_FOLLOW") != "off"
-    write_model_page(Path.cwd(), MODEL_PAGE, ask_for_champion() if there and follows else None)
+    write_model_page(Path.cwd(), MODEL_PAGE, _other(ask_for_champion()) if there and follows else None)
     print(f"page: {MODEL_PAGE}")
 
 

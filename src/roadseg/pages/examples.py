@@ -1,6 +1,6 @@
 """Which images of a split are shown, and what is shown of each."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,16 @@ from roadseg.contracts.confusion import iou
 from roadseg.contracts.evaluation import Evaluation
 from roadseg.imaging.draw import colourise, mistakes
 from roadseg.imaging.masks import read_classes
-from roadseg.imaging.pixels import read_image
+from roadseg.imaging.pixels import read_image, resize_mask
 from roadseg.pages.thumbnails import Thumbnail, thumbnail
 
 SHOWN, SHOWN_OF_A_CLASS = 12, 6
 LEAST_SHARE = 0.005  # of an image: a class with fewer pixels is not what the image is looked at for
 LARGE = (384, 288)  # width and height that a picture fits into
 BATCH = 8
+
+
+Pictures = Callable[[list[int]], Iterator[dict[str, Thumbnail]]]
 
 
 @dataclass(frozen=True)
@@ -89,52 +92,73 @@ def _by_class(evaluation: Evaluation) -> Iterator[Group]:
 
 
 def examples(
-    evaluation: Evaluation,
-    groups: list[Group],
-    rows: list[dict[str, Any]],
-    raw: Path,
-    models: dict[str, Bundle],
-    before: Evaluation | None,
+    evaluation: Evaluation, groups: list[Group], before: Evaluation | None, pictures: Pictures
 ) -> Iterator[Example]:
-    """Every image of the groups once, predicted anew.
+    """Every image of the groups once.
 
     Args:
         evaluation: of the model.
         groups: see `choose`.
-        rows: manifest rows of the split, in the order of the evaluation.
-        raw: the folder of images and masks.
-        models: bundles by the title of their prediction; the mistakes shown are the first one's.
         before: of the model compared with.
+        pictures: from positions in the evaluation to what is shown of each.
     """
-    from roadseg.predict.predictor import Predictor  # late: Keras loads in seconds
-
     chosen = sorted({image for group in groups for image in group.images})
-    names = evaluation.images["sample"].to_pylist()
+    names, drives = evaluation.images["sample"].to_pylist(), evaluation.drives
     scores, earlier = per_image(evaluation), None if before is None else per_image(before)
-    images = [raw / rows[number]["image"] for number in chosen]
-    answers = [Predictor(bundle, batch=BATCH)(read_image(path) for path in images) for bundle in models.values()]
-    for number, path, *predicted in zip(chosen, images, *answers, strict=True):
-        truth = read_classes(raw / rows[number]["mask"], evaluation.counts.classes)[0]
+    for number, shown in zip(chosen, pictures(chosen), strict=True):
         yield Example(
             names[number],
-            rows[number]["drive"] or "",
+            drives[number],
             _known(scores[number]),
             None if earlier is None else _known(earlier[number]),
             {group.key: group.images.index(number) for group in groups if number in group.images},
-            _pictures(read_image(path), truth, dict(zip(models, predicted, strict=True)), evaluation.counts.classes),
+            shown,
         )
 
 
+def predicted(rows: list[dict[str, Any]], raw: Path, models: dict[str, Bundle]) -> Pictures:
+    """Show image, truth, predictions made anew, and the mistakes of the first model.
+
+    Args:
+        rows: manifest rows of the split, in the order of the evaluation.
+        raw: the folder of images and masks.
+        models: bundles by the title of their prediction.
+    """
+
+    def pictures(chosen: list[int]) -> Iterator[dict[str, Thumbnail]]:
+        from roadseg.predict.predictor import Predictor  # late: Keras loads in seconds
+
+        images = [raw / rows[number]["image"] for number in chosen]
+        answers = [Predictor(bundle, batch=BATCH)(read_image(path) for path in images) for bundle in models.values()]
+        classes = next(iter(models.values())).classes
+        for number, path, *masks in zip(chosen, images, *answers, strict=True):
+            truth = read_classes(raw / rows[number]["mask"], classes)[0]
+            yield _pictures(read_image(path), truth, dict(zip(models, masks, strict=True)), classes)
+
+    return pictures
+
+
+def read(pairs: list[tuple[Path, Path]], classes: ClassTable) -> Pictures:
+    """Show truth, prediction and mistakes from files: prediction and label of each image of the evaluation."""
+
+    def pictures(chosen: list[int]) -> Iterator[dict[str, Thumbnail]]:
+        for number in chosen:
+            mask, truth = (read_classes(path, classes)[0] for path in pairs[number])
+            yield _pictures(None, truth, {"prediction": resize_mask(mask, *truth.shape)}, classes)
+
+    return pictures
+
+
 def _pictures(
-    image: np.ndarray, truth: np.ndarray, predicted: dict[str, np.ndarray], classes: ClassTable
+    image: np.ndarray | None, truth: np.ndarray, masks: dict[str, np.ndarray], classes: ClassTable
 ) -> dict[str, Thumbnail]:
-    first = next(iter(predicted.values()))
-    shown = {"image": thumbnail(image, LARGE, lossless=False)}
-    shown["truth"] = thumbnail(colourise(truth, classes), LARGE, lossless=True)
-    for title, mask in predicted.items():
+    shown = {} if image is None else {"image": thumbnail(image, LARGE, lossless=False)}
+    painted = colourise(truth, classes)
+    shown["truth"] = thumbnail(painted, LARGE, lossless=True)
+    for title, mask in masks.items():
         shown[title] = thumbnail(colourise(mask, classes), LARGE, lossless=True)
-    wrong = (first != truth) & (truth != VOID)
-    shown["mistakes"] = thumbnail(mistakes(image, wrong), LARGE, lossless=False)
+    wrong = (next(iter(masks.values())) != truth) & (truth != VOID)
+    shown["mistakes"] = thumbnail(mistakes(painted if image is None else image, wrong), LARGE, lossless=False)
     return shown
 
 

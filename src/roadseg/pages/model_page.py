@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -13,9 +14,9 @@ from roadseg.contracts.manifest import read_manifest
 from roadseg.evaluate.scores import CLASS_METRICS
 from roadseg.evaluate.slices import worst_slices
 from roadseg.pages import model_figures as figures
-from roadseg.pages.examples import choose, examples
+from roadseg.pages.examples import Pictures, choose, examples, predicted, read
 from roadseg.pages.rendering import render
-from roadseg.pipeline.git import git_state
+from roadseg.pipeline.git import GitState, git_state
 
 SLICES, QUANTILES = 12, 4
 REMEDY = "dvc repro evaluate"
@@ -27,13 +28,13 @@ class Other:
 
     Attributes:
         name: as people call it, such as `champion, version 3`.
-        folder: its evaluation.
+        evaluation: its answers, counted.
         bundle: to predict with; without it only figures are compared.
     """
 
     name: str
-    folder: Path
-    bundle: Path | None
+    evaluation: Evaluation
+    bundle: Path | None = None
 
 
 def write_model_page(tree: Path, out: Path, other: Other | None = None, pictures: bool = True) -> None:
@@ -64,29 +65,73 @@ def render_model_page(tree: Path, other: Other | None = None, pictures: bool = T
     if [row["sample"] for row in rows] != evaluation.images["sample"].to_pylist():
         raise UsageError(f"{tree / 'reports/evaluation'} is of other images than the manifest: run `{REMEDY}`")
     before = _same_images(evaluation, other)
-    groups = choose(evaluation, before)
     models = {"prediction": bundle}
     if other and before and other.bundle:
         models[other.name] = Bundle.open(other.bundle)
-    shown = examples(evaluation, groups, rows, tree / "data/raw", models, before) if pictures else ()
+    origin = Origin(bundle.card, git_state(tree), manifest.digest("val"), _history(tree / "reports/history.csv"))
+    shown = predicted(rows, tree / "data/raw", models) if pictures else None
+    return _render(evaluation, scores, other, before, shown, origin)
+
+
+def write_score_page(
+    out: Path, evaluation: Evaluation, scores: dict[str, Any], files: list[tuple[Path, Path]], other: Other | None
+) -> None:
+    """Write the page of predictions that any tool made.
+
+    Args:
+        out: the HTML file.
+        evaluation: of the folders.
+        scores: its summary.
+        files: prediction and label of each image, in the order of the evaluation.
+        other: an evaluation of the same labels to compare with.
+    """
+    shown = read(files, evaluation.counts.classes)
+    page = _render(evaluation, _as_json(scores), other, _same_images(evaluation, other), shown, None)
+    with replacing(out) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="replace")
+
+
+def _as_json(scores: dict[str, Any]) -> dict[str, Any]:
+    """With None for NaN, as metrics.json has it."""
+    return {key: None if value != value else value for key, value in scores.items()}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model comes from: its card, the commit, the digest of the val split and the history of its training."""
+
+    card: dict[str, Any]
+    commit: GitState
+    val_digest: str
+    history: pd.DataFrame
+
+
+def _render(
+    evaluation: Evaluation,
+    scores: dict[str, Any],
+    other: Other | None,
+    before: Evaluation | None,
+    pictures: Pictures | None,
+    origin: Origin | None,
+) -> str:
+    groups = choose(evaluation, before) if pictures else []
+    least = max(3, len(evaluation.counts) // 50)
     return render(
         "model.html",
-        card=bundle.card,
+        before=before,
         classes=evaluation.counts.classes,
-        commit=git_state(tree),
-        curves=figures.curves(_history(tree / "reports/history.csv")),
+        curves=figures.curves(origin.history) if origin else [],
+        examples=list(examples(evaluation, groups, before, pictures)) if pictures else [],
+        groups=groups,
         headlines=figures.headlines(scores),
         keys=list(CLASS_METRICS),
         matrix=figures.confusion_shares(evaluation).tolist(),
+        origin=origin,
         other=other,
-        before=before,
-        groups=groups if pictures else [],
-        examples=list(shown),
         reliability=figures.reliability(evaluation),
         rows=figures.class_rows(evaluation, scores, before),
         scores=scores,
-        slices=worst_slices(evaluation, SLICES, least=max(3, len(rows) // 50), quantiles=QUANTILES),
-        val_digest=manifest.digest("val"),
+        slices=worst_slices(evaluation, SLICES, least=least, quantiles=QUANTILES),
     )
 
 
@@ -94,7 +139,7 @@ def _same_images(evaluation: Evaluation, other: Other | None) -> Evaluation | No
     """The other evaluation, where it is of the same images and classes."""
     if other is None:
         return None
-    found = read_evaluation(other.folder)
+    found = other.evaluation
     same = found.images["sample"].equals(evaluation.images["sample"])
     return found if same and found.counts.classes == evaluation.counts.classes else None
 

@@ -6,14 +6,13 @@ import shutil
 import subprocess
 import sys
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import mlflow
 
 from roadseg.contracts.files import home
 from roadseg.contracts.lifeline import follow_parent
-from roadseg.pages.model_page import Other
 from roadseg.registry.versions import CHAMPION, MODEL, version_at
 from roadseg.tracking.store import connect
 
@@ -21,7 +20,16 @@ PATIENCE = 60.0  # seconds
 NEEDED = {"run_id", "evaluation"}  # tags that `register` gives a version
 
 
-def fetch_champion() -> Other | None:
+@dataclass(frozen=True)
+class Champion:
+    """Its name as people call it, and the folders of its evaluation and bundle."""
+
+    name: str
+    evaluation: Path
+    bundle: Path
+
+
+def fetch_champion() -> Champion | None:
     """What MLflow holds of the champion, fetched once into home's `reuse/champion/<evaluation>`.
 
     Returns:
@@ -49,10 +57,10 @@ def fetch_champion() -> Other | None:
                 raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    return Other(f"champion (version {version})", folder / "evaluation", folder / "bundle")
+    return Champion(f"champion (version {version})", folder / "evaluation", folder / "bundle")
 
 
-def ask_for_champion() -> Other | None:
+def ask_for_champion() -> Champion | None:
     """`fetch_champion` in a process of its own: no outage of MLflow holds the caller up for long.
 
     Returns:
@@ -65,7 +73,7 @@ def ask_for_champion() -> Other | None:
         found = json.loads(asked.stdout.rpartition("\n")[2]) if asked.returncode == 0 else None
     except (subprocess.TimeoutExpired, ValueError):
         return None
-    return Other(found["name"], Path(found["folder"]), Path(found["bundle"])) if found else None
+    return Champion(found["name"], Path(found["evaluation"]), Path(found["bundle"])) if found else None
 
 
 def main() -> None:
