@@ -26,7 +26,7 @@ WRITES = ("models/bundle", "reports/history.csv")
 class TrainParams(Section):
     """What train may be told."""
 
-    model: Literal["small", "tutorial"] = Field(description="which U-Net; tutorial is the baseline")
+    model: Literal["small", "base", "large", "tutorial"] = Field(description="which U-Net; tutorial is the baseline")
     epochs: int = Field(gt=0, description="passes over the training images")
     batch: int = Field(gt=0, description="images in a step")
     learning_rate: float = Field(gt=0, description="peak of warm-up and cosine")
