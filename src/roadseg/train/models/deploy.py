@@ -55,7 +55,7 @@ def folded(trained: keras.Model) -> keras.Model:
     norms = {makers[id(norm.input)].name: norm for norm in trained.layers if _is_norm(norm)}
 
     def stock(layer: keras.layers.Layer) -> keras.layers.Layer:
-        kind = next(kind for kind in type(layer).__mro__ if kind.__module__.startswith("keras."))
+        kind: Any = next(kind for kind in type(layer).__mro__ if kind.__module__.startswith("keras."))
         # a model saved under mixed precision computes in bfloat16 when loaded
         changes = {"dtype": "float32"} | ({"use_bias": True} if layer.name in norms else {})
         return kind.from_config(layer.get_config() | changes)
