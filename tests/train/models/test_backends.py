@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from trees import ROOT
 
 from roadseg.contracts.classes import ClassTable
@@ -46,9 +47,13 @@ def on_jax(module: str, *arguments: str, folder: Path, cache: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_contract_holds_on_jax(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "part", ["small or tutorial or doubling", pytest.param("base or large", marks=pytest.mark.soak)]
+)
+def test_the_contract_holds_on_jax(tmp_path: Path, part: str) -> None:
     contract = ROOT / "tests/train/models/test_contract.py"
-    on_jax("pytest", "-p", "no:cacheprovider", "--rootdir", str(ROOT), str(contract), folder=tmp_path, cache=tmp_path)
+    alone = ("-p", "no:cacheprovider", "--rootdir", str(ROOT))
+    on_jax("pytest", *alone, "-k", part, str(contract), folder=tmp_path, cache=tmp_path)
 
 
 def test_a_training_on_jax_repeats_its_weights_without_tensorflow(

@@ -60,7 +60,8 @@ def folded(trained: keras.Model) -> keras.Model:
         changes = {"dtype": "float32"} | ({"use_bias": True} if layer.name in norms else {})
         return kind.from_config(layer.get_config() | changes)
 
-    model = keras.models.clone_model(trained, clone_function=stock, call_function=_call)
+    plain = keras.Model(trained.input, trained.output, name=trained.name)  # a compiled one is cloned with its loss
+    model = keras.models.clone_model(plain, clone_function=stock, call_function=_call)
     for layer in trained.layers:
         if layer.weights and not _is_norm(layer):
             weights = fold(layer, norms[layer.name]) if layer.name in norms else layer.get_weights()
