@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
-from small_training import PARAMS
+from small_training import PARAMS, SHORT
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.classes import ClassTable
@@ -21,7 +21,7 @@ from roadseg.contracts.journal import read_journal
 from roadseg.contracts.shards import Shards, write_array, write_index
 from roadseg.train import loop, memory, stage
 from roadseg.train.batches import split_monitored
-from roadseg.train.models import small
+from roadseg.train.models.known import MODELS
 from roadseg.train.stage import TrainParams, epoch_sizes, resolve_precision
 
 
@@ -42,7 +42,7 @@ def trained(folder: Path, make_shards: Callable[..., Shards]) -> Trained:
     make_shards(tree / "data/shards", ClassTable.find("idd-level1"), kinds=6)
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
         patch.setenv("ROADSEG_HOME", str(folder / "home"))
-        patch.setattr(small, "STAGES", ((16, 1),))  # a third of the layers is traced in a third of the time
+        patch.setitem(MODELS, "small", SHORT)
         for name in ("TF_DETERMINISTIC_OPS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
             patch.setenv(name, "1")  # the stage sets them, so the patch must know what to bring back
         patch.chdir(tree)

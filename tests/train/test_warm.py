@@ -8,14 +8,14 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from small_training import PARAMS
+from small_training import PARAMS, SHORT
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.shards import Shards
 from roadseg.contracts.weights import NAME, Weights, keep_weights, write_weights
 from roadseg.train import loop, stage
-from roadseg.train.models import small, tutorial
+from roadseg.train.models import tutorial
 from roadseg.train.models.known import MODELS
 from roadseg.train.stage import TrainParams
 from roadseg.train.warm import start_from, weights_of
@@ -25,7 +25,7 @@ CLASSES = ["road", "sky", "car"]
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(small, "STAGES", ((16, 1),))
+    monkeypatch.setitem(MODELS, "small", SHORT)
 
 
 @pytest.fixture(params=["small", "tutorial"])

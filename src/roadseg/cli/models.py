@@ -8,7 +8,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-app = typer.Typer(help="Look at the registered models.", no_args_is_help=True)
+from roadseg.cli.describe import describe
+
+app = typer.Typer(help="Look at the models there are and at the registered versions.", no_args_is_help=True)
+app.command()(describe)
 
 CHAMPION = "models:/roadseg@champion"
 RESAMPLES = 1000  # of the bootstrap behind the intervals of `score`

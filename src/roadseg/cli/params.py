@@ -6,6 +6,18 @@ from rich.table import Table
 from roadseg.contracts.params import read_params
 
 
+def working_size() -> tuple[int, int]:
+    """Height and width at which models are trained, from params.yaml.
+
+    Raises:
+        UsageError: params.yaml is missing or wrong.
+    """
+    from roadseg.cli.stages import STAGES
+
+    values = read_params({name: section for name, (_, section) in STAGES.items()})["preprocess"].model_dump()
+    return values["height"], values["width"]
+
+
 def params() -> None:
     """Check params.yaml and explain every key.
 

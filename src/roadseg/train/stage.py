@@ -27,7 +27,7 @@ WRITES = ("models/bundle", "reports/history.csv")
 class TrainParams(Section):
     """What train may be told."""
 
-    model: Literal["small", "tutorial"] = Field(description="which U-Net; tutorial is the baseline")
+    model: Literal["small", "base", "large", "tutorial"] = Field(description="which U-Net; tutorial is the baseline")
     epochs: int = Field(gt=0, description="passes over the training images")
     batch: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
         description="images in a step; auto: 16, or as many of them as fit into the memory"

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import keras
 
-from roadseg.train.models import small, tutorial
+from roadseg.train.models import tutorial, unet
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,12 @@ class Architecture:
     output: Literal["logits", "probabilities"]
 
 
+def residual_unet(name: str, config: unet.Config) -> Architecture:
+    """The family's U-Net of a given size."""
+    return Architecture(partial(unet.build, config, name), config.stride, unet.REDUCTION, "logits")
+
+
 MODELS = {
-    "small": Architecture(small.build, small.STRIDE, 2, "logits"),
+    **{name: residual_unet(name, config) for name, config in unet.SIZES.items()},
     "tutorial": Architecture(tutorial.build, tutorial.STRIDE, 1, "probabilities"),
 }

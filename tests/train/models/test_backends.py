@@ -1,0 +1,68 @@
+"""The contract and a whole training on JAX, each in a process that cannot load TensorFlow."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from trees import ROOT
+
+from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.shards import Shards
+
+FAST_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+# Keras itself looks for TensorFlow when it saves, so what is loaded afterwards would say nothing of us
+WITHOUT = """
+import importlib.abc, runpy, sys
+
+class NoTensorFlow(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] == "tensorflow":
+            raise ModuleNotFoundError(f"no {name} here", name=name)
+
+sys.meta_path.insert(0, NoTensorFlow())
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+
+
+def on_jax(module: str, *arguments: str, folder: Path, cache: Path) -> None:
+    settings = {
+        "KERAS_BACKEND": "jax",
+        "XLA_FLAGS": FAST_TO_COMPILE,
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}",
+        "ROADSEG_HOME": str(folder / "home"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, module, *arguments],
+        cwd=folder,
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "part", ["small or tutorial or doubling", pytest.param("base or large", marks=pytest.mark.soak)]
+)
+def test_the_contract_holds_on_jax(tmp_path: Path, part: str) -> None:
+    contract = ROOT / "tests/train/models/test_contract.py"
+    alone = ("-p", "no:cacheprovider", "--rootdir", str(ROOT))
+    on_jax("pytest", *alone, "-k", part, str(contract), folder=tmp_path, cache=tmp_path)
+
+
+def test_a_training_on_jax_repeats_its_weights_without_tensorflow(
+    tmp_path: Path, make_shards: Callable[..., Shards]
+) -> None:
+    digests = []
+    for name in ("one", "two"):
+        tree = tmp_path / name
+        make_shards(tree / "data/shards", ClassTable.find("idd-level1"))
+        on_jax("small_training", "2", folder=tree, cache=tmp_path / "cache")
+        digests.append(json.loads((tree / "models/bundle/card.json").read_text())["weights"])
+    assert digests[0] == digests[1]
