@@ -16,7 +16,8 @@ from roadseg.contracts.shards import Shards
 from roadseg.contracts.weights import NAME, Weights, keep_weights, write_weights
 from roadseg.train import loop, stage
 from roadseg.train.models import tutorial
-from roadseg.train.models.known import MODELS
+from roadseg.train.models.known import MODELS, residual_unet
+from roadseg.train.models.unet import SIZES
 from roadseg.train.stage import TrainParams
 from roadseg.train.warm import start_from, weights_of
 
@@ -94,7 +95,7 @@ def test_another_shape_under_the_same_name_is_refused_and_changes_nothing(
         (((24, 1),), r"\(1, 1, 16, 48\) there and \(1, 1, 24, 48\) here"),
         (((16, 2),), "absent there and .* here"),
     ):
-        monkeypatch.setattr(small, "STAGES", stages)
+        monkeypatch.setitem(MODELS, "small", residual_unet("small", replace(SIZES["small"], stages=stages)))
         child = model_of("small", 3, 2)
         before = [np.array(weight) for weight in child.weights]
         with pytest.raises(UsageError, match=f"are of another small: .* is {said}"):
