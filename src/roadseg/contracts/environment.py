@@ -18,5 +18,5 @@ def settle() -> None:
     """Set what the user has not set; call it before those libraries are imported."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
-    if not find_spec("tensorflow") and find_spec("jax"):  # the lock for JAX; Keras would ask for TensorFlow
-        os.environ.setdefault("KERAS_BACKEND", "jax")
+    if "KERAS_BACKEND" not in os.environ and not find_spec("tensorflow") and find_spec("jax"):
+        os.environ["KERAS_BACKEND"] = "jax"  # the lock for JAX; Keras would ask for TensorFlow

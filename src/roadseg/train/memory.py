@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import keras
-import numpy as np
 
 from roadseg.contracts.errors import UsageError
 from roadseg.train.hardware import gpu_memory, machine_memory
+from roadseg.train.models.cost import cost
 from roadseg.train.models.known import Architecture
 
 AUTO_BATCH = 16  # images; what the other parameters were chosen with
-FLOAT = 4  # bytes
 SHARE = 0.5  # of the memory; the rest is the data's, the graph's and other programs'
 
 
@@ -86,8 +85,5 @@ def step_bytes(architecture: Architecture, classes: int, size: tuple[int, int]) 
     Fixed: each weight, its gradient, two moments, its average and a copy. An image: the output of each layer and its
     gradient. An upper bound: TensorFlow frees some early (measured: 1.15 times the outputs, not 2).
     """
-    model = architecture.build(classes)
-    image = keras.Input((*size, 3), dtype="uint8", name="sized")
-    sized = keras.models.clone_model(model, input_tensors=image)  # its layers know their outputs' sizes
-    outputs = sum(int(np.prod(layer.output.shape[1:])) for layer in sized.layers)
-    return 6 * FLOAT * model.count_params(), 2 * FLOAT * outputs
+    known = cost(architecture, classes, *size)
+    return 6 * known.weight_bytes, 2 * known.activation_bytes

@@ -35,10 +35,6 @@ class FusedNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
 class Doubling(keras.layers.UpSampling2D):  # type: ignore[misc]  # Keras ships no types
     """Twice the height and width of (N, H, W, C); also bilinear where TensorFlow does not know H and W yet."""
 
-    def __init__(self, *, interpolation: str, name: str, dtype: Any = None) -> None:
-        """Take nearest or bilinear; the latter repeats the border."""
-        super().__init__(2, interpolation=interpolation, name=name, dtype=dtype)
-
     def call(self, inputs: Any) -> Any:
         """Enlarge."""
         if on_tensorflow():
