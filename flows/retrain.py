@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prefect import flow, get_run_logger, task
 
-from flows.data_page import link_data_page, report_refusal
+from flows.pages import link_pages, report_refusal
 from flows.server import prefect_server
 from flows.stages import StageFailed, commit_sources, run_stage
 from roadseg.contracts.environment import settle
@@ -46,7 +46,7 @@ def publish(tree: Path) -> Published:
 
     published = send(tree)
     get_run_logger().info("MLflow run %s, val mIoU %.4f", published.run_id, published.miou)
-    link_data_page(tree, published.run_id)
+    link_pages(tree, published)
     return published
 
 

@@ -79,6 +79,7 @@ def command_environment(tree: Path, **more: str) -> dict[str, str]:
         "PYTHONPATH": f"{tree / 'src'}:{tree}",
         "ROADSEG_HOME": str(tree / ".roadseg"),
         "PREFECT_HOME": str(tree / ".roadseg" / "prefect"),
+        "ROADSEG_PAGES": "off",  # each takes seconds; tests of pages say "on"
         **more,
     }
 

@@ -19,9 +19,9 @@ def repro(tree: Path) -> list[str]:
     return re.findall(r"Running stage '(\w+)'", run(tree, "dvc", "repro").stdout)
 
 
-def retrain(tree: Path) -> tuple[dict[str, str], dict[str, str]]:
+def retrain(tree: Path, **env: str) -> tuple[dict[str, str], dict[str, str]]:
     """Run the flow; how each task ended, and with which reason."""
-    done = run(tree, "python", "-m", "flows.retrain")
+    done = run(tree, "python", "-m", "flows.retrain", **env)
     ended = re.findall(r"Task run '([\w ]+)' - Finished in state (\w+)\(['\"](.*?)['\"],", done.stdout + done.stderr)
     return {task: name for task, name, _ in ended}, {task: reason for task, _, reason in ended}
 
@@ -42,9 +42,11 @@ def test_the_flow_right_after_dvc_repro_runs_no_stage_and_says_so(finished_check
     ended, reasons = retrain(finished_checkout)
     assert {stage: ended[stage] for stage in STAGES} == dict.fromkeys(STAGES, "Cached")
     assert {reasons[stage] for stage in STAGES} == {"nothing changed"}
-    [shown] = shown_in_prefect(finished_checkout)
-    assert shown.startswith("## Data accepted")
-    assert "Data accepted" in Path(re.findall(r"In MLflow: `file://(.*)`", shown)[0]).read_text()
+    verdict, scores = sorted(shown_in_prefect(finished_checkout))
+    assert verdict.startswith("## Data accepted")
+    assert "Data accepted" in Path(re.findall(r"In MLflow: `file://(.*)`", verdict)[0]).read_text()
+    figure = re.findall(r"## Mean IoU (\S+) \(", scores)[0]
+    assert f'id="miou">{figure}<' in Path(re.findall(r"In MLflow: `file://(.*)`", scores)[0]).read_text()
     listed = run(finished_checkout, "roadseg", "models", "list").stdout
     assert "champion" in listed
     again = run(finished_checkout, "roadseg", "promote")
@@ -53,8 +55,9 @@ def test_the_flow_right_after_dvc_repro_runs_no_stage_and_says_so(finished_check
 
 def test_epochs_rerun_train_and_evaluate_through_either_door(finished_checkout: Path) -> None:
     change_params(finished_checkout, {"train": {"epochs": 1}})
-    ended, reasons = retrain(finished_checkout)
+    ended, reasons = retrain(finished_checkout, ROADSEG_PAGES="on")
     assert [stage for stage in STAGES if ended[stage] == "Ran"] == ["train", "evaluate"]
+    assert "<img src" in (finished_checkout / "reports/model.html").read_text()
     assert reasons["train"] == "train.epochs modified"
     assert repro(finished_checkout) == []
     change_params(finished_checkout, {"train": {"epochs": 2}})
@@ -108,7 +111,7 @@ def test_refused_data_are_named_and_the_run_after_the_repair_works(checkout: Pat
     mask = next((checkout / "data/raw/gtFine/train").rglob("*_label.png"))
     content = mask.read_bytes()
     mask.write_bytes(content[: len(content) // 2])
-    refused = run(checkout, *door, check=False)
+    refused = run(checkout, *door, check=False, ROADSEG_PAGES="on")
     said = refused.stdout + refused.stderr
     assert refused.returncode == (255 if door[0] == "dvc" else 3), said
     assert f"data/raw/{mask.relative_to(checkout / 'data/raw').as_posix()}: cannot be decoded" in said

@@ -117,9 +117,11 @@ def test_the_files_are_there(place: Any, store: MlflowClient, run: Run, tmp_path
         f"{evaluation}/images.parquet": "reports/evaluation/images.parquet",
         **{f"bundle/{name}": f"models/bundle/{name}" for name in BUNDLE},
     }
-    assert names(store, run.info.run_id) == sources.keys() | {"pictures/predictions.jpg", "data/data.html"}
+    views = {"pictures/predictions.jpg", "data/data.html", f"{evaluation}/model.html"}
+    assert names(store, run.info.run_id) == sources.keys() | views
     folder = Path(store.download_artifacts(run.info.run_id, "", str(tmp_path)))
     assert "Data accepted" in (folder / "data/data.html").read_text()
+    assert "mean IoU" in (folder / evaluation / "model.html").read_text()
     for artifact, source in sources.items():
         assert (folder / artifact).read_bytes() == (place.tree / source).read_bytes(), artifact
     assert not list(place.tree.glob("mlruns*"))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Make pages about what the graph has made.", no_args_is_help=True)
 
-DATA_PAGE, MODEL_PAGE = Path("reports/data.html"), Path("reports/model.html")
+DATA_PAGE, MODEL_PAGE = Path("reports/data.html"), Path("reports/model.html")  # their rooms load late
 
 
 @app.command()

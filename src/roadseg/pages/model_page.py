@@ -9,7 +9,7 @@ import pandas as pd
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.evaluation import Evaluation, read_evaluation
-from roadseg.contracts.files import read_json, replacing
+from roadseg.contracts.files import digest_file, read_json, replacing
 from roadseg.contracts.manifest import read_manifest
 from roadseg.evaluate.scores import CLASS_METRICS
 from roadseg.evaluate.slices import worst_slices
@@ -18,6 +18,7 @@ from roadseg.pages.examples import Pictures, choose, examples, predicted, read
 from roadseg.pages.rendering import render
 from roadseg.pipeline.git import GitState, git_state
 
+PAGE = Path("reports/model.html")
 SLICES, QUANTILES = 12, 4
 REMEDY = "dvc repro evaluate"
 
@@ -68,7 +69,13 @@ def render_model_page(tree: Path, other: Other | None = None, pictures: bool = T
     models = {"prediction": bundle}
     if other and before and other.bundle:
         models[other.name] = Bundle.open(other.bundle)
-    origin = Origin(bundle.card, git_state(tree), manifest.digest("val"), _history(tree / "reports/history.csv"))
+    origin = Origin(
+        bundle.card,
+        git_state(tree),
+        manifest.digest("val"),
+        digest_file(tree / "reports/evaluation/confusion.npy"),
+        _history(tree / "reports/history.csv"),
+    )
     shown = predicted(rows, tree / "data/raw", models) if pictures else None
     return _render(evaluation, scores, other, before, shown, origin)
 
@@ -98,11 +105,12 @@ def _as_json(scores: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a model comes from: its card, the commit, the digest of the val split and the history of its training."""
+    """Where a model comes from: its card, the commit, digests of val split and evaluation, its training's history."""
 
     card: dict[str, Any]
     commit: GitState
     val_digest: str
+    evaluation: str
     history: pd.DataFrame
 
 

@@ -1,8 +1,11 @@
-"""The verdict in a few lines of Markdown, for places that show no HTML."""
+"""Verdict and scores in a few lines of Markdown, for places that show no HTML."""
 
 from pathlib import Path
 
+from roadseg.contracts.evaluation import read_evaluation
+from roadseg.contracts.files import read_json
 from roadseg.pages.judgement import Expectation, Judgement, read_judgement
+from roadseg.pages.model_figures import class_rows
 
 REASONS = 10  # that are repeated; the page has more
 
@@ -21,6 +24,29 @@ def verdict_markdown(tree: Path) -> str:
     if reasons := _reasons(judgement):
         lines += ["", "First reasons, all of them in `reports/flagged.parquet`:", "", *reasons]
     return "\n".join(lines) + "\n"
+
+
+def scores_markdown(tree: Path) -> str:
+    """The score with its interval over drives, and a table of classes, the one in most need first.
+
+    Raises:
+        UsageError: evaluate has not run in `tree`.
+    """
+    scores = read_json(tree / "metrics.json", "metrics", "dvc repro evaluate")
+    rows = class_rows(read_evaluation(tree / "reports/evaluation"), scores, None)
+    interval = f"{_figure(scores['miou_low'])} to {_figure(scores['miou_high'])}"
+    lines = [f"## Mean IoU {_figure(scores['miou'])} ({interval} with 95 % over drives)", ""]
+    lines += [f"{scores['images']:,} images of {scores['drives']:,} drives, split {scores['split']}.", ""]
+    lines += ["| class | IoU | precision | recall | mostly taken for |", "|---|---|---|---|---|"]
+    for row in rows:
+        figures = " | ".join(_figure(row.figures[key]) for key in ("iou", "precision", "recall"))
+        taken_for = ", ".join(f"{name} {share:.0%}" for name, share in row.taken_for)
+        lines.append(f"| {row.name} | {figures} | {taken_for} |")
+    return "\n".join(lines) + "\n"
+
+
+def _figure(value: float | None) -> str:
+    return "absent" if value is None else f"{value:.3f}"
 
 
 def _row(expectation: Expectation) -> str:

@@ -63,16 +63,16 @@ def _find_or_create(client: MlflowClient, judgement: str, scan: str) -> str:
     return str(client.create_run(experiment, tags=tags, run_name=f"refused-{scan[:8]}").info.run_id)
 
 
-def page_link(run_id: str) -> str:
-    """Where people open the page: in the UI of MLflow's server, or as a file of the embedded store."""
+def page_link(run_id: str, place: str = f"{FOLDER}/{NAME}") -> str:
+    """Where people open a page of a run: in the UI of MLflow's server, or as a file of the embedded store."""
     run = connect().get_run(run_id)
     server = urlsplit(mlflow.get_tracking_uri())
     if server.scheme in {"http", "https"}:
         place = (
             f"{server.scheme}://{server.netloc.rpartition('@')[2]}{server.path.rstrip('/')}"  # no password in a link
         )
-        return f"{place}/#/experiments/{run.info.experiment_id}/runs/{run_id}/artifacts/{FOLDER}/{NAME}"
-    return f"{run.info.artifact_uri}/{FOLDER}/{NAME}"
+        return f"{place}/#/experiments/{run.info.experiment_id}/runs/{run_id}/artifacts/{place}"
+    return f"{run.info.artifact_uri}/{place}"
 
 
 def main() -> None:

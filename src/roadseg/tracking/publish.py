@@ -22,6 +22,7 @@ from roadseg.pages.pictures import prediction_sheet
 from roadseg.pipeline.git import git_state
 from roadseg.serving.log import log_model
 from roadseg.tracking.data_page import send_data_page
+from roadseg.tracking.model_page import send_model_page
 from roadseg.tracking.published import Published, evaluation_key
 from roadseg.tracking.store import artifact_names, connect, find_or_create_run, send_missing
 
@@ -49,6 +50,7 @@ def publish(tree: Path) -> Published:
     _send_code(client, run_id, tree)
     _send_files(client, run_id, tree)
     _send_page(client, run_id, tree)
+    send_model_page(client, run_id, evaluation, tree)
     model_id = _send_model(client, run_id, tree)
     client.set_terminated(run_id, "FINISHED")
     tags = client.get_run(run_id).data.tags

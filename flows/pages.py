@@ -1,0 +1,48 @@
+"""What Prefect's run shows of data and model: an artifact each, with the figures and links to the page."""
+
+from pathlib import Path
+
+from prefect import get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+
+from roadseg.contracts.files import home
+from roadseg.pages.summary import scores_markdown, verdict_markdown
+from roadseg.tracking.beside import send_refusal
+from roadseg.tracking.published import Published
+
+
+@task(task_run_name="refused data")
+def report_refusal(tree: Path) -> None:
+    """Show why the data are refused; the refusal stands also where this fails."""
+    try:
+        _show_verdict(tree, send_refusal(tree, home()))  # the stage has sent it, unless MLflow was away then
+    except Exception as error:
+        get_run_logger().warning("the refusal is not shown: %s: %s", type(error).__name__, error)
+
+
+def link_pages(tree: Path, published: Published) -> None:
+    """Show the verdict on the data and the model's scores, with links to their pages in the MLflow run.
+
+    Call it in a task; a failure is logged, since the training is published without it.
+    """
+    from roadseg.tracking import data_page, model_page  # late: MLflow loads in seconds
+
+    try:
+        _show_verdict(tree, data_page.page_link(published.run_id))
+        link = model_page.page_link(published.run_id, published.evaluation)
+        _show("model-scores", "The scores of the model", scores_markdown(tree), tree / "reports/model.html", link)
+    except Exception as error:
+        get_run_logger().warning("not all is shown: %s: %s", type(error).__name__, error)
+
+
+def _show_verdict(tree: Path, link: str | None) -> None:
+    _show("data-verdict", "The verdict on the data", verdict_markdown(tree), tree / "reports/data.html", link)
+
+
+def _show(key: str, description: str, text: str, page: Path, link: str | None) -> None:
+    lines = [text, f"The page: `{page}`"]
+    if link:  # Prefect's page opens no file: URL, so an embedded store's is text
+        lines.append(f"In MLflow: [{page.name}]({link})" if link.startswith("http") else f"In MLflow: `{link}`")
+    else:
+        lines.append(f"MLflow did not take it; `roadseg report {page.stem}` makes it again.")
+    create_markdown_artifact("\n\n".join(lines), key=key, description=description)
