@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from roadseg.doctor.finding import Finding
 
 PACKAGES = ("keras", "numpy", "dvc", "mlflow", "prefect", "great-expectations")
-LOCKS = {"tensorflow": "gpu", "jax": "jax", "tensorflow-cpu": "cpu"}  # a lock by the backend that only it has
+LOCKS = {"tensorflow": "gpu", "tensorflow-cpu": "cpu", "jax": "jax"}  # a lock by its backend; tests want jax in all
 TOOLS = {"git": "git", "setpriv": "util-linux"}  # and Debian's package
 PYTHONS = ((3, 11), (3, 14))  # from, and below
 

@@ -68,10 +68,9 @@ def page_link(run_id: str, place: str = f"{FOLDER}/{NAME}") -> str:
     run = connect().get_run(run_id)
     server = urlsplit(mlflow.get_tracking_uri())
     if server.scheme in {"http", "https"}:
-        place = (
-            f"{server.scheme}://{server.netloc.rpartition('@')[2]}{server.path.rstrip('/')}"  # no password in a link
-        )
-        return f"{place}/#/experiments/{run.info.experiment_id}/runs/{run_id}/artifacts/{place}"
+        host = server.netloc.rpartition("@")[2]  # no password in a link
+        run_page = f"/#/experiments/{run.info.experiment_id}/runs/{run_id}"
+        return f"{server.scheme}://{host}{server.path.rstrip('/')}{run_page}/artifacts/{place}"
     return f"{run.info.artifact_uri}/{place}"
 
 
