@@ -142,3 +142,14 @@ def texts(tab: Tab, selector: str) -> list[str]:
     """What the elements say, with single spaces."""
     found = tab.evaluate(f"[...document.querySelectorAll({selector!r})].map(each => each.textContent)")
     return [" ".join(text.split()) for text in found]
+
+
+def assert_quiet(tab: Tab, page: Path, width: int, scheme: str) -> None:
+    """Open a page: it fits into the width, asks for nothing but itself, and its console is empty."""
+    tab.requests.clear()
+    tab.complaints.clear()
+    tab.look(width, scheme)
+    tab.open(page)
+    assert tab.evaluate("document.fonts.ready.then(() => document.documentElement.scrollWidth)") <= width
+    assert [each for each in tab.requests if not each.startswith("data:")] == [page.as_uri()]
+    assert tab.complaints == []

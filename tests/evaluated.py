@@ -12,16 +12,17 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.manifest import from_rows, write_manifest
 from roadseg.evaluate.stage import EvaluateParams, run
 
+NAMES = [*((drive, name) for drive in "abc" for name in "01")][:-1] + [("b", HOSTILE)]
+SAMPLES = [f"val/{drive}/{name}" for drive, name in NAMES]
 WRONG = {"val/a/0": 3, "val/b/1": 24, f"val/b/{HOSTILE}": 48}  # image columns, of 64, that are painted as another class
 
 
 def evaluated_tree(tree: Path, mistaken: dict[str, int] = WRONG, flip: bool = False) -> Path:
     """Six images of three drives; a model paints each class in its colour, and some columns lie."""
     classes = ClassTable.find("idd-level1")
-    names = [(drive, name) for drive in "abc" for name in ("0", "1")]
     rows = []
-    for number, (drive, name) in enumerate([*names[:-1], ("b", HOSTILE)]):
-        sample, raw = f"val/{drive}/{name}", tree / "data/raw"
+    for number, (sample, (drive, _)) in enumerate(zip(SAMPLES, NAMES, strict=True)):
+        raw = tree / "data/raw"
         mask = np.repeat(np.arange(64, dtype=np.uint8) // 10, 32).reshape(64, 32).T.copy()
         mask[:2] = 255
         painted = mask.copy()

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from roadseg.contracts.confusion import confusion, iou, mean_iou, pixel_accuracy
+from roadseg.contracts.confusion import confusion, iou, mean_iou
+from roadseg.evaluate.measures import accuracy
 
 PAIRS = arrays(np.uint8, (2, 4, 6), elements=st.one_of(st.integers(0, 8), st.just(255)))
 
@@ -58,7 +59,7 @@ def test_a_case_worked_by_hand_gives_its_matrix_and_its_score() -> None:
     assert matrix.tolist() == [[2, 1, 0, 0], [0, 1, 0, 1], [1, 0, 0, 0]]
     np.testing.assert_allclose(iou(matrix), [2 / 4, 1 / 3, 0], atol=1e-12)
     assert mean_iou(matrix) == pytest.approx((1 / 2 + 1 / 3) / 3, abs=1e-12)
-    assert pixel_accuracy(matrix) == pytest.approx(3 / 6, abs=1e-12)
+    assert accuracy(matrix) == pytest.approx(3 / 6, abs=1e-12)
 
 
 @given(PAIRS, st.integers(0, 255))
@@ -89,7 +90,7 @@ def test_a_class_that_is_only_predicted_scores_zero_and_counts() -> None:
 
 def test_where_all_truth_is_void_the_score_is_not_a_number_and_nothing_warns() -> None:
     matrix = confusion(*masks([255, 255], [0, 1]), classes=2)
-    assert np.isnan([mean_iou(matrix), pixel_accuracy(matrix), *iou(matrix)]).all()
+    assert np.isnan([mean_iou(matrix), accuracy(matrix), *iou(matrix)]).all()
 
 
 @given(PAIRS)

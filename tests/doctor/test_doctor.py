@@ -91,7 +91,7 @@ def test_what_would_stop_the_pipeline_is_named_with_what_to_do(
     damage: Callable[[Path], object],
     remedy: str,
 ) -> None:
-    monkeypatch.setattr(tree, "_reflink", _no_reflink)
+    monkeypatch.setattr(tree, "reflink", _no_reflink)
     monkeypatch.setattr(software, "installed", lambda name: None if _is_gone(name) else "1.0")
     with monkeypatch.context() as patch:
         patch.setattr(os, "environ", os.environ.copy())

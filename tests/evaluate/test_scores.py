@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.confusion import confusion, iou, mean_iou, pixel_accuracy
+from roadseg.contracts.confusion import confusion, iou, mean_iou
 from roadseg.contracts.evaluation import Counts, Evaluation, read_evaluation
 from roadseg.contracts.files import read_json
 from roadseg.evaluate.counting import count
@@ -56,11 +56,9 @@ def test_every_figure_can_be_computed_again_from_what_is_stored(written: Path) -
     stored = read_evaluation(written / "evaluation")
     found, total = metrics(written), np.load(written / "evaluation/confusion.npy").sum(0)
     assert (found["split"], found["images"], found["drives"]) == ("val", 12, 4)
-    assert (found["miou"], found["pixel_accuracy"]) == (mean_iou(total), pixel_accuracy(total))
+    assert (found["miou"], found["pixel_accuracy"]) == (mean_iou(total), np.trace(total[:, :-1]) / total.sum())
     again = summary(stored, resamples=200, seed=0)
-    assert found == {"schema": "roadseg/metrics/1", "split": "val"} | {
-        name: None if value != value else value for name, value in again.items()
-    }
+    assert found == {"schema": "roadseg/metrics/1", "split": "val"} | again
 
 
 def test_a_figure_lies_within_its_intervals_and_the_one_over_drives_is_another(written: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import Tab, texts
+from browser import Tab, assert_quiet, texts
 from judged import HOSTILE, expectation, sample_row, write_tree
 from PIL import Image
 
@@ -34,13 +34,7 @@ def refusal(browser: Tab, refused: Path, tmp_path: Path) -> Tab:
 def test_the_page_asks_for_nothing_outside_fits_and_complains_of_nothing(
     browser: Tab, page: Path, width: int, scheme: str
 ) -> None:
-    browser.requests.clear()
-    browser.complaints.clear()
-    browser.look(width, scheme)
-    browser.open(page)
-    assert browser.evaluate("document.fonts.ready.then(() => document.documentElement.scrollWidth)") <= width
-    assert [each for each in browser.requests if not each.startswith("data:")] == [page.as_uri()]
-    assert browser.complaints == []
+    assert_quiet(browser, page, width, scheme)
 
 
 def test_the_browser_of_these_tests_sees_complaints_and_requests(browser: Tab, tmp_path: Path) -> None:

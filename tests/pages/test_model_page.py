@@ -1,15 +1,17 @@
 """The page about a model, as a browser without a network shows it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from browser import Tab, texts
-from evaluated import WRONG, evaluated_tree
+from browser import Tab, assert_quiet, texts
+from evaluated import SAMPLES, WRONG, evaluated_tree
 from judged import HOSTILE
 
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.evaluation import Evaluation, read_evaluation, write_evaluation
+from roadseg.contracts.manifest import read_manifest
 from roadseg.evaluate.scores import METRICS
 from roadseg.pages.examples import choose
 from roadseg.pages.model_page import Other, render_model_page, write_model_page
@@ -37,16 +39,10 @@ def test_the_page_asks_for_nothing_outside_fits_and_complains_of_nothing(
 ) -> None:
     out = tmp_path / "model.html"
     write_model_page(evaluated, out, other)
-    browser.requests.clear()
-    browser.complaints.clear()
-    browser.look(width, scheme)
-    browser.open(out)
-    assert browser.evaluate("document.fonts.ready.then(() => document.documentElement.scrollWidth)") <= width
-    assert [each for each in browser.requests if not each.startswith("data:")] == [out.as_uri()]
-    assert browser.complaints == []
+    assert_quiet(browser, out, width, scheme)
 
 
-def test_numbers_on_the_page_are_those_of_metrics_json(page: Tab, evaluated: Path) -> None:
+def test_numbers_on_the_page_are_those_of_metrics_json(page: Tab, evaluated: Path, better: Path) -> None:
     scores = json.loads((evaluated / "metrics.json").read_text())
     assert texts(page, "#miou") == [f"{scores['miou']:.3f}"]
     figures = page.evaluate(
@@ -61,18 +57,13 @@ def test_numbers_on_the_page_are_those_of_metrics_json(page: Tab, evaluated: Pat
     )
     assert classes == {key.removeprefix("iou."): value for key, value in scores.items() if key.startswith("iou.")}
     assert list(classes.values()) == sorted(classes.values()), "the class in most need comes first"
-    assert f"champion (version 3) has {_miou(other_of(page)):.3f}" in texts(page, "#against")[0]
-
-
-def other_of(page: Tab) -> list[float]:
-    """IoUs of the model compared with, from this one's and the changes."""
-    cells = "[...document.querySelectorAll('[data-class]')].map(each => Number(each.cells[1].dataset.value) - "
-    found: list[float] = page.evaluate(cells + "Number(each.cells[3].dataset.value))")
-    return found
-
-
-def _miou(values: list[float]) -> float:
-    return sum(values) / len(values)
+    before = json.loads((better / "metrics.json").read_text())
+    assert f"champion (version 3) has {before['miou']:.3f}" in texts(page, "#against")[0]
+    changes = page.evaluate(
+        "Object.fromEntries([...document.querySelectorAll('[data-class]')].map(each => "
+        "[each.dataset.class, Number(each.cells[3].dataset.value)]))"
+    )
+    assert changes == pytest.approx({name: iou - before[f"iou.{name}"] for name, iou in classes.items()})
 
 
 def test_a_heading_sorts_its_table_one_way_and_then_the_other(page: Tab) -> None:
@@ -119,6 +110,22 @@ def test_a_model_evaluated_on_other_images_is_named_and_not_compared(evaluated: 
     html = render_model_page(evaluated, other, pictures=False)
     assert "champion (version 3) was evaluated on other images or classes, so nothing is compared" in html
     assert "lost most" not in html
+
+
+def test_a_model_evaluated_on_other_files_of_the_same_names_is_not_compared(evaluated: Path, other: Other) -> None:
+    known = read_manifest(evaluated / "data/manifest.parquet").digest("val")
+    for digest, compared in ((known, True), ("0" * 64, False), (None, True)):
+        html = render_model_page(evaluated, replace(other, val_manifest=digest), pictures=False)
+        assert ("on the same images" in html) == compared
+        assert ("so nothing is compared" in html) == (not compared)
+
+
+def test_a_class_that_the_other_never_finds_counts_in_its_mean(tmp_path: Path, evaluated: Path) -> None:
+    blind = evaluated_tree(tmp_path / "blind", dict.fromkeys(SAMPLES, 64))
+    scores = json.loads((blind / "metrics.json").read_text())
+    assert scores["iou.drivable"] == 0
+    html = render_model_page(evaluated, Other("it", read_evaluation(blind / "reports/evaluation")), pictures=False)
+    assert f"it has {scores['miou']:.3f} on the same images" in html
 
 
 def test_without_pictures_nothing_is_predicted(evaluated: Path) -> None:

@@ -24,6 +24,7 @@ def test_the_champion_is_fetched_once_and_is_what_was_published(promoted: int, s
     found = fetch_champion()
     assert found is not None
     assert found.name == f"champion (version {promoted})"
+    assert found.val_manifest == sent.published.val_manifest
     for name in ("confusion.npy", "images.parquet"):
         assert digest_file(found.evaluation / name) == digest_file(sent.tree / "reports/evaluation" / name)
     assert len(read_evaluation(found.evaluation).counts)

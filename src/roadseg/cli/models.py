@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roadseg.cli.describe import describe
+from roadseg.contracts.errors import UsageError
 
 app = typer.Typer(help="Look at the models there are and at the registered versions.", no_args_is_help=True)
 app.command()(describe)
@@ -143,6 +144,8 @@ def score(
     from roadseg.evaluate.folders import pairs, score_folders
     from roadseg.evaluate.scores import summary
 
+    if against and not report:
+        raise UsageError("--against compares on the page: give --report FILE.html too")
     table = ClassTable.find(classes)
     evaluation = score_folders(predictions, truth, table)
     found = summary(evaluation, resamples=RESAMPLES, seed=0)
@@ -161,25 +164,24 @@ def score(
 
 
 def _nested(figures: dict[str, Any]) -> dict[str, Any]:
-    """`iou.road` becomes `iou: {road: ...}`, and what is not a number null, for JSON has none."""
+    """`iou.road` becomes `iou: {road: ...}`."""
     nested: dict[str, Any] = {}
     for key, value in figures.items():
         name, _, class_name = key.partition(".")
-        known = None if value != value else value
         if class_name:
-            nested.setdefault(name, {})[class_name] = known
+            nested.setdefault(name, {})[class_name] = value
         else:
-            nested[name] = known
+            nested[name] = value
     return nested
 
 
-def score_table(by_class: dict[str, float], miou: float, title: str) -> Table:
+def score_table(by_class: dict[str, float | None], miou: float | None, title: str) -> Table:
     """Per-class IoU and their mean, 0..1, as people read it."""
     table = Table("class", "IoU", title=title, title_justify="left")
     for name, value in by_class.items():
-        table.add_row(name, "absent" if value is None or value != value else f"{value:.3f}")
+        table.add_row(name, "absent" if value is None else f"{value:.3f}")
     table.add_section()
-    table.add_row("mean", f"{miou:.4f}")
+    table.add_row("mean", "absent" if miou is None else f"{miou:.4f}")
     return table
 
 
@@ -187,10 +189,9 @@ def figure_table(figures: dict[str, Any]) -> Table:
     """The figures of the whole with their 95 % intervals over drives and over images, as people read them."""
     table = Table("figure", "value", "over drives", "over images")
     for name, value in figures.items():
-        if (low := figures.get(f"{name}_low")) is not None:
-            ends = (low, figures[f"{name}_high"], figures[f"{name}_images_low"], figures[f"{name}_images_high"])
-            over = ["" if each != each else f"{each:.3f}" for each in ends]
-            table.add_row(
-                name, f"{value:.4f}", " to ".join(filter(None, over[:2])), " to ".join(filter(None, over[2:]))
-            )
+        if f"{name}_low" in figures:
+            ends = [figures[f"{name}_{end}"] for end in ("low", "high", "images_low", "images_high")]
+            shown = ["" if each is None else f"{each:.3f}" for each in ends]
+            drives, images = (" to ".join(filter(None, pair)) for pair in (shown[:2], shown[2:]))
+            table.add_row(name, "" if value is None else f"{value:.4f}", drives, images)
     return table

@@ -69,7 +69,7 @@ def _other(champion: "Champion | None") -> "Other | None":
     if champion is None:
         return None
     try:
-        return Other(champion.name, read_evaluation(champion.evaluation), champion.bundle)
+        return Other(champion.name, read_evaluation(champion.evaluation), champion.bundle, champion.val_manifest)
     except UsageError:  # evaluated by a version with another schema
         return None
 

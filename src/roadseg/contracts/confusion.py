@@ -48,9 +48,3 @@ def mean_iou(matrix: np.ndarray) -> float:
     """Mean of `iou` over the classes that occur, 0..1; NaN where none does."""
     values = iou(matrix)
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
-
-
-def pixel_accuracy(matrix: np.ndarray) -> float:
-    """Share of the counted pixels that are predicted right, 0..1; NaN where none is counted."""
-    total = matrix.sum()
-    return float(np.trace(matrix[:, :-1]) / total) if total else float("nan")

@@ -1,7 +1,6 @@
 """The checkout: git, DVC and its cache, data, and the home folder."""
 
 import configparser
-import fcntl
 import json
 import os
 import shutil
@@ -15,8 +14,8 @@ from roadseg.contracts.files import home
 from roadseg.doctor.finding import Finding
 from roadseg.doctor.machine import in_gib
 from roadseg.pipeline.git import git_state
+from roadseg.preprocess.store import reflink
 
-FICLONE = 0x40049409  # ioctl_ficlone(2)
 LEAST, LITTLE = 1 << 30, 5 << 30  # bytes of free disk: checkpoints and shards need the first, MLflow fills the rest
 PRIVATE = ("reflink", "copy")  # an edit in the tree cannot reach the cache
 
@@ -68,7 +67,7 @@ def cache_settings(tree: Path) -> tuple[Path, list[str]]:
 def links(source: Path, target: Path) -> list[str]:
     """How a file of one folder can really come to another: tried with a small file."""
     ways: dict[str, Callable[[Path, Path], object]] = {
-        "reflink": _reflink,
+        "reflink": reflink,
         "hardlink": os.link,
         "symlink": os.symlink,
         "copy": shutil.copyfile,
@@ -90,11 +89,6 @@ def _works(way: Callable[[Path, Path], object], source: Path, target: Path) -> b
     except OSError:
         return False
     return target.read_bytes() == source.read_bytes()
-
-
-def _reflink(source: Path, target: Path) -> None:
-    with source.open("rb") as read, target.open("wb") as written:
-        fcntl.ioctl(written.fileno(), FICLONE, read.fileno())
 
 
 def _holders(lock: Path) -> list[str]:

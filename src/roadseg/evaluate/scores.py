@@ -88,7 +88,7 @@ def summary(evaluation: Evaluation, *, resamples: int, seed: int) -> dict[str, A
 
     `<metric>_low` and `<metric>_high` hold the truth with 95 % when drives are drawn anew, `<metric>_images_low` and
     `<metric>_images_high` if images were independent, which they are not; `iou_low.<class>` and `iou_high.<class>` are
-    over drives.
+    over drives. What is not known is None.
     """
     counts, drives, samples = evaluation.counts, evaluation.drives, evaluation.images["sample"].to_pylist()
     found: dict[str, Any] = {"images": len(samples), "drives": len(set(drives)), **figures(counts.total())}
@@ -99,7 +99,7 @@ def summary(evaluation: Evaluation, *, resamples: int, seed: int) -> dict[str, A
         found |= {f"{name}_low": low, f"{name}_high": high}
         found |= {f"{name}_images_low": over_images[name][0], f"{name}_images_high": over_images[name][1]}
     found |= _by_class(counts.classes, {"iou_low": by_class[0], "iou_high": by_class[1]})
-    return {name: value if isinstance(value, int) else float(value) for name, value in found.items()}
+    return {name: value if isinstance(value, int) else _known_or_none(float(value)) for name, value in found.items()}
 
 
 def write_scores(folder: Path, metrics: Path, evaluation: Evaluation, *, resamples: int, seed: int) -> None:
@@ -114,6 +114,10 @@ def _known(metrics: Mapping[str, Metric], counts: Counts) -> dict[str, np.ndarra
 
 def _by_class(classes: ClassTable, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {f"{key}.{name}": each[..., k] for key, each in values.items() for k, name in enumerate(classes.names)}
+
+
+def _known_or_none(value: float) -> float | None:
+    return None if np.isnan(value) else value
 
 
 def _mean_or_none(values: np.ndarray | None) -> np.ndarray | None:

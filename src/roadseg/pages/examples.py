@@ -39,7 +39,6 @@ class Example:
     """An image with what the model made of it.
 
     Attributes:
-        sample, drive: its names.
         miou: of this image alone, 0..1, or None.
         before: the same of the model compared with.
         places: its place in each group by key.
@@ -47,7 +46,6 @@ class Example:
     """
 
     sample: str
-    drive: str
     miou: float | None
     before: float | None
     places: dict[str, int]
@@ -103,12 +101,11 @@ def examples(
         pictures: from positions in the evaluation to what is shown of each.
     """
     chosen = sorted({image for group in groups for image in group.images})
-    names, drives = evaluation.images["sample"].to_pylist(), evaluation.drives
+    names = evaluation.images["sample"].to_pylist()
     scores, earlier = per_image(evaluation), None if before is None else per_image(before)
     for number, shown in zip(chosen, pictures(chosen), strict=True):
         yield Example(
             names[number],
-            drives[number],
             _known(scores[number]),
             None if earlier is None else _known(earlier[number]),
             {group.key: group.images.index(number) for group in groups if number in group.images},

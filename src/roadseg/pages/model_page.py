@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from roadseg.contracts.bundle import Bundle
+from roadseg.contracts.confusion import mean_iou
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.evaluation import Evaluation, read_evaluation
 from roadseg.contracts.files import digest_file, read_json, replacing
@@ -31,11 +32,13 @@ class Other:
         name: as people call it, such as `champion, version 3`.
         evaluation: its answers, counted.
         bundle: to predict with; without it only figures are compared.
+        val_manifest: digest of the images that it was evaluated on, where it is known.
     """
 
     name: str
     evaluation: Evaluation
     bundle: Path | None = None
+    val_manifest: str | None = None
 
 
 def write_model_page(tree: Path, out: Path, other: Other | None = None, pictures: bool = True) -> None:
@@ -65,7 +68,7 @@ def render_model_page(tree: Path, other: Other | None = None, pictures: bool = T
     rows = manifest.records("val")
     if [row["sample"] for row in rows] != evaluation.images["sample"].to_pylist():
         raise UsageError(f"{tree / 'reports/evaluation'} is of other images than the manifest: run `{REMEDY}`")
-    before = _same_images(evaluation, other)
+    before = _same_images(evaluation, other, manifest.digest("val"))
     models = {"prediction": bundle}
     if other and before and other.bundle:
         models[other.name] = Bundle.open(other.bundle)
@@ -93,14 +96,9 @@ def write_score_page(
         other: an evaluation of the same labels to compare with.
     """
     shown = read(files, evaluation.counts.classes)
-    page = _render(evaluation, _as_json(scores), other, _same_images(evaluation, other), shown, None)
+    page = _render(evaluation, scores, other, _same_images(evaluation, other, None), shown, None)
     with replacing(out) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="replace")
-
-
-def _as_json(scores: dict[str, Any]) -> dict[str, Any]:
-    """With None for NaN, as metrics.json has it."""
-    return {key: None if value != value else value for key, value in scores.items()}
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,7 @@ def _render(
     least = max(3, len(evaluation.counts) // 50)
     return render(
         "model.html",
-        before=before,
+        before=None if before is None else mean_iou(before.counts.total().confusion),
         classes=evaluation.counts.classes,
         curves=figures.curves(origin.history) if origin else [],
         examples=list(examples(evaluation, groups, before, pictures)) if pictures else [],
@@ -143,11 +141,13 @@ def _render(
     )
 
 
-def _same_images(evaluation: Evaluation, other: Other | None) -> Evaluation | None:
-    """The other evaluation, where it is of the same images and classes."""
+def _same_images(evaluation: Evaluation, other: Other | None, val_manifest: str | None) -> Evaluation | None:
+    """The other evaluation, where it is of the same images and classes: names may stay when files change."""
     if other is None:
         return None
     found = other.evaluation
+    if None not in (val_manifest, other.val_manifest) and val_manifest != other.val_manifest:
+        return None
     same = found.images["sample"].equals(evaluation.images["sample"])
     return found if same and found.counts.classes == evaluation.counts.classes else None
 

@@ -81,7 +81,7 @@ class Store:
 
     def place(self, files: Iterable[tuple[str, str, Path]]) -> None:
         """Put files of entries where a checkout wants them: key, kind and the target, which must not exist."""
-        ways: list[Callable[[Path, Path], object]] = [_reflink, _hard_link, shutil.copyfile]
+        ways: list[Callable[[Path, Path], object]] = [reflink, _hard_link, shutil.copyfile]
         for key, kind, target in files:
             source = self.folder / key / f"{kind}.npy"
             while not _done(ways[0], source, target):
@@ -117,7 +117,12 @@ def _done(way: Callable[[Path, Path], object], source: Path, target: Path) -> bo
     return True
 
 
-def _reflink(source: Path, target: Path) -> None:
+def reflink(source: Path, target: Path) -> None:
+    """Make a copy that shares blocks until one side changes; `target` must not exist.
+
+    Raises:
+        OSError: the file systems cannot; then there is no `target`.
+    """
     with source.open("rb") as read, target.open("xb") as written:
         try:
             fcntl.ioctl(written.fileno(), FICLONE, read.fileno())

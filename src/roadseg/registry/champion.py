@@ -13,20 +13,20 @@ import mlflow
 
 from roadseg.contracts.files import home
 from roadseg.contracts.lifeline import follow_parent
-from roadseg.registry.versions import CHAMPION, MODEL, version_at
+from roadseg.registry.versions import CHAMPION, EVALUATED, MODEL, version_at
 from roadseg.tracking.store import connect
 
 PATIENCE = 60.0  # seconds
-NEEDED = {"run_id", "evaluation"}  # tags that `register` gives a version
 
 
 @dataclass(frozen=True)
 class Champion:
-    """Its name as people call it, and the folders of its evaluation and bundle."""
+    """Its name as people call it, the folders of its evaluation and bundle, and the digest of what it was judged on."""
 
     name: str
     evaluation: Path
     bundle: Path
+    val_manifest: str
 
 
 def fetch_champion() -> Champion | None:
@@ -38,7 +38,7 @@ def fetch_champion() -> Champion | None:
     client = connect()
     version = version_at(client, CHAMPION)
     tags = {} if version is None else client.get_model_version(MODEL, str(version)).tags
-    if not tags.keys() >= NEEDED:
+    if not tags.keys() >= EVALUATED:
         return None
     folder = home() / "reuse/champion" / tags["evaluation"]
     if not folder.is_dir():
@@ -57,7 +57,8 @@ def fetch_champion() -> Champion | None:
                 raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    return Champion(f"champion (version {version})", folder / "evaluation", folder / "bundle")
+    name = f"champion (version {version})"
+    return Champion(name, folder / "evaluation", folder / "bundle", tags["val_manifest"])
 
 
 def ask_for_champion() -> Champion | None:
@@ -73,7 +74,9 @@ def ask_for_champion() -> Champion | None:
         found = json.loads(asked.stdout.rpartition("\n")[2]) if asked.returncode == 0 else None
     except (subprocess.TimeoutExpired, ValueError):
         return None
-    return Champion(found["name"], Path(found["evaluation"]), Path(found["bundle"])) if found else None
+    if not found:
+        return None
+    return Champion(found["name"], Path(found["evaluation"]), Path(found["bundle"]), found["val_manifest"])
 
 
 def main() -> None:

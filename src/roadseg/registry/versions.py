@@ -12,6 +12,7 @@ from roadseg.tracking.published import Published, evaluation_key
 from roadseg.tracking.store import connect
 
 MODEL, CANDIDATE, CHAMPION = "roadseg", "candidate", "champion"
+EVALUATED = {"run_id", "evaluation", "val_manifest"}  # tags of a version that `register` made
 ABSENT = "RESOURCE_DOES_NOT_EXIST"  # MLflow's code for what is not there, unlike a store that does not answer
 
 
@@ -67,7 +68,7 @@ def evidence(client: MlflowClient, version: int) -> Evidence:
         if error.error_code != ABSENT:
             raise
         raise UsageError(f"{MODEL} has no version {version}: `roadseg models list` shows those there are") from None
-    if not {"run_id", "evaluation", "val_manifest"} <= tags.keys():
+    if not tags.keys() >= EVALUATED:
         return Evidence(version, None, "")
     metrics = client.get_run(tags["run_id"]).data.metrics
     return Evidence(version, metrics.get(evaluation_key(tags["evaluation"], "miou")), tags["val_manifest"])
