@@ -128,6 +128,16 @@ def test_a_class_that_the_other_never_finds_counts_in_its_mean(tmp_path: Path, e
     assert f"it has {scores['miou']:.3f} on the same images" in html
 
 
+def test_the_champion_is_not_compared_with_itself(evaluated: Path, other: Other) -> None:
+    stored = read_evaluation(evaluated / "reports/evaluation")
+    html = render_model_page(
+        evaluated, Other("champion (version 3)", stored, evaluated / "models/bundle"), pictures=False
+    )
+    assert "This is champion (version 3)." in html
+    assert ">change<" not in html
+    assert ">change<" in render_model_page(evaluated, other, pictures=False), "equal weights evaluated otherwise are"
+
+
 def test_without_pictures_nothing_is_predicted(evaluated: Path) -> None:
     html = render_model_page(evaluated, pictures=False)
     assert "<img src" not in html

@@ -45,12 +45,12 @@ def init(
 
     Examples: `roadseg models init champion`; `roadseg models init models/bundle`
     """
-    from roadseg.pipeline.settings import set_param
+    from roadseg.pipeline.settings import change_settings
     from roadseg.registry.initial import bring_weights
 
     digest = bring_weights(model)
     if not dry_run:
-        set_param(Path("params.yaml"), "train", "init", digest)
+        change_settings(Path("params.yaml"), "train", {"init": digest})
     print(f"train.init: {digest}")
 
 

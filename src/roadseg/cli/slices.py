@@ -51,7 +51,10 @@ def slice_(
 
 def slice_table(found: "list[Slice]") -> Table:
     """Slices with their support, as people read them."""
-    table = Table("by", "slice", "images", "drives", "mIoU", "below", "IoU of the class")
+    table = Table("by")
+    table.add_column("slice", overflow="fold", min_width=24)
+    for name in ("images", "drives", "mIoU", "below", "IoU of the class"):
+        table.add_column(name)
     for each in found:
         about = "" if each.iou is None else f"{each.iou:.3f}"
         table.add_row(

@@ -1,17 +1,13 @@
 """The files beside data/raw that say how it is read and judged."""
 
 from pathlib import Path
-from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import replacing
 from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.contracts.quarantine import write_quarantine
 from roadseg.contracts.reference import write_no_reference, write_reference
+from roadseg.pipeline.settings import change_settings, read_settings
 
 RECORDS = ("params.yaml", "data/reference.json", "data/classes.yaml", "data/quarantine.csv")
 FINDING = {"layout": "auto", "images": "", "masks": ""}  # keys of params.yaml's scan, and what an absent one means
@@ -20,7 +16,7 @@ FINDING = {"layout": "auto", "images": "", "masks": ""}  # keys of params.yaml's
 def finding(tree: Path, **given: str | None) -> dict[str, str]:
     """How files are to be found: what is given, else what params.yaml says; see `known.look`."""
     path = tree / "params.yaml"
-    scan = _params(path).get("scan") or {}
+    scan = read_settings(path).get("scan") or {}
     if not isinstance(scan, dict):
         raise UsageError(f"{path}: scan: expected keys, found {type(scan).__name__}")
     said = {key: str(scan.get(key, otherwise)) for key, otherwise in FINDING.items()}
@@ -39,30 +35,9 @@ def write_records(tree: Path, classes: ClassTable | None, found_by: dict[str, st
     if classes:
         classes.write(tree / "data/classes.yaml")
     if found_by != finding(tree):
-        _write_params(tree / "params.yaml", found_by)
+        change_settings(tree / "params.yaml", "scan", found_by)
     if not (tree / "data/quarantine.csv").exists():
         write_quarantine(tree / "data/quarantine.csv", [])
-
-
-def _params(path: Path) -> dict[str, Any]:
-    try:
-        content = (YAML().load(path) if path.exists() else None) or {}
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise UsageError(f"{path}: expected sections, found {type(content).__name__}")
-    return dict(content)
-
-
-def _write_params(path: Path, found_by: dict[str, str]) -> None:
-    """Change values only: comments and order stay."""
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 4096
-    content = yaml.load(path) or {}
-    content.setdefault("scan", {}).update(found_by)
-    with replacing(path) as temporary:
-        yaml.dump(content, temporary)
 
 
 def _accepted(path: Path) -> Manifest | None:

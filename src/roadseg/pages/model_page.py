@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from roadseg.contracts.bundle import Bundle
@@ -70,7 +71,10 @@ def render_model_page(tree: Path, other: Other | None = None, pictures: bool = T
         raise UsageError(f"{tree / 'reports/evaluation'} is of other images than the manifest: run `{REMEDY}`")
     before = _same_images(evaluation, other, manifest.digest("val"))
     models = {"prediction": bundle}
-    if other and before and other.bundle:
+    itself = before is not None and _is_itself(evaluation, bundle, before, other)
+    if itself:
+        before = None  # a column of zeros and every picture twice would show nothing
+    elif other and before and other.bundle:
         models[other.name] = Bundle.open(other.bundle)
     origin = Origin(
         bundle.card,
@@ -80,7 +84,7 @@ def render_model_page(tree: Path, other: Other | None = None, pictures: bool = T
         _history(tree / "reports/history.csv"),
     )
     shown = predicted(rows, tree / "data/raw", models) if pictures else None
-    return _render(evaluation, scores, other, before, shown, origin)
+    return _render(evaluation, scores, other, before, shown, origin, itself)
 
 
 def write_score_page(
@@ -119,6 +123,7 @@ def _render(
     before: Evaluation | None,
     pictures: Pictures | None,
     origin: Origin | None,
+    itself: bool = False,
 ) -> str:
     groups = choose(evaluation, before) if pictures else []
     least = max(3, len(evaluation.counts) // 50)
@@ -130,6 +135,7 @@ def _render(
         examples=list(examples(evaluation, groups, before, pictures)) if pictures else [],
         groups=groups,
         headlines=figures.headlines(scores),
+        itself=itself,
         keys=list(CLASS_METRICS),
         matrix=figures.confusion_shares(evaluation).tolist(),
         origin=origin,
@@ -139,6 +145,12 @@ def _render(
         scores=scores,
         slices=worst_slices(evaluation, SLICES, least=least, quantiles=QUANTILES),
     )
+
+
+def _is_itself(evaluation: Evaluation, bundle: Bundle, before: Evaluation, other: Other | None) -> bool:
+    """Whether the other is this very evaluation of this very model."""
+    weights = Bundle.open(other.bundle).card["weights"] if other and other.bundle else None
+    return weights == bundle.card["weights"] and np.array_equal(before.counts.confusion, evaluation.counts.confusion)
 
 
 def _same_images(evaluation: Evaluation, other: Other | None, val_manifest: str | None) -> Evaluation | None:

@@ -1,35 +1,54 @@
-"""Change one key of params.yaml and nothing else in it."""
+"""Change keys of params.yaml and nothing else in it: comments and order stay."""
 
-import re
 from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import replacing
 
 
-def set_param(path: Path, section: str, key: str, value: str) -> None:
-    """Write `key: value` into a section that stands in lines; a comment behind the value stays.
-
-    Args:
-        path: params.yaml.
-        section: its name.
-        key: changed, or added as the section's last line.
-        value: as YAML has it.
+def read_settings(path: Path) -> dict[str, Any]:
+    """Sections of params.yaml as they stand there, unchecked; none where there is no such file.
 
     Raises:
-        UsageError: there is no such file or section; says the line to write.
+        UsageError: it is no YAML, or holds something else than sections.
     """
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    block = re.search(rf"^{re.escape(section)}:[ \t]*(?:#.*)?\n(?:(?:[ \t]+.*|[ \t]*#.*|[ \t]*)\n)*", text + "\n", re.M)
-    if not block:
-        raise UsageError(f"{path} has no section {section} in lines of its own: write `{key}: {value}` there yourself")
-    lines, there = block[0], re.compile(rf"^([ \t]+{re.escape(key)}:)[^\n#]*?([ \t]+#.*)?$", re.M)
-    if there.search(lines):
-        lines = there.sub(lambda found: f"{found[1]} {value}{found[2] or ''}", lines, count=1)
-    else:
-        body = lines.rstrip()
-        lines = f"{body}\n  {key}: {value}{lines[len(body) :]}"
+    content = _load(_yaml(), path) if path.exists() else {}
+    return dict(content)
+
+
+def change_settings(path: Path, section: str, values: dict[str, Any]) -> None:
+    """Write values into a section, which is made where it is absent.
+
+    Raises:
+        UsageError: see `read_settings`, or there is no such file.
+    """
+    if not path.exists():
+        raise UsageError(f"{path} is missing: run from the folder that holds dvc.yaml and params.yaml")
+    yaml = _yaml()
+    content = _load(yaml, path)
+    content.setdefault(section, {}).update(values)
     with replacing(path) as temporary:
-        temporary.write_text(
-            (text[: block.start()] + lines + text[block.end() :]).rstrip("\n") + "\n", encoding="utf-8"
-        )
+        yaml.dump(content, temporary)
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    return yaml
+
+
+def _load(yaml: YAML, path: Path) -> Any:
+    try:
+        content = yaml.load(path)
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: expected sections, found {type(content).__name__}")
+    return content

@@ -20,7 +20,12 @@ def bring_weights(model: str) -> str:
     Raises:
         UsageError: there is no such model, or its bundle has none or others.
     """
-    bundle = Bundle.open(fetch_bundle(_address(model)))
+    address = _address(model)
+    if not address.startswith("models:/") and not Path(address).is_dir():
+        raise UsageError(
+            f"{model} is no champion, candidate or version, and no folder: `roadseg models list` shows them"
+        )
+    bundle = Bundle.open(fetch_bundle(address))
     path = bundle.folder / NAME
     if not path.exists():
         raise UsageError(f"{path} is missing: that model was trained before bundles had it; train it anew")
