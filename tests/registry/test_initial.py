@@ -56,6 +56,11 @@ def test_a_bundle_without_training_weights_is_named(bundle: Path) -> None:
         bring_weights(str(bundle))
 
 
+def test_a_word_that_names_no_model_is_said_back() -> None:
+    with pytest.raises(UsageError, match="nobody is no champion, candidate or version, and no folder"):
+        bring_weights("nobody")
+
+
 def test_weights_that_the_card_does_not_name_are_refused(bundle: Path) -> None:
     card = json.loads((bundle / "card.json").read_text())
     (bundle / "card.json").write_text(json.dumps(card | {"training_weights": "0" * 64}))
