@@ -16,13 +16,16 @@ LOCK := $(LOCK)
 LOCK_FILE := requirements/$(patsubst cpu,dev,$(LOCK)).txt
 $(if $(filter-out cpu gpu jax,$(LOCK)),$(error LOCK is '$(LOCK)': give cpu, gpu or jax))
 
+# where Python may keep nothing compiled, as in many containers, every process would compile all that it imports
+COMPILED := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
+
 setup: .venv/.ready-$(LOCK) ## make .venv with exactly what the lock names (LOCK=cpu, gpu or jax)
 
 .venv/.ready-$(LOCK): $(LOCK_FILE) requirements/uv.txt pyproject.toml
 	rm -f .venv/.ready*
 	$(PYTHON) -m venv .venv || { echo "python's venv is missing; on Debian: apt-get install python3-venv" >&2; exit 2; }
 	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	.venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python $(LOCK_FILE)
+	.venv/bin/uv pip sync --quiet $(COMPILED) --require-hashes --python .venv/bin/python $(LOCK_FILE)
 	.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation -e .
 	touch $@
 
