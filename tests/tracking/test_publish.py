@@ -15,7 +15,7 @@ from mlflow.entities import Run
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.evaluation import STORED
+from roadseg.contracts.evaluation import STORED, read_scores
 from roadseg.contracts.files import home
 from roadseg.contracts.manifest import read_manifest
 from roadseg.predict.predictor import Predictor
@@ -24,6 +24,7 @@ from roadseg.tracking.publish import publish
 from roadseg.tracking.store import connect, experiment_id, find_or_create_run
 
 BUNDLE = ("model.keras", "card.json", "samples.parquet", "weights.npz")
+TABLES = ("images.parquet", "scores.json", "classes.csv", "confusion.csv")
 ELSEWHERE = """
 import importlib.util, sys
 sys.path[:] = [path for path in sys.path if not path.endswith("/src")]  # the editable install
@@ -87,13 +88,13 @@ def test_parameters_and_scores_are_those_of_the_files(place: Any, run: Run) -> N
     card = Bundle.open(place.tree / "models/bundle").card
     params = {f"train.{key}": str(value) for key, value in card["params"].items()}
     assert run.data.params == params | {"height": "64", "width": "128", "classes": "idd-level1"}
-    scores = json.loads((place.tree / "metrics.json").read_text())
+    scores = read_scores(place.tree / "reports/evaluation")
     figures = {key: value for key, value in scores.items() if isinstance(value, float)}
     assert sum(key.startswith("iou.") for key in scores) == 7
     for start in ("val.", f"evaluation-{place.published[0].evaluation[:8]}."):
         sent = {k.removeprefix(start): value for k, value in run.data.metrics.items() if k.startswith(start)}
         assert sent == pytest.approx(figures)
-    assert place.published[0].miou == scores["miou"]
+    assert place.published[0].miou == scores["miou"] == json.loads((place.tree / "metrics.json").read_text())["miou"]
 
 
 def test_data_and_code_are_named(place: Any, run: Run) -> None:
@@ -114,7 +115,7 @@ def test_the_files_are_there(place: Any, store: MlflowClient, run: Run, tmp_path
         "dvc.lock": "dvc.lock",
         f"{evaluation}/metrics.json": "metrics.json",
         **{f"{evaluation}/{name}.npy": f"reports/evaluation/{name}.npy" for name in STORED},
-        f"{evaluation}/images.parquet": "reports/evaluation/images.parquet",
+        **{f"{evaluation}/{name}": f"reports/evaluation/{name}" for name in TABLES},
         **{f"bundle/{name}": f"models/bundle/{name}" for name in BUNDLE},
     }
     views = {"pictures/predictions.jpg", "data/data.html", f"{evaluation}/model.html"}

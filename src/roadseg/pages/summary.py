@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from roadseg.contracts.evaluation import read_evaluation
-from roadseg.contracts.files import read_json
+from roadseg.contracts.evaluation import read_evaluation, read_scores
 from roadseg.pages.judgement import Expectation, Judgement, read_judgement
 from roadseg.pages.model_figures import class_rows
 
@@ -32,7 +31,7 @@ def scores_markdown(tree: Path) -> str:
     Raises:
         UsageError: evaluate has not run in `tree`.
     """
-    scores = read_json(tree / "metrics.json", "metrics", "dvc repro evaluate")
+    scores = read_scores(tree / "reports/evaluation")
     rows = class_rows(read_evaluation(tree / "reports/evaluation"), scores, None)
     interval = f"{_figure(scores['miou_low'])} to {_figure(scores['miou_high'])}"
     lines = [f"## Mean IoU {_figure(scores['miou'])} ({interval} with 95 % over drives)", ""]

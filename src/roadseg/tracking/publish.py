@@ -15,7 +15,8 @@ from mlflow.entities import DatasetInput, InputTag, Metric, Param
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import digest_file, digest_of, read_json
+from roadseg.contracts.evaluation import read_scores
+from roadseg.contracts.files import digest_file, digest_of
 from roadseg.contracts.journal import metric_names
 from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.pages.pictures import prediction_sheet
@@ -38,7 +39,7 @@ def publish(tree: Path) -> Published:
     """
     bundle = Bundle.open(tree / "models/bundle")
     manifest = read_manifest(tree / "data/manifest.parquet")
-    scores = read_json(tree / "metrics.json", "metrics", "dvc repro evaluate")
+    scores = read_scores(tree / "reports/evaluation")
     client = connect()
     run_id = find_or_create_run(client, bundle.card["fingerprint"]).info.run_id
     evaluation = _evaluation_digest(tree, manifest, bundle)
