@@ -19,8 +19,9 @@ from roadseg.contracts.bundle import SAMPLES, Bundle, write_bundle
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.evaluation import Counts
 from roadseg.evaluate.counting import count
-from roadseg.evaluate.scores import evaluated, write_scores
+from roadseg.evaluate.scores import evaluated
 from roadseg.evaluate.stage import images, masks
+from roadseg.evaluate.write import write_scores
 from roadseg.intake.synthetic import generate
 
 ROUNDS, BATCH, TIMES = 5, 16, 16
