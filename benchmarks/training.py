@@ -84,11 +84,11 @@ def convolutions(name: str, height: int, width: int) -> float:
     """Time in which a step's convolutions run alone with their gradients, seconds."""
     from keras import layers
 
-    from roadseg.train.models.cost import sized
+    from roadseg.contracts.memory import output_shapes
     from roadseg.train.models.known import MODELS
 
     model = MODELS[name].build(CLASSES)
-    shapes = sized(model, height, width)
+    shapes = output_shapes(model, height, width)
     kinds = (layers.Conv2D, layers.Conv2DTranspose)
     return sum(
         convolution_seconds(

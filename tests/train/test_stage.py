@@ -19,7 +19,7 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import Busy, UsageError
 from roadseg.contracts.journal import read_journal
 from roadseg.contracts.shards import Shards, write_array, write_index
-from roadseg.train import loop, memory, stage
+from roadseg.train import loop, stage
 from roadseg.train.batches import split_monitored
 from roadseg.train.models.known import MODELS
 from roadseg.train.stage import TrainParams, epoch_sizes, resolve_precision
@@ -198,7 +198,7 @@ def test_the_batch_of_auto_is_resolved_before_the_fingerprint(
     fingerprint: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert fingerprint(batch="auto") == fingerprint(batch=16)
-    monkeypatch.setattr(memory, "machine_memory", lambda: 1 << 20)
+    monkeypatch.setattr("roadseg.contracts.memory.machine_memory", lambda: 1 << 20)
     assert fingerprint(batch="auto") == fingerprint(batch=1)
 
 

@@ -3,15 +3,12 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import keras
-
 from roadseg.contracts.errors import UsageError
-from roadseg.train.hardware import gpu_memory, machine_memory
+from roadseg.contracts.memory import fitting_batch
 from roadseg.train.models.cost import cost
 from roadseg.train.models.known import Architecture
 
 AUTO_BATCH = 16  # images; what the other parameters were chosen with
-SHARE = 0.5  # of the memory; the rest is the data's, the graph's and other programs'
 
 
 @contextmanager
@@ -61,22 +58,14 @@ def _largest_that_fits(batch: int, step: Callable[[int], object]) -> int:
 
 
 def auto_batch(architecture: Architecture, classes: int, size: tuple[int, int]) -> int:
-    """The batch for `train.batch: auto`: 16, halved until a step takes at most half of the memory.
-
-    The memory is the first GPU's where the backend has one, else the machine's or the container's limit: what the
-    hardware has, not what is free now, so that it is the same experiment tomorrow.
+    """The batch for `train.batch: auto`: 16, halved until a step takes at most half of the device's memory.
 
     Args:
         architecture: which model.
         classes: number of classes K.
         size: height and width of a tile.
     """
-    memory = min(gpu_memory(), default=0) if keras.distribution.list_devices("gpu") else 0
-    fixed, image = step_bytes(architecture, classes, size)
-    batch = AUTO_BATCH
-    while batch > 1 and fixed + batch * image > SHARE * (memory or machine_memory()):
-        batch //= 2
-    return batch
+    return fitting_batch(AUTO_BATCH, *step_bytes(architecture, classes, size))
 
 
 def step_bytes(architecture: Architecture, classes: int, size: tuple[int, int]) -> tuple[int, int]:
