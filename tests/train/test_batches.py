@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,17 @@ def test_class_uniform_sampling_leaves_the_other_places_their_pair(pairs: Pairs,
     plain, drawn = (tiles(epoch(pairs, seed=seed, batch=9, uniform=uniform)) for uniform in (0, share))
     assert len(drawn) == 9
     assert sum(one != other for one, other in zip(plain, drawn, strict=True)) <= round(share * 9)
+
+
+@tolerant
+@given(st.integers(0, 2**31))
+def test_half_of_class_uniform_crops_show_the_rarer_of_two_classes(pairs: Pairs, seed: int) -> None:
+    """One pixel in a corner, where crops seldom come."""
+    cornered = {name: (images, np.zeros_like(masks)) for name, (images, masks) in pairs.arrays.items()}
+    for _, masks in cornered.values():
+        masks[:, 0, 0] = 6
+    batches = epoch(replace(pairs, arrays=cornered), seed=seed, batch=9, uniform=1.0, crop_min=0.2)
+    assert sum((mask == 6).any() for _, masks in batches for mask in masks) >= 4
 
 
 @tolerant

@@ -42,8 +42,10 @@ class Pairs:
     @cached_property
     def class_pixels(self) -> np.ndarray:
         """Pixels of each class in each mask, void left out: int64 (pairs, K); every mask is read once."""
-        masks = (mask for _, masks in self.arrays.values() for mask in masks)
-        return np.array([np.bincount(mask.ravel(), minlength=256)[: self.shards.classes.count] for mask in masks])
+        void = self.shards.classes.count
+        masks = (mask for _, masks in self.arrays.values() for mask in masks)  # bincount makes eight bytes of a pixel
+        counts = [np.bincount(np.minimum(mask, void).ravel(), minlength=void + 1) for mask in masks]
+        return np.array(counts)[:, :void]
 
 
 def split_monitored(shards: Shards, share: float, seed: int) -> tuple[Pairs, Pairs]:
