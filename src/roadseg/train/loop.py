@@ -14,7 +14,7 @@ from roadseg.train.batches import Batch, Pairs, ahead, epoch_batches, steps_per_
 from roadseg.train.checkpoint import Progress
 from roadseg.train.guard import Guard, skipping
 from roadseg.train.keeper import Keeper
-from roadseg.train.losses import SegmentationLoss, class_weights
+from roadseg.train.losses.segmentation import SegmentationLoss, class_weights
 from roadseg.train.models.known import Architecture
 
 Row = dict[str, float]
@@ -32,6 +32,8 @@ def compiled(
     average: float,
     balance: float,
     dice: float,
+    lovasz: float,
+    hard: float,
 ) -> keras.Model:
     """Build the model with its loss and optimiser.
 
@@ -44,7 +46,7 @@ def compiled(
         clip: largest norm of all gradients together.
         average: momentum of the averaged weights, per step.
         balance: exponent of the class weights.
-        dice: weight of the Dice term.
+        dice, lovasz, hard: see `SegmentationLoss`.
     """
     model = architecture.build(len(pixels))
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -59,7 +61,9 @@ def compiled(
         ema_momentum=average,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    loss = SegmentationLoss(class_weights(pixels, balance), dice, architecture.output == "logits")
+    loss = SegmentationLoss(
+        class_weights(pixels, balance), dice, architecture.output == "logits", lovasz=lovasz, hard=hard
+    )
     guarded = skipping(optimizer)
     model.compile(guarded, loss, jit_compile=False)  # XLA never pays on a CPU
     guarded.build(model.trainable_variables)  # so that a checkpoint finds its variables
@@ -90,7 +94,7 @@ def fit(
         epochs: passes over `train`.
         batch: pairs in a step.
         sizes: height and width of the images in each epoch.
-        views: seed, crop_min, aspect and colour of `batches.epoch_batches`.
+        views: seed, crop_min, aspect, colour, uniform and randaugment of `batches.epoch_batches`.
         names: of the classes.
         after_epoch: is told each row of the history as it comes.
         keeper: restores the state, and saves it from time to time.

@@ -22,6 +22,8 @@ from roadseg.contracts.weights import NAME, find_weights, write_weights
 
 READS = ("data/shards",)
 WRITES = ("models/bundle", "reports/history.csv")
+OF_MODEL = {"learning_rate", "weight_decay", "warmup", "clip", "average", "balance", "dice", "lovasz", "hard"}
+OF_VIEWS = {"seed", "crop_min", "aspect", "colour", "uniform", "randaugment"}
 
 
 class TrainParams(Section):
@@ -39,9 +41,13 @@ class TrainParams(Section):
     average: float = Field(ge=0, lt=1, description="momentum of the averaged weights that are kept")
     balance: float = Field(ge=0, le=1, description="exponent of the class weights; 0 weighs all alike")
     dice: float = Field(ge=0, description="weight of the Dice term beside cross-entropy")
+    lovasz: float = Field(ge=0, description="weight of the Lovasz-Softmax term beside cross-entropy; 0 is off")
+    hard: float = Field(ge=0, le=1, description="share of the pixels, the hardest, for cross-entropy; 0 and 1 are all")
     crop_min: float = Field(gt=0, le=1, description="smallest crop, as a share of either side")
     aspect: float = Field(ge=0, lt=1, description="how far the crop's sides may differ")
     colour: float = Field(ge=0, lt=1, description="strength of brightness, contrast and tint")
+    uniform: float = Field(ge=0, le=1, description="share of the images drawn for each class in turn; 0 is off")
+    randaugment: float = Field(ge=0, le=10, description="magnitude of RandAugment's two operations; 0 is off")
     reduced_share: float = Field(ge=0, le=1, description="first share of the epochs, at three quarters of the size")
     monitor: float = Field(gt=0, lt=1, description="share of the training drives held out for the curves")
     init: str = Field(
@@ -132,7 +138,7 @@ def _train(shards: Shards, train: Resolved, mark: str, code: dict[str, str], jou
     shards.check("train")
     names = shards.classes.names
     fitted, watched = batches.split_monitored(shards, train.monitor, train.seed)
-    pixels = batches.class_pixels(fitted)
+    pixels = fitted.class_pixels.sum(0)
     _name_missing(names, pixels, np.array(shards.class_pixels["train"][:-1]))
     print(f"train: {train.model} on {len(fitted)} images, {len(watched)} monitored, {train.precision}", flush=True)
     journal.note("start", fingerprint=mark, epochs=train.epochs, machine=platform.machine())
@@ -140,7 +146,7 @@ def _train(shards: Shards, train: Resolved, mark: str, code: dict[str, str], jou
         architecture,
         pixels,
         train.epochs * batches.steps_per_epoch(len(fitted), train.batch),
-        **train.model_dump(include={"learning_rate", "weight_decay", "warmup", "clip", "average", "balance", "dice"}),
+        **train.model_dump(include=OF_MODEL),
     )
     if parent:
         warm.start_from(parent, model, train.model, names)
@@ -154,7 +160,7 @@ def _train(shards: Shards, train: Resolved, mark: str, code: dict[str, str], jou
             epochs=train.epochs,
             batch=train.batch,
             sizes=epoch_sizes(shards.height, shards.width, architecture.stride, train.epochs, train.reduced_share),
-            views=train.model_dump(include={"seed", "crop_min", "aspect", "colour"}),
+            views=train.model_dump(include=OF_VIEWS),
             names=names,
             after_epoch=lambda row: _tell(row, train.epochs, journal, told),
             keeper=keeper.Keeper(journal.folder, stop),
@@ -162,7 +168,7 @@ def _train(shards: Shards, train: Resolved, mark: str, code: dict[str, str], jou
                 model,
                 journal.folder,
                 lambda epoch, step: batches.batch_samples(
-                    fitted, epoch=epoch, step=step, seed=train.seed, batch=train.batch
+                    fitted, epoch=epoch, step=step, **train.model_dump(include={"seed", "batch", "uniform"})
                 ),
             ),
         )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from narrow_models import CLASSES, NARROW, each_model, images, predict, settled
 
-from roadseg.train.losses import SegmentationLoss
+from roadseg.train.losses.segmentation import SegmentationLoss
 from roadseg.train.models.deploy import deploy
 from roadseg.train.models.fast import Doubling
 from roadseg.train.models.known import MODELS
