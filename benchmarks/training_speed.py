@@ -70,6 +70,7 @@ def images_per_second(name: str, height: int, width: int) -> float:
         learning_rate=1e-3,
         weight_decay=0.02,
         warmup=0.05,
+        accumulate=1,
         clip=5.0,
         average=0.98,
         balance=0.5,

@@ -20,6 +20,7 @@ from roadseg.train.batches import (
     steps_per_epoch,
     whole_batches,
 )
+from roadseg.train.processes import Processes
 
 PLAIN = {"size": (32, 64), "reduction": 1, "crop_min": 0.5, "aspect": 0.1, "colour": 0.0}
 tolerant = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -76,6 +77,28 @@ def test_fewer_pairs_than_a_batch_still_give_one_batch(pairs: Pairs) -> None:
     assert images.shape == (20, 32, 64, 3)
     assert masks.shape == (20, 16, 32)
     assert set(tiles([(images, masks)])) == set(range(1, 10))
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_the_parts_of_all_processes_are_the_whole_batch(pairs: Pairs, processes: int) -> None:
+    whole = epoch(pairs, batch=6, colour=0.3)
+    parts = [epoch(pairs, batch=6, colour=0.3, part=Processes(rank, processes).part(6)) for rank in range(processes)]
+    assert len(parts[0][0][0]) == 6 // processes
+    joined = [
+        tuple(np.concatenate(arrays) for arrays in zip(*batch, strict=True)) for batch in zip(*parts, strict=True)
+    ]
+    assert same(whole, joined)
+
+
+@tolerant
+@given(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 4))
+def test_accumulated_batches_show_what_a_large_batch_shows(
+    pairs: Pairs, seed: int, batch: int, accumulate: int
+) -> None:
+    large = epoch(pairs, seed=seed, batch=batch * accumulate)
+    small = epoch(pairs, seed=seed, batch=batch, accumulate=accumulate)
+    assert len(small) == accumulate * len(large)
+    assert np.array_equal(np.concatenate([images for images, _ in large]), np.concatenate([i for i, _ in small]))
 
 
 def test_whole_batches_hold_every_pair_in_order(pairs: Pairs) -> None:

@@ -89,5 +89,5 @@ def test_the_samples_of_a_batch_are_those_that_it_shows(shards: Shards) -> None:
     options = {"size": (32, 64), "reduction": 1, "crop_min": 0.5, "aspect": 0.1, "colour": 0.0}
     for step, (images, _) in enumerate(epoch_batches(pairs, epoch=3, seed=5, batch=2, **options)):
         numbers = [int(image[0, 0, 0]) // 20 for image in images]  # each image is flat, 20 times its number
-        named = batch_samples(pairs, epoch=3, step=step, seed=5, batch=2)
+        named = batch_samples(pairs, epoch=3, number=step, seed=5, batch=2)
         assert [int(name.rpartition("/")[2]) for name in named] == numbers

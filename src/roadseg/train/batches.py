@@ -76,6 +76,8 @@ def epoch_batches(
     skip: int = 0,
     seed: int,
     batch: int,
+    accumulate: int = 1,
+    part: slice = slice(None),
     size: tuple[int, int],
     reduction: int,
     crop_min: float,
@@ -89,35 +91,39 @@ def epoch_batches(
         epoch, seed: of the random generator.
         skip: batches at the start that are not made; the others stay the same.
         batch: pairs in a batch.
+        accumulate: batches in a step; only whole steps are made.
+        part: of each batch, which is made; the others' views are drawn all the same.
         size: height and width of the images.
         reduction: of the masks against the images.
         crop_min, aspect, colour: see `augment.random_view`.
 
     Yields:
-        uint8 (batch, h, w, 3) and uint8 (batch, h / reduction, w / reduction).
+        uint8 (n, h, w, 3) and uint8 (n, h / reduction, w / reduction), n pairs in `part`, else `batch`.
     """
-    rng, order = _order(pairs, epoch, seed, batch)
+    step = batch * accumulate
+    rng, order = _order(pairs, epoch, seed, step)
     mask_size = (size[0] // reduction, size[1] // reduction)
-    for step in range(steps_per_epoch(len(pairs), batch)):
+    for number in range(steps_per_epoch(len(pairs), step) * accumulate):
         views = [random_view(rng, crop_min, aspect, colour) for _ in range(batch)]
-        if step >= skip:
-            chosen = order[step * batch : (step + 1) * batch]
-            yield _stack([apply(view, *pairs[one], size, mask_size) for view, one in zip(views, chosen, strict=True)])
+        if number >= skip:
+            chosen = order[number * batch : (number + 1) * batch]
+            own = zip(views[part], chosen[part], strict=True)
+            yield _stack([apply(view, *pairs[one], size, mask_size) for view, one in own])
 
 
-def batch_samples(pairs: Pairs, *, epoch: int, step: int, seed: int, batch: int) -> list[str]:
-    """Names of the samples in a batch of `epoch_batches`, the first step being 0."""
-    _, order = _order(pairs, epoch, seed, batch)
-    places = [pairs.locations[number] for number in order[step * batch : (step + 1) * batch]]
+def batch_samples(pairs: Pairs, *, epoch: int, number: int, seed: int, batch: int, accumulate: int = 1) -> list[str]:
+    """Names of the samples in a batch of `epoch_batches`, the first number being 0."""
+    _, order = _order(pairs, epoch, seed, batch * accumulate)
+    places = [pairs.locations[place] for place in order[number * batch : (number + 1) * batch]]
     index = pairs.shards.index
     train = index.assign(shard=pairs.shards.shard_names)[index["split"] == "train"]
     names = dict(zip(zip(train["shard"], train["row"], strict=True), train["sample"], strict=True))
     return [names[place] for place in places]
 
 
-def _order(pairs: Pairs, epoch: int, seed: int, batch: int) -> tuple[np.random.Generator, np.ndarray]:
+def _order(pairs: Pairs, epoch: int, seed: int, step: int) -> tuple[np.random.Generator, np.ndarray]:
     rng = np.random.default_rng([seed, epoch])
-    return rng, np.resize(rng.permutation(len(pairs)), max(len(pairs), batch))  # fewer pairs than a batch come again
+    return rng, np.resize(rng.permutation(len(pairs)), max(len(pairs), step))  # fewer pairs than a step come again
 
 
 def whole_batches(pairs: Pairs, batch: int, reduction: int) -> Iterator[Batch]:
@@ -129,9 +135,9 @@ def whole_batches(pairs: Pairs, batch: int, reduction: int) -> Iterator[Batch]:
         yield _stack([apply(WHOLE, *pairs[number], size, mask_size) for number in numbers])
 
 
-def steps_per_epoch(pairs: int, batch: int) -> int:
-    """Whole batches in an epoch, at least one."""
-    return max(1, pairs // batch)
+def steps_per_epoch(pairs: int, step: int) -> int:
+    """Whole steps of `step` pairs in an epoch, at least one."""
+    return max(1, pairs // step)
 
 
 def ahead(batches: Iterator[Batch], depth: int = 4) -> Iterator[Batch]:

@@ -48,6 +48,12 @@ def on_jax(module: str, *arguments: str, folder: Path, cache: Path) -> None:
 
 
 @pytest.mark.soak
+def test_accumulated_batches_train_as_one_on_jax(tmp_path: Path) -> None:
+    test = ROOT / "tests/train/test_accumulate.py"
+    on_jax("pytest", "-p", "no:cacheprovider", "--rootdir", str(ROOT), str(test), folder=tmp_path, cache=tmp_path)
+
+
+@pytest.mark.soak
 @pytest.mark.parametrize("part", ["small or tutorial or doubling", "base or large"])
 def test_the_contract_holds_on_jax(tmp_path: Path, part: str) -> None:
     contract = ROOT / "tests/train/models/test_contract.py"
