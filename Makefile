@@ -66,7 +66,7 @@ soak: setup ## the long proofs: every kill, every shell, every hang
 	@python -m pytest -m soak
 
 bench: setup ## measure; each prints one JSON object
-	@python -m benchmarks.training_speed
+	@python -m benchmarks.training
 	@python -m benchmarks.preprocess
 	@python -m benchmarks.evaluation
 	@python -m benchmarks.intervals

@@ -34,6 +34,7 @@ from roadseg.preprocess.stage import PreprocessParams, run
 Row = dict[str, Any]
 CLASSES = ClassTable.find("idd-level1")
 ROUNDS = 3
+FRAMES = 600  # a data set of full HD frames has thousands; with few the start of the workers would be measured
 STAGE = """
 from roadseg.preprocess.stage import PreprocessParams, run
 run(preprocess=PreprocessParams(height=128, width=128, aspect="stretch", tile=0))
@@ -154,7 +155,7 @@ def main() -> None:
         folder = Path(temporary)
         raw = unpack(folder / "raw")
         rows = find_rows(raw)
-        large = enlarge(raw, [row for row in rows if row["mask"]][:: max(1, len(rows) // 200)], folder / "full-hd")
+        large = enlarge(raw, [row for row in rows if row["mask"]][:FRAMES], folder / "full-hd")
         frames = [row | {"mask": None, "mask_sha": None} for row in large]
         lite, share = ratios(folder, raw, rows, 128, 128)
         figures = {

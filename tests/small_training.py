@@ -22,6 +22,7 @@ from roadseg.train.stage import TrainParams
 ROOT = Path(__file__).parent.parent
 SMALL = {"model": "small", "epochs": 1, "batch": 4, "precision": "float32", "reduced_share": 0.0}
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())["train"] | SMALL
+FAST_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"  # of JAX
 # a third of the layers is traced in a third of the time
 SHORT = residual_unet("small", replace(SIZES["small"], stages=((16, 1),)))
 

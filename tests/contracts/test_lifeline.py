@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 import subprocess
@@ -119,12 +120,23 @@ def test_a_pool_has_as_many_workers_as_the_environment_says(monkeypatch: pytest.
         assert len(set(workers.map(_number_after, [0.05] * 8))) == 1
 
 
+def test_workers_share_what_was_there_before_them_and_afterwards_it_is_collected_again() -> None:
+    with pool() as workers:
+        assert gc.get_freeze_count() > 0
+        assert set(workers.map(_frozen, range(4))) != {0}
+    assert gc.get_freeze_count() == 0
+
+
 def test_results_come_back_and_a_workers_error_is_raised_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROADSEG_WORKERS", "2")
     with pool() as workers:
         assert list(workers.map(abs, [-1, 2, -3])) == [1, 2, 3]
         with pytest.raises(TypeError, match="bad operand"):
             list(workers.map(abs, ["no number"]))
+
+
+def _frozen(_: int) -> int:
+    return gc.get_freeze_count()
 
 
 def _number_after(seconds: float) -> int:

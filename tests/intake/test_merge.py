@@ -73,6 +73,25 @@ def test_another_layout_is_refused(tree: Path, tmp_path: Path) -> None:
     assert contents(tree / "data/raw") == OLD
 
 
+@pytest.mark.parametrize("top", ["", "part-2/"])
+def test_masks_that_come_after_their_images_are_added(
+    tree: Path, tmp_path: Path, idd_level1: ClassTable, top: str
+) -> None:
+    images, masks = ({name: NEW[name] for name in NEW if name.startswith(kind)} for kind in ("left", "gtFine"))
+    merge(tree, put(tmp_path / "images", images), None)
+    later = put(tmp_path / "masks", {f"{top}{name}": content for name, content in masks.items()})
+    assert merge(tree, later, None) == Merged("idd-lite", new=1, known=0)
+    assert contents(tree / "data/raw") == OLD | NEW
+
+
+def test_masks_that_belong_to_no_image_are_refused_by_what_they_are(tree: Path, tmp_path: Path) -> None:
+    masks = {"gtFine/train/2/frame7_label.png": b"", "gtFine/train/1/2_label.png": b""}
+    with pytest.raises(DataRefused, match="has no layout that roadseg knows"):
+        merge(tree, put(tmp_path / "masks", masks), None)
+    assert contents(tree / "data/raw") == OLD
+    assert sorted(path.name for path in (tree / "data").iterdir() if path.is_dir()) == ["raw"]
+
+
 def test_the_class_table_is_kept_unless_another_is_given(tree: Path, tmp_path: Path) -> None:
     merge(tree, put(tmp_path / "new", NEW), None)
     assert ClassTable.read(tree / "data/classes.yaml").name == "idd-level1"

@@ -131,7 +131,7 @@ def test_masks_of_equal_bytes_that_are_coded_otherwise_are_decoded_anew(rows: Ro
     found, rows = [], [row for row in rows if row["mask"]]
     for coding in (3, 4):
         masks = [row | {"mask": row["mask"] and f"a_gtFine_labellevel{coding}Ids.png"} for row in rows]
-        found.append(Drives.of(from_rows(masks, "idd-20k", ClassTable.find("idd-level3")).rows).content(0))
+        found.append(list(Drives.of(from_rows(masks, "idd-20k", ClassTable.find("idd-level3")).rows).contents()))
     assert found[0] != found[1]
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import pytest
+from small_training import FAST_TO_COMPILE
 from trees import ROOT
 
 from roadseg.contracts.classes import ClassTable
@@ -24,7 +25,6 @@ from roadseg.contracts.shards import Shards
 from roadseg.train.devices import sharing
 from roadseg.train.processes import ADDRESSES, COUNT, RANK, Processes
 
-FAST_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 TWO = {"KERAS_BACKEND": "jax", COUNT: "2", RANK: "1", ADDRESSES: "10.0.0.1:1234"}
 
 

@@ -1,6 +1,7 @@
 """A process that works for another ends with it, also after `kill -9`; and pools of such processes."""
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -106,6 +107,7 @@ def pool() -> Iterator[Executor]:
     asked = os.environ.get("ROADSEG_WORKERS") or str(len(os.sched_getaffinity(0)))
     if not asked.isdecimal() or int(asked) == 0:
         raise UsageError(f"ROADSEG_WORKERS is {asked!r}: give a number of processes from 1 on")
+    gc.freeze()  # else a collection writes to every object, and pages that forked workers share become their own
     local = ProcessPoolExecutor(
         int(asked), multiprocessing.get_context("fork"), initializer=_start_worker, initargs=(os.getpid(),)
     )
@@ -113,6 +115,7 @@ def pool() -> Iterator[Executor]:
         yield local
     finally:  # after an error or a signal what is queued is dropped, not waited for
         local.shutdown(cancel_futures=True)
+        gc.unfreeze()
 
 
 def stream(

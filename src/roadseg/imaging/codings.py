@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from pathlib import PurePosixPath
+from posixpath import splitext
 
 import numpy as np
 
@@ -70,7 +70,7 @@ def coding_of(name: str) -> Coding | None:
 def how_coded(name: str) -> str:
     """What of a label file's name decides how it is read: its ending, and the coding where it names one."""
     coding = coding_of(name)
-    return f"{coding.name if coding else ''}{PurePosixPath(name).suffix.lower()}"
+    return f"{coding.name if coding else ''}{splitext(name)[1].lower()}"
 
 
 @cache

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Self
 
 from roadseg.contracts.errors import DataRefused, RoadsegError, UsageError
+from roadseg.contracts.files import failpoint
 from roadseg.intake.names import Names, name_fault
 
 KEEP_FREE = 1 << 30  # bytes of disk that an import leaves
@@ -82,9 +83,12 @@ def _write(source: Path, members: Iterator[Member], target: Path) -> None:
         if room < 0:
             raise DataRefused(f"{source}: unpacked it is larger than the free disk; nothing was imported")
         path.parent.mkdir(parents=True, exist_ok=True)
+        failpoint("member:write")
         with member.open() as read, path.open("xb") as written:
+            failpoint("member:opened")
             if _copy(read, written, member.size) != member.size:
                 raise EOFError(f"member {member.name!r} is not of the size that it declares")
+        failpoint("member:written")
 
 
 def _copy(read: IO[bytes], written: IO[bytes], size: int) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import failpoint
+from roadseg.contracts.files import failpoint, sync_disk
 from roadseg.intake.archive import unpack
 from roadseg.intake.places import OLD, RAW, STAGED, alone, laid_out
 from roadseg.intake.records import finding, write_records
@@ -39,6 +39,8 @@ def install(tree: Path, source: Path, classes: ClassTable, **given: str | None) 
             staged = unpack(source, tree / STAGED)
             failpoint("import:unpacked")
             staged, layout = laid_out(source, staged, tree / STAGED, found_by)
+            sync_disk(staged)
+            failpoint("import:synced")
             if (tree / RAW).exists():
                 dvc(tree, "add", "--quiet", RAW)
                 failpoint("import:move-old")

@@ -1,13 +1,16 @@
 """Add new drives or parts to data/raw; what is there is neither changed nor lost."""
 
 import filecmp
+import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused, UsageError
-from roadseg.contracts.files import failpoint, sync_folder
+from roadseg.contracts.files import failpoint, sync_disk, sync_folder
 from roadseg.intake.archive import unpack
 from roadseg.intake.names import folded
 from roadseg.intake.places import MERGE, RAW, STAGED, alone, laid_out, move_in
@@ -51,12 +54,14 @@ def merge(tree: Path, source: Path, classes: ClassTable | None, **given: str | N
             staged = unpack(source, tree / STAGED)
             failpoint("add:unpacked")
             there, _ = look(tree / RAW, **found_by)
-            staged, layout = laid_out(source, staged, tree / STAGED, found_by)
+            staged, layout = _fitting(tree, source, staged, there, found_by)
             if layout != there:
                 raise DataRefused(f"{source} has layout {layout} and data/raw {there}: nothing was added")
             new, known = _keep_new(source, staged, tree / RAW)
             failpoint("add:checked")
             if new:
+                sync_disk(staged)
+                failpoint("add:synced")
                 staged.rename(tree / MERGE)  # from here on the addition is completed, whatever happens
                 sync_folder(tree / "data")
         finally:
@@ -69,6 +74,30 @@ def merge(tree: Path, source: Path, classes: ClassTable | None, **given: str | N
         failpoint("add:added")
     failpoint("add:done")
     return Merged(layout, new, known)
+
+
+def _fitting(tree: Path, source: Path, staged: Path, there: str, found_by: dict[str, str]) -> tuple[Path, str]:
+    """As `laid_out`; also of files that are samples only with those in data/raw, as masks that come later are."""
+    try:
+        return laid_out(source, staged, tree / STAGED, found_by)
+    except DataRefused:
+        for folder in {staged, tree / STAGED}:
+            if _completes(folder, tree / RAW, found_by):
+                return folder, there
+        raise
+
+
+def _completes(folder: Path, raw: Path, found_by: dict[str, str]) -> bool:
+    """Whether `folder` has the mask of an image that lies in `raw`, or the image of a mask."""
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    with TemporaryDirectory(dir=raw.parent, prefix=".look.") as view:
+        shutil.copytree(folder, view, copy_function=os.link, dirs_exist_ok=True)
+        for path in raw.rglob("*"):
+            link = Path(view, path.relative_to(raw))
+            with suppress(FileExistsError, NotADirectoryError):  # a clash, which `_keep_new` will name
+                link.mkdir(exist_ok=True) if path.is_dir() else link.hardlink_to(path)
+        found = look(Path(view), **found_by)[1]
+    return any((sample.image in names) != (sample.mask in names) for sample in found if sample.image and sample.mask)
 
 
 def _keep_new(source: Path, staged: Path, raw: Path) -> tuple[int, int]:

@@ -17,8 +17,10 @@ from roadseg.scan.layouts.known import look
 
 RAW, STAGED, OLD, MERGE = "data/raw", "data/.import", "data/.replaced", "data/.merge"
 FAILPOINTS = (
-    *("import:unpack", "import:unpacked", "import:move-old", "import:move-new", "import:moved", "import:added"),
-    *("import:done", "add:unpack", "add:unpacked", "add:checked", "add:begun", "add:move", "add:moved", "add:merged"),
+    *("member:write", "member:opened", "member:written"),
+    *("import:unpack", "import:unpacked", "import:synced", "import:move-old", "import:move-new", "import:moved"),
+    *("import:added", "import:done"),
+    *("add:unpack", "add:unpacked", "add:checked", "add:synced", "add:begun", "add:move", "add:moved", "add:merged"),
     *("add:added", "add:done"),
     *(f"{Path(name).name}:{point}" for name in RECORDS for point in ("write", "fsync", "rename", "done")),
 )

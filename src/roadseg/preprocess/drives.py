@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -49,11 +50,13 @@ class Drives:
         rows: list[Row] = self.rows.slice(self.starts[number], self.count(number)).to_pylist()
         return rows
 
-    def content(self, number: int) -> dict[str, list[object]]:
-        """What a drive's pixels depend on: digests, sizes, and how names say that masks are coded."""
-        rows = self.rows.select(["image_sha", "mask_sha", "height", "width", "mask"])
-        found: dict[str, list[object]] = rows.slice(self.starts[number], self.count(number)).to_pydict()
-        return found | {"coding": [mask and how_coded(str(mask)) for mask in found.pop("mask")]}
+    def contents(self) -> Iterator[dict[str, list[object]]]:
+        """What each drive's pixels depend on: digests, sizes, and how names say that masks are coded."""
+        values = _values(self.rows, "image_sha", "mask_sha", "height", "width", "mask")
+        for number in range(len(self)):
+            *facts, masks = map(list, zip(*islice(values, self.count(number)), strict=True))
+            found = dict(zip(("image_sha", "mask_sha", "height", "width"), facts, strict=True))
+            yield found | {"coding": [mask and how_coded(mask) for mask in masks]}
 
     def index(self, framing: Framing) -> pa.Table:
         """A row per tile, columns `INDEX`."""

@@ -76,7 +76,7 @@ def run(*, preprocess: PreprocessParams) -> None:
     framing, drives = Framing(**preprocess.model_dump()), Drives.of(manifest.rows)
     store = Store(home() / "reuse/shards")
     recipe = digest_of([manifest.classes.content, framing.content, PIL.__version__, _code()])
-    keys = [digest_of([recipe, drives.content(number)]) for number in range(len(drives))]
+    keys = [digest_of([recipe, content]) for content in drives.contents()]
     known = {key: found for key in keys if (found := store.find(key))}
     missing = {key: number for number, key in enumerate(keys) if key not in known}
     if missing:

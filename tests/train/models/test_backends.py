@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from small_training import FAST_TO_COMPILE
 from trees import ROOT
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.shards import Shards
 
-FAST_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 # Keras itself looks for TensorFlow when it saves, so what is loaded afterwards would say nothing of us
 WITHOUT = """
 import importlib.abc, runpy, sys

@@ -43,7 +43,7 @@ def cost(architecture: Architecture, classes: int, height: int, width: int) -> C
     if height % architecture.stride or width % architecture.stride:
         raise ValueError(f"{height}x{width}: both sides must be multiples of {architecture.stride}")
     model = architecture.build(classes)
-    shapes = _shapes(model, height, width)
+    shapes = sized(model, height, width)
     made = [layer for layer in model.layers if not isinstance(layer, layers.InputLayer)]
     parameters = int(model.count_params())
     return Cost(
@@ -55,11 +55,11 @@ def cost(architecture: Architecture, classes: int, height: int, width: int) -> C
     )
 
 
-def _shapes(model: keras.Model, height: int, width: int) -> dict[int, tuple[int, ...]]:
+def sized(model: keras.Model, height: int, width: int) -> dict[int, tuple[int, ...]]:
     """Height, width and channels of each tensor of the model, by its identity."""
     tensors = [layer.output for layer in model.layers]
-    sized = keras.Model(model.input, tensors)(keras.Input((height, width, 3), dtype="uint8"))
-    return {id(tensor): tuple(known.shape[1:]) for tensor, known in zip(tensors, sized, strict=True)}
+    outputs = keras.Model(model.input, tensors)(keras.Input((height, width, 3), dtype="uint8"))
+    return {id(tensor): tuple(known.shape[1:]) for tensor, known in zip(tensors, outputs, strict=True)}
 
 
 def _multiply_adds(layer: keras.layers.Layer, shapes: dict[int, tuple[int, ...]]) -> int:
