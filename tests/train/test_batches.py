@@ -21,6 +21,7 @@ from roadseg.train.batches import (
     steps_per_epoch,
     whole_batches,
 )
+from roadseg.train.processes import Processes
 
 PLAIN = {"size": (32, 64), "reduction": 1, "crop_min": 0.5, "aspect": 0.1, "colour": 0.0}
 tolerant = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -118,7 +119,7 @@ def test_the_samples_of_a_batch_are_those_that_it_shows(pairs: Pairs, seed: int,
     """Whatever the sampling, a bad batch is told by its samples' names."""
     step %= steps_per_epoch(len(pairs), 2)
     shown = tiles(epoch(pairs, number=3, seed=seed, uniform=uniform)[step : step + 1])
-    named = batch_samples(pairs, epoch=3, step=step, seed=seed, batch=2, uniform=uniform)
+    named = batch_samples(pairs, epoch=3, number=step, seed=seed, batch=2, uniform=uniform)
     assert [int(name.rpartition("/")[2]) for name in named] == shown
 
 
@@ -127,6 +128,28 @@ def test_randaugment_changes_no_crop_flip_or_colour(pairs: Pairs, monkeypatch: p
     assert not same(epoch(pairs, colour=0.3, randaugment=9), plain)
     monkeypatch.setattr("roadseg.train.augment.view.change", lambda _, image, mask: (image, mask))
     assert same(epoch(pairs, colour=0.3, randaugment=9), plain)
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_the_parts_of_all_processes_are_the_whole_batch(pairs: Pairs, processes: int) -> None:
+    whole = epoch(pairs, batch=6, colour=0.3)
+    parts = [epoch(pairs, batch=6, colour=0.3, part=Processes(rank, processes).part(6)) for rank in range(processes)]
+    assert len(parts[0][0][0]) == 6 // processes
+    joined = [
+        tuple(np.concatenate(arrays) for arrays in zip(*batch, strict=True)) for batch in zip(*parts, strict=True)
+    ]
+    assert same(whole, joined)
+
+
+@tolerant
+@given(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 4))
+def test_accumulated_batches_show_what_a_large_batch_shows(
+    pairs: Pairs, seed: int, batch: int, accumulate: int
+) -> None:
+    large = epoch(pairs, seed=seed, batch=batch * accumulate)
+    small = epoch(pairs, seed=seed, batch=batch, accumulate=accumulate)
+    assert len(small) == accumulate * len(large)
+    assert np.array_equal(np.concatenate([images for images, _ in large]), np.concatenate([i for i, _ in small]))
 
 
 def test_whole_batches_hold_every_pair_in_order(pairs: Pairs) -> None:

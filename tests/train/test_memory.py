@@ -64,6 +64,19 @@ def test_the_batch_that_fits_is_found_by_halving(error: Exception, batch: int, m
         step(batch)
 
 
+def test_the_batch_that_fits_is_one_that_the_devices_share() -> None:
+    with pytest.raises(UsageError, match="6 fit"), enough_memory(24, step_that_fits(8, MemoryError()), devices=6):
+        raise MemoryError
+
+
+def test_several_processes_try_no_smaller_batch() -> None:
+    def step(_: int) -> None:
+        pytest.fail("the others would not know of it")
+
+    with pytest.raises(UsageError, match="to a smaller one, and train"), enough_memory(8, step, alone=False):
+        raise MemoryError
+
+
 @pytest.mark.parametrize("batch", [1, 16])
 def test_where_not_one_image_fits_it_says_what_else_helps(batch: int) -> None:
     step = step_that_fits(0, MemoryError())

@@ -78,6 +78,8 @@ def epoch_batches(
     skip: int = 0,
     seed: int,
     batch: int,
+    accumulate: int = 1,
+    part: slice = slice(None),
     size: tuple[int, int],
     reduction: int,
     crop_min: float,
@@ -93,6 +95,8 @@ def epoch_batches(
         epoch, seed: of the random generators.
         skip: batches at the start that are not made; the others stay the same.
         batch: pairs in a batch.
+        accumulate: batches in a step; only whole steps are made.
+        part: of each batch, which is made; the others' views are drawn all the same.
         size: height and width of the images.
         reduction: of the masks against the images.
         crop_min, aspect, colour: see `view.random_view`.
@@ -100,19 +104,20 @@ def epoch_batches(
         randaugment: magnitude: see `randaugment.random_changes`.
 
     Yields:
-        uint8 (batch, h, w, 3) and uint8 (batch, h / reduction, w / reduction).
+        uint8 (n, h, w, 3) and uint8 (n, h / reduction, w / reduction), n pairs in `part`, else `batch`.
     """
-    rng, draws = _draws(pairs, epoch, seed, batch, uniform)
+    step = batch * accumulate
+    rng, draws = _draws(pairs, epoch, seed, step, uniform)
     of_changes = np.random.default_rng([seed, epoch, 2])  # of its own: other views stay the same
     mask_size = (size[0] // reduction, size[1] // reduction)
-    for step in range(steps_per_epoch(len(pairs), batch)):
+    for number in range(steps_per_epoch(len(pairs), step) * accumulate):
         views = [
             replace(random_view(rng, crop_min, aspect, colour), changes=random_changes(of_changes, randaugment))
             for _ in range(batch)
         ]
-        if step >= skip:
-            chosen = zip(draws[step * batch : (step + 1) * batch], views, strict=True)
-            yield _stack([_shown(pairs, draw, view, size, mask_size) for draw, view in chosen])
+        if number >= skip:
+            own = zip(draws[number * batch : (number + 1) * batch][part], views[part], strict=True)
+            yield _stack([_shown(pairs, draw, view, size, mask_size) for draw, view in own])
 
 
 def _shown(pairs: Pairs, draw: Draw, view: View, size: tuple[int, int], mask_size: tuple[int, int]) -> Batch:
@@ -122,19 +127,21 @@ def _shown(pairs: Pairs, draw: Draw, view: View, size: tuple[int, int], mask_siz
     return apply(view, image, mask, size, mask_size)
 
 
-def batch_samples(pairs: Pairs, *, epoch: int, step: int, seed: int, batch: int, uniform: float = 0.0) -> list[str]:
-    """Names of the samples in a batch of `epoch_batches`, the first step being 0."""
-    _, draws = _draws(pairs, epoch, seed, batch, uniform)
-    places = [pairs.locations[draw.pair] for draw in draws[step * batch : (step + 1) * batch]]
+def batch_samples(
+    pairs: Pairs, *, epoch: int, number: int, seed: int, batch: int, accumulate: int = 1, uniform: float = 0.0
+) -> list[str]:
+    """Names of the samples in a batch of `epoch_batches`, the first number being 0."""
+    _, draws = _draws(pairs, epoch, seed, batch * accumulate, uniform)
+    places = [pairs.locations[draw.pair] for draw in draws[number * batch : (number + 1) * batch]]
     index = pairs.shards.index
     train = index.assign(shard=pairs.shards.shard_names)[index["split"] == "train"]
     names = dict(zip(zip(train["shard"], train["row"], strict=True), train["sample"], strict=True))
     return [names[place] for place in places]
 
 
-def _draws(pairs: Pairs, epoch: int, seed: int, batch: int, uniform: float) -> tuple[np.random.Generator, list[Draw]]:
+def _draws(pairs: Pairs, epoch: int, seed: int, step: int, uniform: float) -> tuple[np.random.Generator, list[Draw]]:
     rng = np.random.default_rng([seed, epoch])
-    order = np.resize(rng.permutation(len(pairs)), max(len(pairs), batch))  # fewer pairs than a batch come again
+    order = np.resize(rng.permutation(len(pairs)), max(len(pairs), step))  # fewer pairs than a step come again
     return rng, class_uniform(order, pairs.class_pixels, uniform, np.random.default_rng([seed, epoch, 1]))
 
 
@@ -147,9 +154,9 @@ def whole_batches(pairs: Pairs, batch: int, reduction: int) -> Iterator[Batch]:
         yield _stack([apply(WHOLE, *pairs[number], size, mask_size) for number in numbers])
 
 
-def steps_per_epoch(pairs: int, batch: int) -> int:
-    """Whole batches in an epoch, at least one."""
-    return max(1, pairs // batch)
+def steps_per_epoch(pairs: int, step: int) -> int:
+    """Whole steps of `step` pairs in an epoch, at least one."""
+    return max(1, pairs // step)
 
 
 def ahead(batches: Iterator[Batch], depth: int = 4) -> Iterator[Batch]:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import track
 
 from roadseg.contracts.confusion import confusion, iou, mean_iou
+from roadseg.train.accumulate import adamw
 from roadseg.train.batches import Batch, Pairs, ahead, epoch_batches, steps_per_epoch, whole_batches
 from roadseg.train.checkpoint import Progress
 from roadseg.train.guard import Guard, skipping
@@ -28,6 +29,7 @@ def compiled(
     learning_rate: float,
     weight_decay: float,
     warmup: float,
+    accumulate: int,
     clip: float,
     average: float,
     balance: float,
@@ -43,6 +45,7 @@ def compiled(
         steps: of the whole training.
         learning_rate: peak, reached after the `warmup` share of the steps, then a cosine to 0.
         weight_decay: decoupled, on kernels only.
+        accumulate: batches in a step.
         clip: largest norm of all gradients together.
         average: momentum of the averaged weights, per step.
         balance: exponent of the class weights.
@@ -52,8 +55,9 @@ def compiled(
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=learning_rate, warmup_steps=max(1, round(warmup * steps))
     )
-    optimizer = keras.optimizers.AdamW(
+    optimizer = adamw(
         schedule,
+        accumulate,
         weight_decay=weight_decay,
         beta_2=0.99,
         global_clipnorm=clip,
@@ -65,7 +69,8 @@ def compiled(
         class_weights(pixels, balance), dice, architecture.output == "logits", lovasz=lovasz, hard=hard
     )
     guarded = skipping(optimizer)
-    model.compile(guarded, loss, jit_compile=False)  # XLA never pays on a CPU
+    # under TensorFlow XLA never pays on a CPU; JAX without it makes each operation by itself
+    model.compile(guarded, loss, jit_compile=keras.backend.backend() == "jax")
     guarded.build(model.trainable_variables)  # so that a checkpoint finds its variables
     return model
 
@@ -78,6 +83,8 @@ def fit(
     *,
     epochs: int,
     batch: int,
+    accumulate: int,
+    part: slice,
     sizes: list[tuple[int, int]],
     views: dict[str, Any],
     names: list[str],
@@ -92,7 +99,9 @@ def fit(
         architecture: how far masks are reduced.
         train, monitored: see `batches.split_monitored`.
         epochs: passes over `train`.
-        batch: pairs in a step.
+        batch: pairs in a batch.
+        accumulate: batches in a step.
+        part: of each batch, which this process makes.
         sizes: height and width of the images in each epoch.
         views: seed, crop_min, aspect, colour, uniform and randaugment of `batches.epoch_batches`.
         names: of the classes.
@@ -106,7 +115,7 @@ def fit(
     Raises:
         Interrupted: told to stop; the state is saved.
     """
-    steps = steps_per_epoch(len(train), batch)
+    steps = steps_per_epoch(len(train), batch * accumulate)
     progress, built = keeper.start(model), set[tuple[int, int]]()
     while progress.epoch <= epochs:
         size = sizes[progress.epoch - 1]
@@ -115,11 +124,13 @@ def fit(
             epoch=progress.epoch,
             skip=progress.step,
             batch=batch,
+            accumulate=accumulate,
+            part=part,
             size=size,
             reduction=architecture.reduction,
             **views,
         )
-        for pair in _shown(batches, progress, epochs, steps):
+        for pair in _shown(batches, progress, epochs, steps * accumulate):
             with nullcontext() if size in built else keeper.building(model, progress):
                 loss = guard.step(*pair, progress.epoch, progress.step)
             built.add(size)
@@ -144,10 +155,10 @@ def fit(
     return progress.history
 
 
-def _shown(batches: Iterator[Batch], progress: Progress, epochs: int, steps: int) -> Iterable[Batch]:
+def _shown(batches: Iterator[Batch], progress: Progress, epochs: int, number: int) -> Iterable[Batch]:
     title = f"epoch {progress.epoch}/{epochs}"
     return track(
-        ahead(batches), title, steps, completed=progress.step, transient=True, disable=not Console().is_terminal
+        ahead(batches), title, number, completed=progress.step, transient=True, disable=not Console().is_terminal
     )
 
 
@@ -177,10 +188,12 @@ def averaged(model: keras.Model) -> Iterator[None]:
     keras.callbacks.SwapEMAWeights swaps by adding and subtracting, which rounds: what a training ends with would
     depend on how often it was looked at.
     """
-    kept = [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.trainable_variables]
+    kept = [keras.ops.copy(variable) for variable in model.variables]  # a prediction cut off on JAX leaves none whole
     model.optimizer.finalize_variable_values(model.trainable_variables)
+    for variable in model.trainable_variables:
+        variable.assign(keras.ops.copy(variable))  # JAX would give away the average's array with the weight's
     try:
         yield
     finally:
-        for variable, value in zip(model.trainable_variables, kept, strict=True):
+        for variable, value in zip(model.variables, kept, strict=True):
             variable.assign(value)

@@ -2,8 +2,11 @@
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,12 +21,18 @@ from roadseg.contracts.journal import Journal, metric_names, read_journal, run_f
 from roadseg.contracts.lifeline import stopping
 from roadseg.contracts.params import Section
 from roadseg.contracts.shards import Shards
-from roadseg.contracts.weights import NAME, find_weights, write_weights
+from roadseg.contracts.weights import NAME, Weights, find_weights, write_weights
+from roadseg.train.processes import Processes
+
+if TYPE_CHECKING:
+    import keras
 
 READS = ("data/shards",)
 WRITES = ("models/bundle", "reports/history.csv")
-OF_MODEL = {"learning_rate", "weight_decay", "warmup", "clip", "average", "balance", "dice", "lovasz", "hard"}
+OF_MODEL = {"learning_rate", "weight_decay", "warmup", "accumulate", "clip", "average"}
+OF_MODEL |= {"balance", "dice", "lovasz", "hard"}
 OF_VIEWS = {"seed", "crop_min", "aspect", "colour", "uniform", "randaugment"}
+OF_DRAWS = {"batch", "accumulate", "seed", "uniform"}
 
 
 class TrainParams(Section):
@@ -32,8 +41,9 @@ class TrainParams(Section):
     model: Literal["small", "base", "large", "tutorial"] = Field(description="which U-Net; tutorial is the baseline")
     epochs: int = Field(gt=0, description="passes over the training images")
     batch: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
-        description="images in a step; auto: 16, or as many of them as fit into the memory"
+        description="images in a batch; auto: 16, or as many of them as fit into the memory"
     )
+    accumulate: int = Field(gt=0, description="batches whose mean gradient makes a step; 1: a step for each")
     learning_rate: float = Field(gt=0, description="peak of warm-up and cosine")
     weight_decay: float = Field(ge=0, description="decoupled, on kernels only")
     warmup: float = Field(ge=0, lt=1, description="share of the steps in which the rate rises")
@@ -66,26 +76,47 @@ class Resolved(TrainParams):
 
 
 def run(*, train: TrainParams) -> None:
-    """Train and write the bundle and the history.
+    """Train and write the bundle and the history; of several processes the first writes.
 
     Raises:
         Busy: another process trains this very experiment; names it.
     """
-    shards = Shards.open(Path("data/shards"))
-    auto = {"precision": resolve_precision(train.precision), "batch": resolve_batch(train, shards)}
-    resolved = Resolved(**train.model_dump() | auto)
-    code = code_digests("contracts", "train")
-    mark = digest_of([shards.digest, resolved.model_dump(), os.environ.get("KERAS_BACKEND", "tensorflow"), code])
-    folder = run_folder(home(), mark)
+    processes = Processes.asked()
+    processes.join()
+    with ExitStack() as held:
+        with processes.together():
+            shards = Shards.open(Path("data/shards"))
+            auto = {"precision": resolve_precision(train.precision), "batch": resolve_batch(train, shards)}
+            resolved = Resolved(**train.model_dump() | auto)
+            code = code_digests("contracts", "train")
+            backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+            mark = digest_of([shards.digest, resolved.model_dump(), backend, code])
+            folder = held.enter_context(_alone(run_folder(home(), mark)) if processes.first else _passing())
+        processes.check_equal(mark)
+        _train(shards, resolved, mark, code, Journal(folder), processes)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[Path]:
+    """The run folder, while no other trainer of the experiment uses it."""
     folder.mkdir(parents=True, exist_ok=True)
     holder = folder / "holder"
+    lock = FileLock(folder / "lock")
     try:
-        with FileLock(folder / "lock", timeout=0):
-            holder.write_text(f"process {os.getpid()} in {Path.cwd()}")
-            _train(shards, resolved, mark, code, Journal(folder))
+        lock.acquire(timeout=0)
     except Timeout:
         who = holder.read_text() if holder.exists() else "another process"
         raise Busy(f"this experiment is trained already by {who}: wait for it or change a parameter") from None
+    with lock:
+        holder.write_text(f"process {os.getpid()} in {Path.cwd()}")
+        yield folder
+
+
+@contextmanager
+def _passing() -> Iterator[Path]:
+    """A run folder for a process beside the first: what it tells goes with it."""
+    with TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 def resolve_precision(asked: str) -> str:
@@ -123,35 +154,38 @@ def _settle(threads: int) -> None:
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
 
 
-def _train(shards: Shards, train: Resolved, mark: str, code: dict[str, str], journal: Journal) -> None:
-    parent = None if train.init == "none" else find_weights(train.init)
+def _train(
+    shards: Shards, train: Resolved, mark: str, code: dict[str, str], journal: Journal, processes: Processes
+) -> None:
     _settle(train.threads)
     import keras  # late: what was settled is read at import, and it takes seconds
 
-    from roadseg.train import batches, guard, keeper, loop, warm
-    from roadseg.train.models.deploy import deploy
+    from roadseg.train import batches, devices, guard, keeper, loop, warm
     from roadseg.train.models.known import MODELS
 
+    with processes.together():
+        parent = None if train.init == "none" else find_weights(train.init)
+        shards.check("train")
+        fitted, watched = batches.split_monitored(shards, train.monitor, train.seed)
     keras.utils.set_random_seed(train.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if train.precision == "bfloat16" else "float32")
     architecture = MODELS[train.model]
-    shards.check("train")
     names = shards.classes.names
-    fitted, watched = batches.split_monitored(shards, train.monitor, train.seed)
     pixels = fitted.class_pixels.sum(0)
     _name_missing(names, pixels, np.array(shards.class_pixels["train"][:-1]))
     print(f"train: {train.model} on {len(fitted)} images, {len(watched)} monitored, {train.precision}", flush=True)
     journal.note("start", fingerprint=mark, epochs=train.epochs, machine=platform.machine())
-    model = loop.compiled(
-        architecture,
-        pixels,
-        train.epochs * batches.steps_per_epoch(len(fitted), train.batch),
-        **train.model_dump(include=OF_MODEL),
-    )
-    if parent:
-        warm.start_from(parent, model, train.model, names)
     told = {entry["step"] for entry in read_journal(journal.folder)[0] if entry["kind"] == "metric"}
-    with stopping() as stop:
+    dealt = train.model_dump(include=OF_DRAWS)
+    with devices.sharing(train.batch, processes) as used, stopping() as stop:
+        model = loop.compiled(
+            architecture,
+            pixels,
+            train.epochs * batches.steps_per_epoch(len(fitted), train.batch * train.accumulate),
+            **train.model_dump(include=OF_MODEL),
+        )
+        if parent:
+            warm.start_from(parent, model, train.model, names)
         history = loop.fit(
             model,
             architecture,
@@ -159,19 +193,42 @@ def _train(shards: Shards, train: Resolved, mark: str, code: dict[str, str], jou
             watched,
             epochs=train.epochs,
             batch=train.batch,
+            accumulate=train.accumulate,
+            part=processes.part(train.batch),
             sizes=epoch_sizes(shards.height, shards.width, architecture.stride, train.epochs, train.reduced_share),
             views=train.model_dump(include=OF_VIEWS),
             names=names,
             after_epoch=lambda row: _tell(row, train.epochs, journal, told),
-            keeper=keeper.Keeper(journal.folder, stop),
+            keeper=keeper.Keeper(journal.folder, stop, processes),
             guard=guard.Guard(
                 model,
                 journal.folder,
-                lambda epoch, step: batches.batch_samples(
-                    fitted, epoch=epoch, step=step, **train.model_dump(include={"seed", "batch", "uniform"})
-                ),
+                lambda epoch, number: batches.batch_samples(fitted, epoch=epoch, number=number, **dealt),
+                used,
+                processes,
             ),
         )
+    with processes.together():
+        if processes.first:
+            _write(model, shards, train, mark, code, history, parent)
+            journal.note("done")
+            keeper.forget_others(journal.folder)
+
+
+def _write(
+    model: "keras.Model",
+    shards: Shards,
+    train: Resolved,
+    mark: str,
+    code: dict[str, str],
+    history: list[dict[str, float]],
+    parent: Weights | None,
+) -> None:
+    from roadseg.train import warm
+    from roadseg.train.models.deploy import deploy
+    from roadseg.train.models.known import MODELS
+
+    architecture, names = MODELS[train.model], shards.classes.names
     final = deploy(model, architecture, len(names))
     trained = write_weights(
         Path("models/bundle") / NAME, warm.weights_of(model), fingerprint=mark, model=train.model, classes=names
@@ -184,8 +241,6 @@ def _train(shards: Shards, train: Resolved, mark: str, code: dict[str, str], jou
     write_bundle(Path("models/bundle"), final, card, used)
     with replacing(Path("reports/history.csv")) as temporary:
         pd.DataFrame(history).to_csv(temporary, index=False, lineterminator="\n")
-    journal.note("done")
-    keeper.forget_others(journal.folder)
 
 
 def _name_missing(names: list[str], fitted: np.ndarray, everywhere: np.ndarray) -> None:

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_training import ALL
+from small_training import ALL, FAST_TO_COMPILE
 from trees import ROOT
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.shards import Shards
 
-FAST_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 # Keras itself looks for TensorFlow when it saves, so what is loaded afterwards would say nothing of us
 WITHOUT = """
 import importlib.abc, runpy, sys
@@ -46,6 +45,12 @@ def on_jax(module: str, *arguments: str, folder: Path, cache: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.soak
+def test_accumulated_batches_train_as_one_on_jax(tmp_path: Path) -> None:
+    test = ROOT / "tests/train/test_accumulate.py"
+    on_jax("pytest", "-p", "no:cacheprovider", "--rootdir", str(ROOT), str(test), folder=tmp_path, cache=tmp_path)
 
 
 @pytest.mark.soak
