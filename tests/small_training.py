@@ -19,7 +19,7 @@ from roadseg.pipeline.watchdog import watched
 from roadseg.train import loop, stage
 from roadseg.train.models.known import MODELS, residual_unet
 from roadseg.train.models.unet import SIZES
-from roadseg.train.stage import TrainParams
+from roadseg.train.params import TrainParams
 
 ROOT = Path(__file__).parent.parent
 SMALL = {"model": "small", "epochs": 1, "batch": 4, "precision": "float32", "reduced_share": 0.0}

@@ -14,7 +14,7 @@ from roadseg.contracts.errors import UsageError
 from roadseg.train.guard import Guard, skipping
 from roadseg.train.memory import auto_batch, enough_memory, out_of_memory, step_bytes
 from roadseg.train.models.known import MODELS
-from roadseg.train.stage import TrainParams
+from roadseg.train.params import TrainParams
 
 ERRORS = [
     tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[16,64]"),

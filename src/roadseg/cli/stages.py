@@ -20,6 +20,7 @@ from roadseg.pipeline.graph import read_graph
 from roadseg.preprocess import stage as preprocess
 from roadseg.scan import stage as scan
 from roadseg.train import stage as train
+from roadseg.train.params import TrainParams
 from roadseg.train.processes import Processes
 from roadseg.validate import stage as validate
 
@@ -27,7 +28,7 @@ STAGES: dict[str, tuple[ModuleType, type[Section]]] = {
     "scan": (scan, scan.ScanParams),
     "validate": (validate, validate.ValidateParams),
     "preprocess": (preprocess, preprocess.PreprocessParams),
-    "train": (train, train.TrainParams),
+    "train": (train, TrainParams),
     "evaluate": (evaluate, evaluate.EvaluateParams),
 }
 
