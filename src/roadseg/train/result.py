@@ -1,4 +1,4 @@
-"""What a training leaves: the bundle with its card, and the history."""
+"""What a training leaves: the bundle with its card, the history, and what a search compares."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from roadseg.contracts.bundle import SAMPLES, write_bundle
-from roadseg.contracts.files import digest_of, replacing
+from roadseg.contracts.files import digest_of, replacing, write_json
 from roadseg.contracts.shards import Shards
 from roadseg.contracts.weights import NAME, Weights, write_weights
 from roadseg.train import warm
@@ -26,7 +26,7 @@ def write_result(
     history: list[dict[str, float]],
     parent: Weights | None,
 ) -> None:
-    """Write models/bundle and reports/history.csv.
+    """Write models/bundle, reports/history.csv and reports/monitored.json, the last row: scores of the monitored drives.
 
     Args:
         model: with the averaged weights.
@@ -50,6 +50,8 @@ def write_result(
     write_bundle(Path("models/bundle"), final, card, used)
     with replacing(Path("reports/history.csv")) as temporary:
         pd.DataFrame(history).to_csv(temporary, index=False, lineterminator="\n")
+    scores = {key: value for key, value in history[-1].items() if key.partition(".")[0] in {"miou", "iou"}}
+    write_json(Path("reports/monitored.json"), "monitored", scores)
 
 
 def _card(shards: Shards, train: Resolved, mark: str, code: dict[str, str], stride: int, output: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from roadseg.train.params import OF_DRAWS, OF_MODEL, OF_VIEWS, Resolved, TrainPa
 from roadseg.train.processes import Processes
 
 READS = ("data/shards",)
-WRITES = ("models/bundle", "reports/history.csv")
+WRITES = ("models/bundle", "reports/history.csv", "reports/monitored.json")
 
 
 def run(*, train: TrainParams) -> None:
