@@ -125,6 +125,19 @@ def killed() -> Callable[[Path, str, Callable[[], None]], bool]:
 
 
 @pytest.fixture
+def pretend_device(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Pretend a machine's memory, and a GPU's where it has one."""
+    import keras  # late: few tests need it
+
+    def pretend(memory_bytes: int, gpu_bytes: int = 0) -> None:
+        monkeypatch.setattr("roadseg.contracts.memory.machine_memory", lambda: memory_bytes)
+        monkeypatch.setattr("roadseg.contracts.memory.gpu_memory", lambda: [gpu_bytes] if gpu_bytes else [])
+        monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: ["gpu:0"] if gpu_bytes else [])
+
+    return pretend
+
+
+@pytest.fixture
 def background() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Start processes that end with the test."""
     started: list[subprocess.Popen[bytes]] = []

@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +52,32 @@ def test_padding_keeps_the_aspect_to_a_pixel_and_stretching_fills(framing: Frami
     assert y1 - y0 == tall or x1 - x0 == wide
     assert abs(y0 - (tall - y1)) <= 1
     assert abs(x0 - (wide - x1)) <= 1
+
+
+@given(framings, sides, sides, st.floats(1, 4), st.floats(0, 0.75))
+def test_windows_cover_every_pixel_and_overlap_as_told(
+    framing: Framing, height: int, width: int, zoom: float, overlap: float
+) -> None:
+    framing = replace(framing, zoom=zoom, overlap=overlap)
+    covered = np.zeros(framing.canvas, int)
+    for tile in framing.tiles(height, width):
+        assert 0 <= tile.top <= framing.canvas[0] - framing.height
+        assert 0 <= tile.left <= framing.canvas[1] - framing.width
+        covered[tile.top : tile.top + framing.height, tile.left : tile.left + framing.width] += 1
+    y0, x0, y1, x1 = framing.place(height, width)
+    assert covered[y0:y1, x0:x1].min() >= 1
+    for number, side in enumerate((framing.height, framing.width)):
+        starts = sorted({corner[number] for corner in framing.corners})
+        assert max(np.diff(starts), default=0) <= side * (1 - overlap)
+
+
+@pytest.mark.parametrize(("zoom", "overlap", "windows"), [(1, 0.5, 1), (2, 0, 4), (2, 0.5, 9), (2.5, 0.5, 16)])
+def test_there_are_no_more_windows_than_needed(zoom: float, overlap: float, windows: int) -> None:
+    assert len(Framing(16, 32, zoom=zoom, overlap=overlap).corners) == windows
+
+
+def test_the_window_is_no_rule_of_the_data() -> None:
+    assert Framing(16, 32, "pad", 2, zoom=2.0, overlap=0.5).content == Framing(16, 32, "pad", 2).content
 
 
 @given(framings)

@@ -1,4 +1,5 @@
 import random
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,16 @@ def test_absent_keys_are_null(idd_level1: ClassTable) -> None:
 def test_records_are_those_of_one_split_or_all(manifest: Manifest) -> None:
     assert [row["sample"] for row in manifest.records("val")] == ["val/2/0000004"]
     assert len(manifest.records()) == len(ROWS) == len(manifest.frame)
+
+
+def test_the_records_of_a_split_cost_nothing_for_the_others(idd_level1: ClassTable) -> None:
+    rows = [row("train", "a", str(number)) for number in range(4000)] + [row("val", "b", "0")]
+    manifest = from_rows(rows, "folders", idd_level1)
+    tracemalloc.start()
+    assert len(manifest.records("val")) == 1
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4000 * 100  # bytes; a row as a dictionary takes a thousand
 
 
 @pytest.mark.parametrize("column", ["sample", "image_sha", "mask_sha"])

@@ -17,7 +17,7 @@ from roadseg.contracts.manifest import from_rows, write_manifest
 from roadseg.evaluate import stage
 from roadseg.evaluate.stage import EvaluateParams, run
 
-PARAMS: dict[str, Any] = {"batch": 4, "flip": False, "scales": [1.0], "resamples": 100, "seed": 0}
+PARAMS: dict[str, Any] = {"batch": 4, "flip": False, "scales": [1.0], "overlap": 0.0, "resamples": 100, "seed": 0}
 
 
 def write_painter(folder: Path, table: ClassTable) -> None:
@@ -70,11 +70,11 @@ def test_every_image_of_the_split_is_counted_and_described(make_tree: Callable[[
 def test_a_second_run_writes_the_same_bytes(make_tree: Callable[[int], None]) -> None:
     make_tree(6)
     written = []
-    for batch in (4, 1):  # the batch changes nothing either
+    for batch in (4, 1, "auto"):  # the batch changes nothing either
         run(evaluate=EvaluateParams(**PARAMS | {"batch": batch}))
         files = [Path("metrics.json"), *sorted(Path("reports/evaluation").iterdir())]
         written.append([path.read_bytes() for path in files])
-    assert written[0] == written[1]
+    assert written[0] == written[1] == written[2]
 
 
 def test_no_more_than_a_batch_is_decoded_and_not_yet_counted(

@@ -11,12 +11,10 @@ from pydantic import ValidationError
 from small_training import PARAMS
 
 from roadseg.contracts.errors import UsageError
-from roadseg.train import hardware, memory
 from roadseg.train.guard import Guard, skipping
-from roadseg.train.hardware import gpus, machine_memory
 from roadseg.train.memory import auto_batch, enough_memory, out_of_memory, step_bytes
 from roadseg.train.models.known import MODELS
-from roadseg.train.stage import TrainParams
+from roadseg.train.params import TrainParams
 
 ERRORS = [
     tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[16,64]"),
@@ -66,6 +64,19 @@ def test_the_batch_that_fits_is_found_by_halving(error: Exception, batch: int, m
         step(batch)
 
 
+def test_the_batch_that_fits_is_one_that_the_devices_share() -> None:
+    with pytest.raises(UsageError, match="6 fit"), enough_memory(24, step_that_fits(8, MemoryError()), devices=6):
+        raise MemoryError
+
+
+def test_several_processes_try_no_smaller_batch() -> None:
+    def step(_: int) -> None:
+        pytest.fail("the others would not know of it")
+
+    with pytest.raises(UsageError, match="to a smaller one, and train"), enough_memory(8, step, alone=False):
+        raise MemoryError
+
+
 @pytest.mark.parametrize("batch", [1, 16])
 def test_where_not_one_image_fits_it_says_what_else_helps(batch: int) -> None:
     step = step_that_fits(0, MemoryError())
@@ -86,34 +97,16 @@ def test_a_step_that_fits_tries_no_other() -> None:
         pass
 
 
-@pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Pretend a machine's memory, and a GPU's."""
-
-    def pretend(memory_bytes: int, gpu_bytes: int = 0) -> None:
-        monkeypatch.setattr(memory, "machine_memory", lambda: memory_bytes)
-        monkeypatch.setattr(memory, "gpu_memory", lambda: [gpu_bytes] if gpu_bytes else [])
-        monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: ["gpu:0"] if gpu_bytes else [])
-
-    return pretend
-
-
 SIZE = (128, 256)
 
 
-def test_auto_is_the_largest_halving_of_16_that_fits(
-    machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(memory, "step_bytes", lambda *_: (1000, 10))
-    for available, batch in ((1 << 50, 16), (2320, 16), (2319, 8), (2080, 4), (2039, 1), (1, 1)):
-        machine(available)
-        assert auto_batch(MODELS["small"], 7, SIZE) == batch
-
-
-def test_auto_looks_at_the_memory_of_the_gpu_where_there_is_one(machine: Callable[..., None]) -> None:
+@pytest.mark.parametrize("fits", [1, 4, 16])
+def test_auto_is_what_fits_up_to_16(pretend_device: Callable[..., None], fits: int) -> None:
     fixed, image = step_bytes(MODELS["small"], 7, SIZE)
-    machine(1 << 50, gpu_bytes=2 * (fixed + 4 * image))
-    assert auto_batch(MODELS["small"], 7, SIZE) == 4
+    pretend_device(2 * (fixed + fits * image))
+    assert auto_batch(MODELS["small"], 7, SIZE) == fits
+    pretend_device(1 << 50)
+    assert auto_batch(MODELS["small"], 7, SIZE) == 16
 
 
 def test_a_step_is_estimated_by_the_outputs_of_its_layers() -> None:
@@ -123,26 +116,6 @@ def test_a_step_is_estimated_by_the_outputs_of_its_layers() -> None:
     assert image == pytest.approx(4 * quarter, rel=0.01)
     stem = 64 * 128 * 32  # the first convolution's output alone
     assert image > 2 * 4 * 3 * stem  # it, its normalisation and activation, and their gradients
-
-
-def test_a_container_s_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    physical = machine_memory()
-    limit = tmp_path / "memory.max"
-    monkeypatch.setattr(hardware, "LIMITS", (str(limit),))
-    limit.write_text("1048576\n")
-    assert machine_memory() == 1 << 20
-    limit.write_text("max\n")
-    assert machine_memory() >= physical
-
-
-def test_the_driver_s_answer_is_read_and_its_silence_is_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tool = tmp_path / "nvidia-smi"
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert gpus() == []
-    for script, found in (("echo 'Some Card, 81559, 9.0'", [("Some Card", 81559 << 20, "9.0")]), ("exit 9", [])):
-        tool.write_text(f"#!/bin/sh\n{script}\n")
-        tool.chmod(0o755)
-        assert gpus() == found
 
 
 @pytest.mark.parametrize("batch", [0, -1, 1.5, "all"])

@@ -100,12 +100,21 @@ def predict(
     source: Annotated[Path, typer.Argument(help="A picture or a folder of pictures.", exists=True)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for masks/ and overlays/.")],
     model: Annotated[str, typer.Option(help="A bundle's folder or a models:/ URI.")] = CHAMPION,
-    batch: Annotated[int, typer.Option(min=1, help="Pictures predicted at once.")] = 8,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Tiles predicted at once; sized to the device if left out.")
+    ] = None,
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored picture.")] = False,
+    scale: Annotated[
+        list[float], typer.Option(min=0.25, max=4, help="Of the working size; averaged where given several times.")
+    ] = [1.0],  # noqa: B006  # typer copies it
+    overlap: Annotated[
+        float, typer.Option(min=0, max=0.75, help="Over 0: slide a window, see evaluate.overlap in `roadseg params`.")
+    ] = 0.0,
 ) -> None:
     """Write class masks and overlays at each picture's own size.
 
-    Examples: `roadseg predict street.jpg -o out`; `roadseg predict photos -o out --model models/bundle`
+    Examples: `roadseg predict street.jpg -o out`; `roadseg predict photos -o out --model models/bundle`;
+    `roadseg predict large.png -o out --scale 2 --overlap 0.5`
     """
     from rich.progress import track
 
@@ -115,7 +124,8 @@ def predict(
     from roadseg.registry.versions import fetch_bundle
 
     paths = pictures_in(source)
-    predictor = Predictor(Bundle.open(fetch_bundle(model)), batch=batch, flip=flip)
+    bundle = Bundle.open(fetch_bundle(model))
+    predictor = Predictor(bundle, batch=batch or "auto", flip=flip, scales=scale, overlap=overlap)
     root = source if source.is_dir() else source.parent
     for _ in track(predict_files(predictor, paths, root, out), "predict", len(paths)):
         pass

@@ -44,12 +44,10 @@ class Counts:
         """The counts of single images in arrays of the stored types, images first."""
         shapes = {"confusion": (classes.count, classes.count + 1), "boundary": (classes.count, 4)}
         shapes["reliability"] = (BINS, 3)
-        rows: dict[str, list[np.ndarray]] = {name: [] for name in STORED}
-        for one in counts:
-            for name, dtype in STORED.items():
-                rows[name].append(getattr(one, name).astype(dtype))
-        arrays = {name: np.array(rows[name], dtype).reshape(-1, *shapes[name]) for name, dtype in STORED.items()}
-        return cls(**arrays, classes=classes)
+        kind = np.dtype([(name, dtype, shapes[name]) for name, dtype in STORED.items()])
+        # into one block: small arrays kept between large ones that go would leave holes that nothing fits into
+        images = np.fromiter((tuple(getattr(one, name) for name in STORED) for one in counts), kind)
+        return cls(**{name: np.ascontiguousarray(images[name]) for name in STORED}, classes=classes)
 
     def __len__(self) -> int:
         return len(self.confusion)

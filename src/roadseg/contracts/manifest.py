@@ -67,7 +67,9 @@ class Manifest:
 
     def records(self, split: str | None = None) -> list[dict[str, Any]]:
         """The rows as dictionaries, of one split or of all."""
-        return [row for row in self.rows.to_pylist() if split is None or row["split"] == split]
+        rows = self.rows if split is None else self.rows.filter(pc.field("split") == split)
+        found: list[dict[str, Any]] = rows.to_pylist()
+        return found
 
     def where(self, keep: list[bool]) -> "Manifest":
         """The rows that `keep` marks, in order."""

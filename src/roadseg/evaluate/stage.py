@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -22,15 +22,24 @@ from roadseg.imaging.pixels import read_image
 
 READS = ("data/raw", "data/manifest.parquet", "models/bundle")
 WRITES = ("reports/evaluation", "metrics.json")
+COLUMNS = ["sample", "image", "mask", "drive", "split", "brightness", "sharpness"]  # of the manifest
 
 
 class EvaluateParams(Section):
     """What evaluate may be told."""
 
-    batch: int = Field(gt=0, description="images predicted at once")
+    batch: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
+        description="tiles predicted at once; auto: sized to the device"
+    )
     flip: bool = Field(description="average with the mirrored image")
     scales: list[Annotated[float, Field(ge=0.25, le=4)]] = Field(
         min_length=1, description="of the working size; scores are averaged over them"
+    )
+    overlap: float = Field(
+        ge=0,
+        le=0.75,
+        description="over 0: a window of the working size slides over frames scaled beyond it or cut into tiles; "
+        "share of its side that neighbouring windows have in common",
     )
     resamples: int = Field(ge=100, description="of the bootstrap behind the intervals")
     seed: int = Field(ge=0, description="of the bootstrap")
@@ -44,11 +53,11 @@ def run(*, evaluate: EvaluateParams) -> None:
     """
     from roadseg.predict.predictor import Predictor  # late: Keras loads in seconds
 
-    bundle, manifest = Bundle.open(Path("models/bundle")), read_manifest(Path("data/manifest.parquet"))
+    bundle, manifest = Bundle.open(Path("models/bundle")), read_manifest(Path("data/manifest.parquet"), columns=COLUMNS)
     if bundle.classes != manifest.classes:
         raise DataRefused(f"the model knows {bundle.classes.name}, the data are {manifest.classes.name}: train again")
     rows = manifest.records("val")
-    predictor = Predictor(bundle, batch=evaluate.batch, flip=evaluate.flip, scales=evaluate.scales)
+    predictor = Predictor(bundle, **evaluate.model_dump(include={"batch", "flip", "scales", "overlap"}))
     answers = zip(masks(rows, bundle.classes), predictor.with_confidence(images(rows)), strict=True)
     counts = Counts.stack(
         (count(truth, mask, bundle.classes, sure) for truth, (mask, sure) in track(answers, "evaluate", len(rows))),

@@ -19,7 +19,6 @@ from roadseg.pages.thumbnails import Thumbnail, thumbnail
 SHOWN, SHOWN_OF_A_CLASS = 12, 6
 LEAST_SHARE = 0.005  # of an image: a class with fewer pixels is not what the image is looked at for
 LARGE = (384, 288)  # width and height that a picture fits into
-BATCH = 8
 
 
 Pictures = Callable[[list[int]], Iterator[dict[str, Thumbnail]]]
@@ -126,7 +125,7 @@ def predicted(rows: list[dict[str, Any]], raw: Path, models: dict[str, Bundle]) 
         from roadseg.predict.predictor import Predictor  # late: Keras loads in seconds
 
         images = [raw / rows[number]["image"] for number in chosen]
-        answers = [Predictor(bundle, batch=BATCH)(read_image(path) for path in images) for bundle in models.values()]
+        answers = [Predictor(bundle)(read_image(path) for path in images) for bundle in models.values()]
         classes = next(iter(models.values())).classes
         for number, path, *masks in zip(chosen, images, *answers, strict=True):
             truth = read_classes(raw / rows[number]["mask"], classes)[0]

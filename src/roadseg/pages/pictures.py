@@ -26,7 +26,7 @@ def prediction_sheet(tree: Path, count: int) -> Image.Image:
     count = min(count, len(rows))
     chosen = [rows[number * len(rows) // count] for number in range(count)]
     images = [read_image(tree / "data/raw" / row["image"]) for row in chosen]
-    predictions = Predictor(bundle, batch=len(images))(images)
+    predictions = Predictor(bundle)(images)
     height = round(images[0].shape[0] * WIDTH / images[0].shape[1])
     sheet = []
     for row, image, predicted in zip(chosen, images, predictions, strict=True):

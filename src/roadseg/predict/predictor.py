@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import reduce
 from itertools import islice
+from operator import add
+from typing import Literal
 
 import keras
 import numpy as np
@@ -11,26 +14,41 @@ from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.framing import Framing
 from roadseg.imaging.pixels import resize_image
 from roadseg.imaging.tiles import cut, join
+from roadseg.predict.batch import auto_batch
 
 
 class Predictor:
     """Predicts images of any size with a bundle; evaluates, serves and answers the gate alike."""
 
-    def __init__(self, bundle: Bundle, *, batch: int, flip: bool = False, scales: Sequence[float] = (1.0,)) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        batch: int | Literal["auto"] = "auto",
+        flip: bool = False,
+        scales: Sequence[float] = (1.0,),
+        overlap: float = 0.0,
+    ) -> None:
         """Load the model.
 
         Args:
             bundle: what to predict with.
-            batch: images read, and tiles predicted, at once.
+            batch: tiles predicted at once; auto: sized to the device, see `auto_batch`. It changes no score by more
+                than rounding.
             flip: average with the mirrored image.
             scales: of the working size; scores are averaged over them.
+            overlap: with 0 a scale enlarges the tiles. Over 0 a window of the working size slides over the scaled
+                frame instead, and neighbouring windows share at least this part of their side: scores are averaged
+                where they do, and the model's memory does not grow with the frame.
         """
         self.bundle = bundle
-        self._model, self._batch, self._flip = bundle.load(), batch, flip
-        self._framings = [_scaled(bundle.framing, scale, bundle.card["stride"]) for scale in scales]
+        self._model, self._flip = bundle.load(), flip
+        self._framings = [_scaled(bundle.framing, scale, bundle.card["stride"], overlap) for scale in scales]
+        self._batch = auto_batch(self._model, self._framings) if batch == "auto" else batch
+        self._images = max(1, self._batch // max(len(framing.corners) for framing in self._framings))
 
     def __call__(self, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Predict a stream; only one batch is in memory.
+        """Predict a stream; only so many images as make a batch are in memory.
 
         Args:
             images: uint8 (H, W, 3) each, sizes may differ.
@@ -48,40 +66,53 @@ class Predictor:
             The same ids, and float32 (H, W): the probability given to each, 0..1.
         """
         for scores in self._at_full_size(images):
-            best = keras.ops.max(scores, -1)
-            if self.bundle.card.get("output") == "probabilities":
-                confidence = best / keras.ops.sum(scores, -1)
-            else:
-                confidence = 1 / keras.ops.sum(keras.ops.exp(scores - best[..., None]), -1)
-            yield _ids(scores), keras.ops.convert_to_numpy(confidence)
+            yield _ids(scores), keras.ops.convert_to_numpy(keras.ops.max(self._probabilities(scores), -1))
+
+    def probabilities(self, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Predict a stream as calling does.
+
+        Yields:
+            float32 (H, W, K) for each image: the probability given to each class, 0..1; they sum to 1.
+        """
+        for scores in self._at_full_size(images):
+            yield keras.ops.convert_to_numpy(self._probabilities(scores))
+
+    def _probabilities(self, scores: keras.KerasTensor) -> keras.KerasTensor:
+        if self.bundle.card.get("output") != "probabilities":
+            scores = keras.ops.exp(scores - keras.ops.max(scores, -1, keepdims=True))
+        return scores / keras.ops.sum(scores, -1, keepdims=True)
 
     def _at_full_size(self, images: Iterable[np.ndarray]) -> Iterator[keras.KerasTensor]:
         """Scores (H, W, K) of each image: classes are compared there, so edges come out smoother than enlarged ids."""
         stream = iter(images)
-        while group := list(islice(stream, self._batch)):
+        while group := list(islice(stream, self._images)):
             views = [self._joined(group, framing) for framing in self._framings]
             for image, *parts in zip(group, *views, strict=True):
                 size = image.shape[:2]
-                full = [keras.ops.image.resize(part[None], size, interpolation="bilinear")[0] for part in parts]
-                yield full[0] if len(full) == 1 else keras.ops.mean(keras.ops.stack(full), 0)
+                # added up one by one: at full size scores are the largest thing in memory
+                total = reduce(add, (keras.ops.image.resize(part[None], size, "bilinear")[0] for part in parts))
+                yield total if len(parts) == 1 else total / len(parts)
 
     def _joined(self, group: list[np.ndarray], framing: Framing) -> list[np.ndarray]:
         tiles = [_tiles(image, framing) for image in group]
-        scores = np.split(self._scores(np.concatenate(tiles)), np.cumsum([len(part) for part in tiles])[:-1])
-        return [join(part, framing, *image.shape[:2]) for image, part in zip(group, scores, strict=True)]
+        scores = self._scores(np.concatenate(tiles))
+        parts = zip(group, tiles, strict=True)
+        return [join(islice(scores, len(own)), framing, *image.shape[:2]) for image, own in parts]
 
-    def _scores(self, tiles: np.ndarray) -> np.ndarray:
-        batches = [tiles[start : start + self._batch] for start in range(0, len(tiles), self._batch)]
-        scores = [self._model.predict_on_batch(batch) for batch in batches]
-        if self._flip:
-            mirrored = [self._model.predict_on_batch(batch[:, :, ::-1])[:, :, ::-1] for batch in batches]
-            scores = [(straight + other) / 2 for straight, other in zip(scores, mirrored, strict=True)]
-        return np.concatenate(scores)
+    def _scores(self, tiles: np.ndarray) -> Iterator[np.ndarray]:
+        """Of each tile, float32 (H, W, K); a batch of them is in memory."""
+        for start in range(0, len(tiles), self._batch):
+            batch = tiles[start : start + self._batch]
+            scores = self._model.predict_on_batch(batch)
+            if self._flip:
+                scores = (scores + self._model.predict_on_batch(batch[:, :, ::-1])[:, :, ::-1]) / 2
+            yield from scores
 
 
-def _scaled(framing: Framing, scale: float, stride: int) -> Framing:
-    height, width = (max(stride, round(side * scale / stride) * stride) for side in (framing.height, framing.width))
-    return replace(framing, height=height, width=width)
+def _scaled(framing: Framing, scale: float, stride: int, overlap: float) -> Framing:
+    kept = min(scale, 1.0) if overlap else scale  # of the tile: a window is never larger than the working size
+    height, width = (max(stride, round(side * kept / stride) * stride) for side in (framing.height, framing.width))
+    return replace(framing, height=height, width=width, zoom=scale / kept, overlap=overlap)
 
 
 def _tiles(image: np.ndarray, framing: Framing) -> np.ndarray:

@@ -3,24 +3,23 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import keras
-
 from roadseg.contracts.errors import UsageError
-from roadseg.train.hardware import gpu_memory, machine_memory
+from roadseg.contracts.memory import fitting_batch
 from roadseg.train.models.cost import cost
 from roadseg.train.models.known import Architecture
 
 AUTO_BATCH = 16  # images; what the other parameters were chosen with
-SHARE = 0.5  # of the memory; the rest is the data's, the graph's and other programs'
 
 
 @contextmanager
-def enough_memory(batch: int, step: Callable[[int], object]) -> Iterator[None]:
+def enough_memory(batch: int, step: Callable[[int], object], devices: int = 1, alone: bool = True) -> Iterator[None]:
     """Around a step: where it runs out of memory, find out how many images would have fitted.
 
     Args:
         batch: images in the step.
         step: the same step with fewer images; what it changes is lost, since the training ends.
+        devices: that share the images evenly.
+        alone: whether this process makes steps without others, so that it may try fewer.
 
     Raises:
         UsageError: out of memory; names the key, the batch and one that fits.
@@ -32,9 +31,11 @@ def enough_memory(batch: int, step: Callable[[int], object]) -> Iterator[None]:
         if not out_of_memory(error):
             raise
         said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"[:200]
-    fits = _largest_that_fits(batch, step)
+    fits = _largest_that_fits(batch, step, devices) if alone else None
     remedy = f"{fits} fit: set train.batch in params.yaml to {fits}, or to auto"
-    if fits == 0:
+    if fits is None:
+        remedy = "set train.batch in params.yaml to a smaller one, and train.accumulate to a larger"
+    elif fits == 0:
         remedy = "not even one fits: lower preprocess.height and width, or take a smaller train.model"
     raise UsageError(f"params.yaml: train.batch: a step of {batch} images ran out of memory ({said}); {remedy}")
 
@@ -46,37 +47,29 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(word in said for word in words)
 
 
-def _largest_that_fits(batch: int, step: Callable[[int], object]) -> int:
-    fewer = batch // 2
-    while fewer:
+def _largest_that_fits(batch: int, step: Callable[[int], object], devices: int) -> int:
+    share = batch // devices // 2  # of a device
+    while share:
         try:
-            step(fewer)
+            step(share * devices)
         except Exception as error:
             if not out_of_memory(error):
                 raise
-            fewer //= 2
+            share //= 2
         else:
             break
-    return fewer
+    return share * devices
 
 
 def auto_batch(architecture: Architecture, classes: int, size: tuple[int, int]) -> int:
-    """The batch for `train.batch: auto`: 16, halved until a step takes at most half of the memory.
-
-    The memory is the first GPU's where the backend has one, else the machine's or the container's limit: what the
-    hardware has, not what is free now, so that it is the same experiment tomorrow.
+    """The batch for `train.batch: auto`: 16, halved until a step takes at most half of the device's memory.
 
     Args:
         architecture: which model.
         classes: number of classes K.
         size: height and width of a tile.
     """
-    memory = min(gpu_memory(), default=0) if keras.distribution.list_devices("gpu") else 0
-    fixed, image = step_bytes(architecture, classes, size)
-    batch = AUTO_BATCH
-    while batch > 1 and fixed + batch * image > SHARE * (memory or machine_memory()):
-        batch //= 2
-    return batch
+    return fitting_batch(AUTO_BATCH, *step_bytes(architecture, classes, size))
 
 
 def step_bytes(architecture: Architecture, classes: int, size: tuple[int, int]) -> tuple[int, int]:

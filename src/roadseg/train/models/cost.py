@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from roadseg.contracts.memory import Shapes, output_bytes, output_shapes
 from roadseg.train.models.known import Architecture
 
 
@@ -43,26 +44,18 @@ def cost(architecture: Architecture, classes: int, height: int, width: int) -> C
     if height % architecture.stride or width % architecture.stride:
         raise ValueError(f"{height}x{width}: both sides must be multiples of {architecture.stride}")
     model = architecture.build(classes)
-    shapes = sized(model, height, width)
-    made = [layer for layer in model.layers if not isinstance(layer, layers.InputLayer)]
+    shapes = output_shapes(model, height, width)
     parameters = int(model.count_params())
     return Cost(
         parameters=parameters,
-        multiply_adds=sum(_multiply_adds(layer, shapes) for layer in made),
+        multiply_adds=sum(_multiply_adds(layer, shapes) for layer in model.layers),
         weight_bytes=4 * parameters,
-        activation_bytes=4 * sum(int(np.prod(shapes[id(layer.output)])) for layer in made),
+        activation_bytes=output_bytes(model, shapes),
         stride=architecture.stride,
     )
 
 
-def sized(model: keras.Model, height: int, width: int) -> dict[int, tuple[int, ...]]:
-    """Height, width and channels of each tensor of the model, by its identity."""
-    tensors = [layer.output for layer in model.layers]
-    outputs = keras.Model(model.input, tensors)(keras.Input((height, width, 3), dtype="uint8"))
-    return {id(tensor): tuple(known.shape[1:]) for tensor, known in zip(tensors, outputs, strict=True)}
-
-
-def _multiply_adds(layer: keras.layers.Layer, shapes: dict[int, tuple[int, ...]]) -> int:
+def _multiply_adds(layer: keras.layers.Layer, shapes: Shapes) -> int:
     if not isinstance(layer, layers.Conv2D | layers.Conv2DTranspose):
         return 0
     # a convolution uses its kernel once for each place that comes out, a transposed one for each that goes in
