@@ -45,7 +45,7 @@ def test_the_flow_right_after_dvc_repro_runs_no_stage_and_says_so(finished_check
     verdict, scores = sorted(shown_in_prefect(finished_checkout))
     assert verdict.startswith("## Data accepted")
     assert "Data accepted" in Path(re.findall(r"In MLflow: `file://(.*)`", verdict)[0]).read_text()
-    figure = re.findall(r"## Mean IoU (\S+) \(", scores)[0]
+    figure = re.findall(r"## Mean IoU (\S+)", scores)[0]
     assert f'id="miou">{figure}<' in Path(re.findall(r"In MLflow: `file://(.*)`", scores)[0]).read_text()
     listed = run(finished_checkout, "roadseg", "models", "list").stdout
     assert "champion" in listed
