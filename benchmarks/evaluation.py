@@ -23,8 +23,9 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.evaluation import Counts
 from roadseg.contracts.manifest import from_rows, write_manifest
 from roadseg.evaluate.counting import count
-from roadseg.evaluate.scores import evaluated, write_scores
+from roadseg.evaluate.scores import evaluated
 from roadseg.evaluate.stage import EvaluateParams, images, masks, run
+from roadseg.evaluate.write import write_scores
 from roadseg.intake.synthetic import generate
 
 ROUNDS, TIMES = 5, (1, 4, 16)

@@ -51,7 +51,8 @@ def ours(name: str, height: int, width: int) -> tuple[Callable[[], object], Call
 
     architecture = MODELS[name]
     recipe = {"learning_rate": 1e-3, "weight_decay": 0.02, "warmup": 0.05, "clip": 5.0, "average": 0.98}
-    model = compiled(architecture, np.ones(CLASSES), 100, balance=0.5, dice=1.0, **recipe)
+    loss = {"balance": 0.5, "dice": 1.0, "lovasz": 0.0, "hard": 0.0}
+    model = compiled(architecture, np.ones(CLASSES), 100, accumulate=1, **loss, **recipe)
     guard = Guard(model, Path(), lambda epoch, step: [])
     rng, reduction = np.random.default_rng(0), architecture.reduction
     images = rng.integers(0, 256, (BATCH, height, width, 3), np.uint8)

@@ -40,9 +40,24 @@ def _show_verdict(tree: Path, link: str | None) -> None:
 
 
 def _show(key: str, description: str, text: str, page: Path, link: str | None) -> None:
-    lines = [text, f"The page: `{page}`"]
-    if link:  # Prefect's page opens no file: URL, so an embedded store's is text
-        lines.append(f"In MLflow: [{page.name}]({link})" if link.startswith("http") else f"In MLflow: `{link}`")
-    else:
-        lines.append(f"MLflow did not take it; `roadseg report {page.stem}` makes it again.")
-    create_markdown_artifact("\n\n".join(lines), key=key, description=description)
+    create_markdown_artifact(with_places(text, page, link), key=key, description=description)
+
+
+def with_places(text: str, page: Path, link: str | None) -> str:
+    """Say between headline and table where the page is: many rows would hide what is below them.
+
+    Args:
+        text: Markdown, a table after what is said above it.
+        page: on this machine.
+        link: the page in MLflow, see `data_page.page_link`; None where MLflow did not take it.
+    """
+    headline, table = text.split("\n\n|", maxsplit=1)
+    return f"{headline}\n\n{_in_mlflow(page, link)}\n\nOn this machine: `{page}`\n\n|{table}"
+
+
+def _in_mlflow(page: Path, link: str | None) -> str:
+    if link is None:
+        return f"MLflow did not take it; `roadseg report {page.stem}` makes it again."
+    if not link.startswith("http"):
+        return f"In MLflow: `{link}`"  # a file of the embedded store, which Prefect's page would not open
+    return f"In MLflow: [{page.name}]({link}), [the run]({link.rpartition('/artifacts/')[0]})"

@@ -23,7 +23,7 @@ def convolution(folder: Path, classes: ClassTable, kernel: np.ndarray, bias: np.
     return Bundle.open(folder)
 
 
-def painter(folder: Path, classes: ClassTable, **card: object) -> Bundle:
-    """A bundle that knows each class by its colour in the table: the nearest colour wins."""
+def painter(folder: Path, classes: ClassTable, sure: float = 1.0, **card: object) -> Bundle:
+    """A bundle that knows each class by its colour in the table: the nearest colour wins, by how much `sure` says."""
     colours = classes.palette[: classes.count] / 255
-    return convolution(folder, classes, 2 * colours.T[None, None], -(colours**2).sum(1), **card)
+    return convolution(folder, classes, 2 * sure * colours.T[None, None], -sure * (colours**2).sum(1), **card)

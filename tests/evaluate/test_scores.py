@@ -8,8 +8,7 @@ from PIL import Image
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.confusion import confusion, iou, mean_iou
-from roadseg.contracts.evaluation import Counts, Evaluation, read_evaluation
-from roadseg.contracts.files import read_json
+from roadseg.contracts.evaluation import Counts, Evaluation, read_evaluation, read_scores
 from roadseg.evaluate.counting import count
 from roadseg.evaluate.scores import (
     CLASS_METRICS,
@@ -19,8 +18,8 @@ from roadseg.evaluate.scores import (
     figures,
     official_size,
     summary,
-    write_scores,
 )
+from roadseg.evaluate.write import write_scores
 
 
 @pytest.mark.parametrize(
@@ -48,21 +47,17 @@ def written(tmp_path: Path, evaluation: Evaluation) -> Path:
     return tmp_path
 
 
-def metrics(folder: Path) -> dict[str, Any]:
-    return read_json(folder / "metrics.json", "metrics", "")
-
-
 def test_every_figure_can_be_computed_again_from_what_is_stored(written: Path) -> None:
     stored = read_evaluation(written / "evaluation")
-    found, total = metrics(written), np.load(written / "evaluation/confusion.npy").sum(0)
+    found, total = read_scores(written / "evaluation"), np.load(written / "evaluation/confusion.npy").sum(0)
     assert (found["split"], found["images"], found["drives"]) == ("val", 12, 4)
     assert (found["miou"], found["pixel_accuracy"]) == (mean_iou(total), np.trace(total[:, :-1]) / total.sum())
     again = summary(stored, resamples=200, seed=0)
-    assert found == {"schema": "roadseg/metrics/1", "split": "val"} | again
+    assert found == {"schema": "roadseg/scores/1", "split": "val"} | again
 
 
 def test_a_figure_lies_within_its_intervals_and_the_one_over_drives_is_another(written: Path) -> None:
-    found = metrics(written)
+    found = read_scores(written / "evaluation")
     for name in METRICS:
         if name in found:
             assert found[f"{name}_low"] <= found[name] <= found[f"{name}_high"], name
@@ -86,9 +81,9 @@ def test_a_class_that_is_absent_is_null_and_not_zero(
     found = evaluated(rows, Counts.stack((count(*pair, table) for pair in masks), table))
     write_scores(tmp_path, tmp_path / "metrics.json", found, resamples=100, seed=0)
     for name in (*CLASS_METRICS, "iou_low", "iou_high"):
-        assert metrics(tmp_path)[f"{name}.c5"] is None
-        assert metrics(tmp_path)[f"{name}.c4"] is not None
-    assert metrics(tmp_path)["ece"] is None  # no confidence was handed in
+        assert read_scores(tmp_path)[f"{name}.c5"] is None
+        assert read_scores(tmp_path)[f"{name}.c4"] is not None
+    assert read_scores(tmp_path)["ece"] is None  # no confidence was handed in
 
 
 def test_per_image_figures_stand_in_the_order_of_the_matrices(
@@ -126,7 +121,7 @@ def test_one_entry_adds_a_metric_to_every_file(
     monkeypatch.setitem(CLASS_METRICS, "pixels", lambda counts: counts.confusion.sum(-1))
     write_scores(tmp_path, tmp_path / "metrics.json", evaluated(rows, evaluation.counts), resamples=100, seed=0)
     known = [int((pair[0] < 5).sum()) for pair in masks]
-    found = metrics(tmp_path)
+    found = read_scores(tmp_path)
     assert found["counted"] == sum(known) == sum(found[f"pixels.c{number}"] for number in range(5))
     assert found["counted_low"] < sum(known) < found["counted_high"]
     assert read_evaluation(tmp_path).images["counted"].to_pylist() == known

@@ -1,8 +1,11 @@
 import json
+import re
 from pathlib import Path
 
 from judged import expectation, sample_row, write_tree
 
+from roadseg.contracts.evaluation import Evaluation, read_evaluation
+from roadseg.evaluate.write import write_scores
 from roadseg.pages.summary import REASONS, scores_markdown, verdict_markdown
 
 
@@ -31,8 +34,17 @@ def test_scores_are_told_with_the_class_in_most_need_first(evaluated: Path) -> N
     said = scores_markdown(evaluated).splitlines()
     assert said[0].startswith(f"## Mean IoU {scores['miou']:.3f} ({scores['miou_low']:.3f} to ")
     assert said[2] == "6 images of 3 drives, split val."
-    rows = [line.split(" | ") for line in said if line.startswith("| ")][1:]
+    mean, *rows = [line.split(" | ") for line in said if line.startswith("| ")][1:]
+    means = [f"{scores[name]:.3f}" for name in ("miou", "mprecision", "mrecall")]
+    assert mean[:4] == ["| **mean**", *means]
     assert {row[0].removeprefix("| "): row[1] for row in rows} == {
         key.removeprefix("iou."): f"{value:.3f}" for key, value in scores.items() if key.startswith("iou.")
     }
     assert [row[1] for row in rows] == sorted(row[1] for row in rows)
+
+
+def test_scores_of_a_single_drive_are_told_without_an_interval(evaluated: Path, tmp_path: Path) -> None:
+    stored = read_evaluation(evaluated / "reports/evaluation")
+    alone = Evaluation(stored.images.slice(0, 1), stored.counts[:1])
+    write_scores(tmp_path / "reports/evaluation", tmp_path / "metrics.json", alone, resamples=100, seed=0)
+    assert re.fullmatch(r"## Mean IoU 0\.\d{3}", scores_markdown(tmp_path).splitlines()[0])

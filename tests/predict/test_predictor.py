@@ -144,6 +144,22 @@ def test_the_confidence_of_a_model_of_probabilities_is_theirs(
     np.testing.assert_allclose(confidence, 0.4, atol=1e-6)
 
 
+@pytest.mark.parametrize("output", ["logits", "probabilities"])
+def test_the_probabilities_sum_to_one_and_the_largest_is_the_confidence(
+    make_bundle: Callable[..., Bundle], tmp_path: Path, output: str
+) -> None:
+    rng = np.random.default_rng(0)  # all scores above 0, as probabilities must be
+    bundle = make_bundle(tmp_path, rng.random((1, 1, 3, 7)), 0.1 + rng.random(7), output=output)
+    predictor = Predictor(bundle, batch=2, flip=True)
+    for shares, (mask, confidence) in zip(
+        predictor.probabilities(noise(4)), predictor.with_confidence(noise(4)), strict=True
+    ):
+        assert (shares.shape, shares.dtype) == ((*mask.shape, 7), np.dtype(np.float32))
+        np.testing.assert_allclose(shares.sum(-1), 1, atol=1e-5)
+        np.testing.assert_array_equal(shares.max(-1), confidence)
+        np.testing.assert_array_equal(shares.argmax(-1), mask)
+
+
 def test_scales_average_the_scores_at_the_image_s_size(leaner: Bundle) -> None:
     images = noise(5, [(32, 64), (50, 90)])
     one, half, both = (

@@ -11,19 +11,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import LoggedModelOutput, Run
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.evaluation import STORED
+from roadseg.contracts.evaluation import STORED, Evaluation, read_evaluation, read_scores
 from roadseg.contracts.files import home
-from roadseg.contracts.manifest import read_manifest
+from roadseg.contracts.manifest import read_manifest, write_manifest
+from roadseg.evaluate.write import write_scores
 from roadseg.predict.predictor import Predictor
 from roadseg.tracking import publish as module
 from roadseg.tracking.publish import publish
 from roadseg.tracking.store import connect, experiment_id, find_or_create_run
 
 BUNDLE = ("model.keras", "card.json", "samples.parquet", "weights.npz")
+TABLES = ("images.parquet", "scores.json", "classes.csv", "confusion.csv")
 ELSEWHERE = """
 import importlib.util, sys
 sys.path[:] = [path for path in sys.path if not path.endswith("/src")]  # the editable install
@@ -87,13 +89,25 @@ def test_parameters_and_scores_are_those_of_the_files(place: Any, run: Run) -> N
     card = Bundle.open(place.tree / "models/bundle").card
     params = {f"train.{key}": str(value) for key, value in card["params"].items()}
     assert run.data.params == params | {"height": "64", "width": "128", "classes": "idd-level1"}
-    scores = json.loads((place.tree / "metrics.json").read_text())
+    scores = read_scores(place.tree / "reports/evaluation")
     figures = {key: value for key, value in scores.items() if isinstance(value, float)}
     assert sum(key.startswith("iou.") for key in scores) == 7
     for start in ("val.", f"evaluation-{place.published[0].evaluation[:8]}."):
         sent = {k.removeprefix(start): value for k, value in run.data.metrics.items() if k.startswith(start)}
         assert sent == pytest.approx(figures)
-    assert place.published[0].miou == scores["miou"]
+    assert place.published[0].miou == scores["miou"] == json.loads((place.tree / "metrics.json").read_text())["miou"]
+
+
+def test_every_figure_is_linked_to_the_logged_model_and_to_the_val_data(
+    place: Any, store: MlflowClient, run: Run
+) -> None:
+    linked = store.get_logged_model(place.published[0].model_id).metrics
+    scored = {key: value for key, value in run.data.metrics.items() if key.startswith(("val.", "evaluation-"))}
+    assert {f"{start}iou.sky" for start in ("val.", f"evaluation-{place.published[0].evaluation[:8]}.")} <= set(scored)
+    assert {metric.key: metric.value for metric in linked} == scored
+    assert len(linked) == len(scored)
+    [val] = [entry.dataset for entry in run.inputs.dataset_inputs if entry.tags[0].value == "val"]
+    assert {(metric.dataset_name, metric.dataset_digest) for metric in linked} == {(val.name, val.digest)}
 
 
 def test_data_and_code_are_named(place: Any, run: Run) -> None:
@@ -114,7 +128,7 @@ def test_the_files_are_there(place: Any, store: MlflowClient, run: Run, tmp_path
         "dvc.lock": "dvc.lock",
         f"{evaluation}/metrics.json": "metrics.json",
         **{f"{evaluation}/{name}.npy": f"reports/evaluation/{name}.npy" for name in STORED},
-        f"{evaluation}/images.parquet": "reports/evaluation/images.parquet",
+        **{f"{evaluation}/{name}": f"reports/evaluation/{name}" for name in TABLES},
         **{f"bundle/{name}": f"models/bundle/{name}" for name in BUNDLE},
     }
     views = {"pictures/predictions.jpg", "data/data.html", f"{evaluation}/model.html"}
@@ -150,13 +164,20 @@ def test_the_model_carries_its_code(place: Any, store: MlflowClient, tmp_path: P
 
 
 @pytest.fixture
-def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Logging a model takes seconds; these tests are about the rest."""
-    monkeypatch.setattr(module, "log_model", lambda _: "m-none")
+def light_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A logged model without files: logging one takes seconds, and these tests are about the rest."""
+
+    def log(_: Path) -> str:
+        client, run = connect(), mlflow.active_run().info
+        model = client.create_logged_model(run.experiment_id, "model", run.run_id)
+        client.log_outputs(run.run_id, [LoggedModelOutput(model.model_id, 0)])
+        return str(model.model_id)
+
+    monkeypatch.setattr(module, "log_model", log)
 
 
 def test_an_outage_anywhere_is_made_up_for(
-    client: MlflowClient, place: Any, no_model: None, monkeypatch: pytest.MonkeyPatch
+    client: MlflowClient, place: Any, light_model: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROADSEG_PICTURES", "off")
     for call in ("log_batch", "log_inputs", "set_tag", "log_artifact", "log_artifacts", "set_terminated"):
@@ -176,7 +197,48 @@ def test_an_outage_anywhere_is_made_up_for(
     assert names(client, run_id) == names(whole, expected.info.run_id) - {"pictures/predictions.jpg"}
 
 
-def test_folders_sent_in_part_are_completed(client: MlflowClient, place: Any, no_model: None) -> None:
+def test_a_second_evaluation_on_other_data_leaves_the_first_as_it_was(
+    client: MlflowClient, place: Any, light_model: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ROADSEG_PICTURES", "off")
+    tree = Path(shutil.copytree(place.tree, tmp_path / "second", symlinks=True, ignore=shutil.ignore_patterns("raw")))
+    first = publish(tree)
+    before, files = client.get_run(first.run_id).data.metrics, names(client, first.run_id)
+    drop_last_val_image(tree)
+    second = publish(tree)
+    assert (second.run_id, second.model_id) == (first.run_id, first.model_id)
+    assert second.evaluation != first.evaluation
+    run = client.get_run(first.run_id)
+    ours, theirs = (f"evaluation-{each.evaluation[:8]}." for each in (first, second))
+    evidence = {key: value for key, value in before.items() if key.startswith(ours)}
+    assert len(evidence) > 50
+    for key, value in evidence.items():
+        assert [entry.value for entry in client.get_metric_history(run.info.run_id, key)] == [value], key
+    assert run.data.metrics[f"{theirs}miou"] == run.data.metrics["val.miou"] == second.miou
+    assert [entry.value for entry in client.get_metric_history(run.info.run_id, "val.miou")] == [
+        first.miou,
+        second.miou,
+    ]
+    linked = client.get_logged_model(first.model_id).metrics
+    digests = {metric.key: metric.dataset_digest for metric in linked}
+    assert digests[f"{ours}miou"] == first.val_manifest[:32] != digests[f"{theirs}miou"] == second.val_manifest[:32]
+    assert {entry.dataset.digest for entry in run.inputs.dataset_inputs} >= set(digests.values())
+    assert len(run.inputs.dataset_inputs) == 3
+    assert run.data.tags["data.val_manifest"] == first.val_manifest
+    assert names(client, first.run_id) > files
+
+
+def drop_last_val_image(tree: Path) -> None:
+    """From the manifest and the evaluation, as if the data had changed and evaluate had run again."""
+    manifest, stored = read_manifest(tree / "data/manifest.parquet"), read_evaluation(tree / "reports/evaluation")
+    last = manifest.records("val")[-1]["sample"]
+    keep = [sample != last for sample in manifest.rows["sample"].to_pylist()]
+    write_manifest(tree / "data/manifest.parquet", "manifest", manifest.where(keep))
+    fewer = Evaluation(stored.images.slice(0, len(stored.counts) - 1), stored.counts[:-1])
+    write_scores(tree / "reports/evaluation", tree / "metrics.json", fewer, resamples=100, seed=0)
+
+
+def test_folders_sent_in_part_are_completed(client: MlflowClient, place: Any, light_model: None) -> None:
     published = publish(place.tree)
     before = names(client, published.run_id)
     [evaluation] = home().rglob(f"evaluation/{published.evaluation}")
@@ -188,7 +250,7 @@ def test_folders_sent_in_part_are_completed(client: MlflowClient, place: Any, no
 
 
 def test_pictures_stay_here_where_they_must(
-    client: MlflowClient, place: Any, no_model: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    client: MlflowClient, place: Any, light_model: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     tree = Path(shutil.copytree(place.tree, tmp_path / "dirty", symlinks=True, ignore=shutil.ignore_patterns("raw")))
     (tree / "params.yaml").write_text((tree / "params.yaml").read_text() + "# edited\n")

@@ -58,3 +58,16 @@ def test_more_metrics_than_one_request_takes_are_sent(client: MlflowClient) -> N
     run_id = find_or_create_run(client, "a" * 64).info.run_id
     assert send_missing(client, run_id, [Metric("loss", float(step), step, step) for step in range(1500)]) == 1500
     assert len(history(client, run_id, "loss")) == 1500
+
+
+def test_a_metric_that_the_run_has_and_its_model_has_not_is_linked_and_not_doubled(client: MlflowClient) -> None:
+    run = find_or_create_run(client, "a" * 64).info
+    model = client.create_logged_model(run.experiment_id, "model", run.run_id).model_id
+    assert send_missing(client, run.run_id, [Metric("miou", 0.5, 1, 0)]) == 1
+    about = {"model_id": model, "dataset_name": "val", "dataset_digest": "d" * 32}
+    assert send_missing(client, run.run_id, [Metric("miou", 0.6, 9, 0, **about)]) == 1
+    assert send_missing(client, run.run_id, [Metric("miou", 0.7, 10, 0, **about)]) == 0
+    [entry] = client.get_metric_history(run.run_id, "miou")
+    [linked] = client.get_logged_model(model).metrics
+    assert (entry.value, entry.timestamp) == (linked.value, linked.timestamp) == (0.5, 1)
+    assert (linked.dataset_name, linked.dataset_digest) == ("val", "d" * 32)

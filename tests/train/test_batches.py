@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ from roadseg.train.batches import (
     Batch,
     Pairs,
     ahead,
-    class_pixels,
+    batch_samples,
     epoch_batches,
     split_monitored,
     steps_per_epoch,
     whole_batches,
 )
+from roadseg.train.processes import Processes
 
 PLAIN = {"size": (32, 64), "reduction": 1, "crop_min": 0.5, "aspect": 0.1, "colour": 0.0}
 tolerant = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -78,6 +80,78 @@ def test_fewer_pairs_than_a_batch_still_give_one_batch(pairs: Pairs) -> None:
     assert set(tiles([(images, masks)])) == set(range(1, 10))
 
 
+shares = st.floats(0, 1)
+magnitudes = st.sampled_from([0.0, 3.0, 10.0])
+
+
+@tolerant
+@given(st.integers(0, 2**31), shares, magnitudes, st.integers(0, 4))
+def test_the_steps_after_a_resume_are_those_of_an_epoch_that_was_not_stopped(
+    pairs: Pairs, seed: int, uniform: float, randaugment: float, skip: int
+) -> None:
+    options = {"seed": seed, "uniform": uniform, "randaugment": randaugment, "colour": 0.2}
+    assert same(epoch(pairs, skip=skip, **options), epoch(pairs, **options)[skip:])
+
+
+@tolerant
+@given(st.integers(0, 2**31), shares)
+def test_class_uniform_sampling_leaves_the_other_places_their_pair(pairs: Pairs, seed: int, share: float) -> None:
+    """A batch of the whole epoch."""
+    plain, drawn = (tiles(epoch(pairs, seed=seed, batch=9, uniform=uniform)) for uniform in (0, share))
+    assert len(drawn) == 9
+    assert sum(one != other for one, other in zip(plain, drawn, strict=True)) <= round(share * 9)
+
+
+@tolerant
+@given(st.integers(0, 2**31))
+def test_half_of_class_uniform_crops_show_the_rarer_of_two_classes(pairs: Pairs, seed: int) -> None:
+    """One pixel in a corner, where crops seldom come."""
+    cornered = {name: (images, np.zeros_like(masks)) for name, (images, masks) in pairs.arrays.items()}
+    for _, masks in cornered.values():
+        masks[:, 0, 0] = 6
+    batches = epoch(replace(pairs, arrays=cornered), seed=seed, batch=9, uniform=1.0, crop_min=0.2)
+    assert sum((mask == 6).any() for _, masks in batches for mask in masks) >= 4
+
+
+@tolerant
+@given(st.integers(0, 2**31), st.integers(0, 4), shares)
+def test_the_samples_of_a_batch_are_those_that_it_shows(pairs: Pairs, seed: int, step: int, uniform: float) -> None:
+    """Whatever the sampling, a bad batch is told by its samples' names."""
+    step %= steps_per_epoch(len(pairs), 2)
+    shown = tiles(epoch(pairs, number=3, seed=seed, uniform=uniform)[step : step + 1])
+    named = batch_samples(pairs, epoch=3, number=step, seed=seed, batch=2, uniform=uniform)
+    assert [int(name.rpartition("/")[2]) for name in named] == shown
+
+
+def test_randaugment_changes_no_crop_flip_or_colour(pairs: Pairs, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = epoch(pairs, colour=0.3)
+    assert not same(epoch(pairs, colour=0.3, randaugment=9), plain)
+    monkeypatch.setattr("roadseg.train.augment.view.change", lambda _, image, mask: (image, mask))
+    assert same(epoch(pairs, colour=0.3, randaugment=9), plain)
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_the_parts_of_all_processes_are_the_whole_batch(pairs: Pairs, processes: int) -> None:
+    whole = epoch(pairs, batch=6, colour=0.3)
+    parts = [epoch(pairs, batch=6, colour=0.3, part=Processes(rank, processes).part(6)) for rank in range(processes)]
+    assert len(parts[0][0][0]) == 6 // processes
+    joined = [
+        tuple(np.concatenate(arrays) for arrays in zip(*batch, strict=True)) for batch in zip(*parts, strict=True)
+    ]
+    assert same(whole, joined)
+
+
+@tolerant
+@given(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 4))
+def test_accumulated_batches_show_what_a_large_batch_shows(
+    pairs: Pairs, seed: int, batch: int, accumulate: int
+) -> None:
+    large = epoch(pairs, seed=seed, batch=batch * accumulate)
+    small = epoch(pairs, seed=seed, batch=batch, accumulate=accumulate)
+    assert len(small) == accumulate * len(large)
+    assert np.array_equal(np.concatenate([images for images, _ in large]), np.concatenate([i for i, _ in small]))
+
+
 def test_whole_batches_hold_every_pair_in_order(pairs: Pairs) -> None:
     batches = list(whole_batches(pairs, 4, reduction=1))
     assert tiles(batches) == list(range(1, 10))
@@ -111,12 +185,12 @@ def test_fewer_than_two_drives_are_refused(
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5])
-def test_class_pixels_are_those_of_the_fitted_drives(shards: Shards, share: float) -> None:
+def test_class_pixels_are_those_of_each_mask(shards: Shards, share: float) -> None:
     fitted, watched = split_monitored(shards, share, 0)
     for pairs in (fitted, watched):
-        ids = np.concatenate([mask.ravel() for _, mask in pairs])
-        assert class_pixels(pairs).tolist() == [int((ids == number).sum()) for number in range(7)]
-    both = class_pixels(fitted) + class_pixels(watched)
+        counted = [[int((mask == number).sum()) for number in range(7)] for _, mask in pairs]
+        assert pairs.class_pixels.tolist() == counted
+    both = fitted.class_pixels.sum(0) + watched.class_pixels.sum(0)
     assert both.tolist() == shards.class_pixels["train"][:-1]
 
 

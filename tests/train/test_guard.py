@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 from roadseg.contracts.errors import RoadsegError
-from roadseg.contracts.shards import Shards
-from roadseg.train.batches import Pairs, batch_samples, epoch_batches
 from roadseg.train.guard import IN_A_ROW, Guard, skipping
 
 GOOD = (np.random.default_rng(1).normal(size=(8, 4)).astype(np.float32), np.ones((8, 1), np.float32))
@@ -82,12 +80,3 @@ def test_a_guarded_training_of_finite_steps_is_the_same_training(model: keras.Mo
         plain.train_on_batch(*GOOD)
     for one, other in zip(model.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-def test_the_samples_of_a_batch_are_those_that_it_shows(shards: Shards) -> None:
-    pairs = Pairs.open(shards, shards.drives("train"))
-    options = {"size": (32, 64), "reduction": 1, "crop_min": 0.5, "aspect": 0.1, "colour": 0.0}
-    for step, (images, _) in enumerate(epoch_batches(pairs, epoch=3, seed=5, batch=2, **options)):
-        numbers = [int(image[0, 0, 0]) // 20 for image in images]  # each image is flat, 20 times its number
-        named = batch_samples(pairs, epoch=3, step=step, seed=5, batch=2)
-        assert [int(name.rpartition("/")[2]) for name in named] == numbers

@@ -70,11 +70,12 @@ def test_while_a_graph_is_built_it_stops_at_once_and_the_state_from_before_is_sa
     assert Checkpoints(tmp_path).restore(model) == AT
 
 
-def exchanging(place: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Batches for a look at the monitored drives, and a signal while it predicts."""
+def exchanging(place: str, looked: list[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batches for a look at the monitored drives, and a signal while it predicts; `looked` is told of the end."""
     yield np.ones((3, 2), np.float32), np.zeros(3, np.uint8)
     if place == "predicting":
         signal.raise_signal(signal.SIGTERM)
+    looked.append(place)
 
 
 @pytest.mark.parametrize("place", ["predicting", "giving the weights back"])
@@ -84,9 +85,10 @@ def test_a_look_at_the_monitored_drives_is_left_with_the_weights_it_began_with(
     model.train_on_batch(np.ones((3, 2)), np.ones((3, 1)))
     model.set_weights([each + 1 for each in model.get_weights()])  # far from their average
     before, keeper, assign = model.get_weights(), Keeper(tmp_path, stop), keras.Variable.assign
+    looked: list[str] = []
 
     def signalled(variable: keras.Variable, value: object) -> object:
-        if place != "predicting" and isinstance(value, np.ndarray):  # as they are given back
+        if looked == ["giving the weights back"]:
             signal.raise_signal(signal.SIGTERM)
         return assign(variable, value)
 
@@ -94,7 +96,7 @@ def test_a_look_at_the_monitored_drives_is_left_with_the_weights_it_began_with(
 
     def look() -> None:
         with keeper.saving(model, AT):
-            monitor(model, exchanging(place), 1, keeper.at_once(AT))
+            monitor(model, exchanging(place, looked), 1, keeper.at_once(AT))
         keeper.after_step(model, AT)
 
     with pytest.raises(Interrupted, match="stopped by SIGTERM"):

@@ -14,7 +14,7 @@ from roadseg.contracts.errors import UsageError
 from roadseg.train.guard import Guard, skipping
 from roadseg.train.memory import auto_batch, enough_memory, out_of_memory, step_bytes
 from roadseg.train.models.known import MODELS
-from roadseg.train.stage import TrainParams
+from roadseg.train.params import TrainParams
 
 ERRORS = [
     tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[16,64]"),
@@ -62,6 +62,19 @@ def test_the_batch_that_fits_is_found_by_halving(error: Exception, batch: int, m
     step = step_that_fits(most, error)
     with pytest.raises(UsageError, match=told), enough_memory(batch, step):
         step(batch)
+
+
+def test_the_batch_that_fits_is_one_that_the_devices_share() -> None:
+    with pytest.raises(UsageError, match="6 fit"), enough_memory(24, step_that_fits(8, MemoryError()), devices=6):
+        raise MemoryError
+
+
+def test_several_processes_try_no_smaller_batch() -> None:
+    def step(_: int) -> None:
+        pytest.fail("the others would not know of it")
+
+    with pytest.raises(UsageError, match="to a smaller one, and train"), enough_memory(8, step, alone=False):
+        raise MemoryError
 
 
 @pytest.mark.parametrize("batch", [1, 16])

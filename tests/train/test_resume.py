@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from small_training import ALL
 from trees import ROOT
 
 from roadseg.contracts.classes import ClassTable
@@ -39,10 +40,10 @@ def tree(made: Path, tmp_path: Path) -> Path:
 
 
 def start(tree: Path, seconds: float = 0.0, **more: str) -> subprocess.Popen[str]:
-    """Start the training in `tree`; it saves its state each so many seconds."""
+    """Start a training with all that is drawn by chance; it saves its state each so many seconds."""
     settings = {"ROADSEG_HOME": str(tree / "home"), "ROADSEG_CHECKPOINT_SECONDS": str(seconds), **more}
     return subprocess.Popen(
-        [sys.executable, "-m", "small_training", str(EPOCHS)],
+        [sys.executable, "-m", "small_training", str(EPOCHS), json.dumps(ALL)],
         cwd=tree,
         env={**os.environ, **settings, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}"},
         stdout=subprocess.PIPE,

@@ -22,7 +22,7 @@ from roadseg.contracts.shards import Shards, write_array, write_index
 from roadseg.train import loop, stage
 from roadseg.train.batches import split_monitored
 from roadseg.train.models.known import MODELS
-from roadseg.train.stage import TrainParams, epoch_sizes, resolve_precision
+from roadseg.train.params import TrainParams, epoch_sizes, resolve_precision
 
 
 class Trained(NamedTuple):
@@ -203,7 +203,7 @@ def test_the_batch_of_auto_is_resolved_before_the_fingerprint(
 
 
 def test_what_auto_resolves_to_is_the_same_experiment(fingerprint: Callable[..., str]) -> None:
-    assert fingerprint(precision="auto") == fingerprint(precision=resolve_precision("auto"))
+    assert fingerprint(precision="auto") == fingerprint(precision=resolve_precision("auto", []))
 
 
 @pytest.mark.parametrize(
@@ -212,8 +212,13 @@ def test_what_auto_resolves_to_is_the_same_experiment(fingerprint: Callable[...,
 def test_auto_precision_is_what_the_cpu_is_fast_at(flags: str, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "read_text", lambda _: flags)
     monkeypatch.setattr(Path, "exists", lambda _: True)
-    assert resolve_precision("auto") == found
-    assert [resolve_precision(asked) for asked in ("float32", "bfloat16")] == ["float32", "bfloat16"]
+    assert resolve_precision("auto", []) == found
+    assert [resolve_precision(asked, ["9.0"]) for asked in ("float32", "bfloat16")] == ["float32", "bfloat16"]
+
+
+@pytest.mark.parametrize(("capabilities", "found"), [(["9.0"], "bfloat16"), (["8.0", "7.5"], "float32")])
+def test_auto_precision_is_what_every_gpu_has(capabilities: list[str], found: str) -> None:
+    assert resolve_precision("auto", capabilities) == found
 
 
 sides = st.integers(1, 40)

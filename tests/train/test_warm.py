@@ -18,7 +18,7 @@ from roadseg.train import loop, stage
 from roadseg.train.models import tutorial
 from roadseg.train.models.known import MODELS, residual_unet
 from roadseg.train.models.unet import SIZES
-from roadseg.train.stage import TrainParams
+from roadseg.train.params import TrainParams
 from roadseg.train.warm import start_from, weights_of
 
 CLASSES = ["road", "sky", "car"]

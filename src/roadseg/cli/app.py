@@ -4,6 +4,7 @@ import typer
 
 from roadseg.cli import data, models, report
 from roadseg.cli.doctor import doctor
+from roadseg.cli.labels import labels
 from roadseg.cli.params import params
 from roadseg.cli.slices import slice_
 from roadseg.cli.stages import STAGES, run_stage
@@ -23,6 +24,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(report.app, name="report")
 app.command()(params)
 app.command("slice")(slice_)
+app.command()(labels)
 app.command()(doctor)
 for verb in (models.predict, models.score, models.publish, models.register, models.promote):
     app.command()(verb)

@@ -20,13 +20,15 @@ from roadseg.pipeline.graph import read_graph
 from roadseg.preprocess import stage as preprocess
 from roadseg.scan import stage as scan
 from roadseg.train import stage as train
+from roadseg.train.params import TrainParams
+from roadseg.train.processes import Processes
 from roadseg.validate import stage as validate
 
 STAGES: dict[str, tuple[ModuleType, type[Section]]] = {
     "scan": (scan, scan.ScanParams),
     "validate": (validate, validate.ValidateParams),
     "preprocess": (preprocess, preprocess.PreprocessParams),
-    "train": (train, train.TrainParams),
+    "train": (train, TrainParams),
     "evaluate": (evaluate, evaluate.EvaluateParams),
 }
 
@@ -45,7 +47,7 @@ def run_stage(name: str) -> int:
         module, _ = STAGES[name]
         params = read_params({stage: section for stage, (_, section) in STAGES.items()})
         print(f"{name}: home is {home()}")
-        with _accompanied() if name == "train" else nullcontext():
+        with _accompanied() if name == "train" and Processes.asked().first else nullcontext():
             module.run(**arguments(module.run, params))
         exit_code = DONE
     except RoadsegError as error:

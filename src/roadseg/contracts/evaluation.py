@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import check_schema, replacing
+from roadseg.contracts.files import check_schema, read_json, replacing
 from roadseg.contracts.shards import write_array
 
 REMEDY = "dvc repro evaluate"
@@ -84,7 +85,7 @@ class Evaluation:
 
     Attributes:
         images: one row per image: sample, drive (null where unknown), brightness, sharpness, and its figures by the
-            names of metrics.json.
+            names of scores.json.
         counts: of each image, in the same order.
     """
 
@@ -128,3 +129,12 @@ def read_evaluation(folder: Path) -> Evaluation:
     if any(len(array) != table.num_rows for array in arrays.values()):
         raise UsageError(f"{folder}: images.parquet has {table.num_rows} rows and an array has not: run `{REMEDY}`")
     return Evaluation(table.replace_schema_metadata(None), Counts(**arrays, classes=classes))
+
+
+def read_scores(folder: Path) -> dict[str, Any]:
+    """Every figure of all images together, by name; None where it is not known.
+
+    Raises:
+        UsageError: scores.json is absent or damaged; says what to run.
+    """
+    return read_json(folder / "scores.json", "scores", REMEDY)

@@ -9,7 +9,7 @@ from pathlib import Path
 from roadseg.contracts.hardware import gpus, machine_memory
 from roadseg.doctor.finding import Finding
 from roadseg.doctor.software import installed_lock
-from roadseg.train.stage import resolve_precision
+from roadseg.train.params import resolve_precision
 
 CPU_INFO = Path("/proc/cpuinfo")
 FEATURES = {"avx2": "AVX2", "avx512f": "AVX512", "avx512_bf16": "AVX512-BF16", "amx_bf16": "AMX"}
@@ -38,11 +38,12 @@ def choices(threads: int | None) -> Iterator[Finding]:
     Args:
         threads: train.threads of params.yaml, None where it cannot be read.
     """
-    wanted, there = ("gpu" if gpus() else "cpu"), installed_lock()
+    found, there = gpus(), installed_lock()
+    wanted, usable = ("gpu" if found else "cpu"), (found if there != "cpu" else [])
     lacks_gpu = wanted == "gpu" and there == "cpu"
     problem = "a GPU is here and the CPU's lock is installed: `make setup LOCK=gpu`, or LOCK=jax" if lacks_gpu else ""
     yield Finding("choice", "lock", f"{wanted} (installed: {there or 'none'})", problem)
-    yield Finding("choice", "precision", resolve_precision("auto"))
+    yield Finding("choice", "precision", resolve_precision("auto", [capability for _, _, capability in usable]))
     if threads is not None:
         problem = "more than the cores: lower train.threads in params.yaml" if threads > cores() else ""
         yield Finding("choice", "threads", str(threads), problem)

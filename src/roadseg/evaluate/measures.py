@@ -34,6 +34,11 @@ def accuracy(matrix: np.ndarray) -> np.ndarray:
     return _ratio(_hits(matrix).sum(-1), matrix.sum((-2, -1)))
 
 
+def shares(matrix: np.ndarray) -> np.ndarray:
+    """Share of each class's true pixels by prediction, 0..1, (..., K, K + 1) to the same; 0 for a class without any."""
+    return np.asarray(np.nan_to_num(_ratio(matrix, matrix.sum(-1, keepdims=True))))
+
+
 def frequency_weighted_iou(matrix: np.ndarray) -> np.ndarray:
     """Mean IoU weighted by the classes' pixels in the truth, (..., K, K + 1) to (...); NaN where none is counted.
 

@@ -1,7 +1,6 @@
-"""From counts to figures and files; METRICS and CLASS_METRICS are where a figure is added."""
+"""From counts to figures; METRICS and CLASS_METRICS are where a figure is added."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +8,7 @@ import pyarrow as pa
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.confusion import iou
-from roadseg.contracts.evaluation import Counts, Evaluation, write_evaluation
-from roadseg.contracts.files import write_json
+from roadseg.contracts.evaluation import Counts, Evaluation
 from roadseg.evaluate.calibration import expected_calibration_error
 from roadseg.evaluate.hierarchy import folded_iou, safe_iou
 from roadseg.evaluate.intervals import Metric, intervals
@@ -100,12 +98,6 @@ def summary(evaluation: Evaluation, *, resamples: int, seed: int) -> dict[str, A
         found |= {f"{name}_images_low": over_images[name][0], f"{name}_images_high": over_images[name][1]}
     found |= _by_class(counts.classes, {"iou_low": by_class[0], "iou_high": by_class[1]})
     return {name: value if isinstance(value, int) else _known_or_none(float(value)) for name, value in found.items()}
-
-
-def write_scores(folder: Path, metrics: Path, evaluation: Evaluation, *, resamples: int, seed: int) -> None:
-    """Write the evaluation into `folder`, and its summary as `metrics`, metrics.json."""
-    write_evaluation(folder, evaluation)
-    write_json(metrics, "metrics", {"split": "val", **summary(evaluation, resamples=resamples, seed=seed)})
 
 
 def _known(metrics: Mapping[str, Metric], counts: Counts) -> dict[str, np.ndarray]:

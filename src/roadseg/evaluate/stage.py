@@ -15,7 +15,8 @@ from roadseg.contracts.evaluation import Counts
 from roadseg.contracts.manifest import read_manifest
 from roadseg.contracts.params import Section
 from roadseg.evaluate.counting import count
-from roadseg.evaluate.scores import evaluated, write_scores
+from roadseg.evaluate.scores import evaluated
+from roadseg.evaluate.write import write_scores
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import read_image
 

@@ -49,7 +49,7 @@ class Headline:
 
 
 def headlines(scores: dict[str, Any]) -> list[Headline]:
-    """Every figure of metrics.json that is of the whole split, in the order of METRICS."""
+    """Every figure of scores.json that is of the whole split, in the order of METRICS."""
     return [
         Headline(
             name,
@@ -67,7 +67,7 @@ def class_rows(evaluation: Evaluation, scores: dict[str, Any], before: Evaluatio
 
     Args:
         evaluation: of the model that the page is about.
-        scores: its metrics.json.
+        scores: its scores.json.
         before: of the model that it is compared with, of the same class table.
     """
     matrix = evaluation.counts.total().confusion
@@ -95,12 +95,6 @@ def _taken_for(row: np.ndarray, number: int, names: list[str]) -> list[tuple[str
     order = [other for other in np.argsort(-shares, kind="stable").tolist() if other != number]
     called = [*names, "void"]
     return [(called[other], float(shares[other])) for other in order[:CONFUSIONS] if shares[other] >= LEAST_SHARE]
-
-
-def confusion_shares(evaluation: Evaluation) -> np.ndarray:
-    """Share of each class's true pixels by prediction, float64 (K, K + 1), void last; 0 for a class that is absent."""
-    matrix = evaluation.counts.total().confusion
-    return np.asarray(matrix / np.maximum(matrix.sum(1, keepdims=True), 1))
 
 
 def reliability(evaluation: Evaluation) -> list[dict[str, float]]:

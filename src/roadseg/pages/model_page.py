@@ -10,9 +10,10 @@ import pandas as pd
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.confusion import mean_iou
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.evaluation import Evaluation, read_evaluation
-from roadseg.contracts.files import digest_file, read_json, replacing
+from roadseg.contracts.evaluation import Evaluation, read_evaluation, read_scores
+from roadseg.contracts.files import digest_file, replacing
 from roadseg.contracts.manifest import read_manifest
+from roadseg.evaluate.measures import shares
 from roadseg.evaluate.scores import CLASS_METRICS
 from roadseg.evaluate.slices import worst_slices
 from roadseg.pages import model_figures as figures
@@ -64,7 +65,7 @@ def render_model_page(tree: Path, other: Other | None = None, pictures: bool = T
         UsageError: a file of the graph is missing or damaged; says what to run.
     """
     bundle, manifest = Bundle.open(tree / "models/bundle"), read_manifest(tree / "data/manifest.parquet")
-    scores = read_json(tree / "metrics.json", "metrics", REMEDY)
+    scores = read_scores(tree / "reports/evaluation")
     evaluation = read_evaluation(tree / "reports/evaluation")
     rows = manifest.records("val")
     if [row["sample"] for row in rows] != evaluation.images["sample"].to_pylist():
@@ -137,7 +138,7 @@ def _render(
         headlines=figures.headlines(scores),
         itself=itself,
         keys=list(CLASS_METRICS),
-        matrix=figures.confusion_shares(evaluation).tolist(),
+        matrix=shares(evaluation.counts.total().confusion).tolist(),
         origin=origin,
         other=other,
         reliability=figures.reliability(evaluation),

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from roadseg.contracts.evaluation import read_evaluation
-from roadseg.contracts.files import read_json
+from roadseg.contracts.evaluation import read_evaluation, read_scores
 from roadseg.pages.judgement import Expectation, Judgement, read_judgement
 from roadseg.pages.model_figures import class_rows
 
@@ -27,17 +26,20 @@ def verdict_markdown(tree: Path) -> str:
 
 
 def scores_markdown(tree: Path) -> str:
-    """The score with its interval over drives, and a table of classes, the one in most need first.
+    """The score with its interval over drives, and a table: the means, then the classes, the one in most need first.
 
     Raises:
         UsageError: evaluate has not run in `tree`.
     """
-    scores = read_json(tree / "metrics.json", "metrics", "dvc repro evaluate")
+    scores = read_scores(tree / "reports/evaluation")
     rows = class_rows(read_evaluation(tree / "reports/evaluation"), scores, None)
-    interval = f"{_figure(scores['miou_low'])} to {_figure(scores['miou_high'])}"
-    lines = [f"## Mean IoU {_figure(scores['miou'])} ({interval} with 95 % over drives)", ""]
+    low, high = scores["miou_low"], scores["miou_high"]  # None with a single drive
+    interval = "" if low is None else f" ({_figure(low)} to {_figure(high)} with 95 % over drives)"
+    lines = [f"## Mean IoU {_figure(scores['miou'])}{interval}", ""]
     lines += [f"{scores['images']:,} images of {scores['drives']:,} drives, split {scores['split']}.", ""]
     lines += ["| class | IoU | precision | recall | mostly taken for |", "|---|---|---|---|---|"]
+    means = " | ".join(_figure(scores[key]) for key in ("miou", "mprecision", "mrecall"))
+    lines.append(f"| **mean** | {means} | |")
     for row in rows:
         figures = " | ".join(_figure(row.figures[key]) for key in ("iou", "precision", "recall"))
         taken_for = ", ".join(f"{name} {share:.0%}" for name, share in row.taken_for)

@@ -66,12 +66,21 @@ class Predictor:
             The same ids, and float32 (H, W): the probability given to each, 0..1.
         """
         for scores in self._at_full_size(images):
-            best = keras.ops.max(scores, -1)
-            if self.bundle.card.get("output") == "probabilities":
-                confidence = best / keras.ops.sum(scores, -1)
-            else:
-                confidence = 1 / keras.ops.sum(keras.ops.exp(scores - best[..., None]), -1)
-            yield _ids(scores), keras.ops.convert_to_numpy(confidence)
+            yield _ids(scores), keras.ops.convert_to_numpy(keras.ops.max(self._probabilities(scores), -1))
+
+    def probabilities(self, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Predict a stream as calling does.
+
+        Yields:
+            float32 (H, W, K) for each image: the probability given to each class, 0..1; they sum to 1.
+        """
+        for scores in self._at_full_size(images):
+            yield keras.ops.convert_to_numpy(self._probabilities(scores))
+
+    def _probabilities(self, scores: keras.KerasTensor) -> keras.KerasTensor:
+        if self.bundle.card.get("output") != "probabilities":
+            scores = keras.ops.exp(scores - keras.ops.max(scores, -1, keepdims=True))
+        return scores / keras.ops.sum(scores, -1, keepdims=True)
 
     def _at_full_size(self, images: Iterable[np.ndarray]) -> Iterator[keras.KerasTensor]:
         """Scores (H, W, K) of each image: classes are compared there, so edges come out smoother than enlarged ids."""

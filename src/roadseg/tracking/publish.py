@@ -11,11 +11,12 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource
-from mlflow.entities import DatasetInput, InputTag, Metric, Param
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import digest_file, digest_of, read_json
+from roadseg.contracts.evaluation import read_scores
+from roadseg.contracts.files import digest_file, digest_of
 from roadseg.contracts.journal import metric_names
 from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.pages.pictures import prediction_sheet
@@ -38,20 +39,21 @@ def publish(tree: Path) -> Published:
     """
     bundle = Bundle.open(tree / "models/bundle")
     manifest = read_manifest(tree / "data/manifest.parquet")
-    scores = read_json(tree / "metrics.json", "metrics", "dvc repro evaluate")
+    scores = read_scores(tree / "reports/evaluation")
     client = connect()
     run_id = find_or_create_run(client, bundle.card["fingerprint"]).info.run_id
     evaluation = _evaluation_digest(tree, manifest, bundle)
     _send_params(client, run_id, bundle.card)
     _send_parent(client, run_id, bundle.card)
     _send_history(client, run_id, pd.read_csv(tree / "reports/history.csv"))
-    _send_evaluation(client, run_id, tree, scores, evaluation)
-    _send_data(client, run_id, manifest)
+    val = _send_data(client, run_id, manifest)
     _send_code(client, run_id, tree)
     _send_files(client, run_id, tree)
     _send_page(client, run_id, tree)
-    send_model_page(client, run_id, evaluation, tree)
     model_id = _send_model(client, run_id, tree)
+    about = {"model_id": model_id, "dataset_name": val.name, "dataset_digest": val.digest}
+    _send_evaluation(client, run_id, tree, scores, evaluation, about)
+    send_model_page(client, run_id, evaluation, tree)
     client.set_terminated(run_id, "FINISHED")
     tags = client.get_run(run_id).data.tags
     return Published(
@@ -98,32 +100,40 @@ def _send_history(client: MlflowClient, run_id: str, history: pd.DataFrame) -> N
     send_missing(client, run_id, metrics)
 
 
-def _send_evaluation(client: MlflowClient, run_id: str, tree: Path, scores: dict[str, Any], evaluation: str) -> None:
-    now, figures = (
-        time.time_ns() // 1_000_000,
-        {key: value for key, value in scores.items() if isinstance(value, float)},
-    )
-    evidence = [Metric(evaluation_key(evaluation, key), value, now, 0) for key, value in figures.items()]
+def _send_evaluation(
+    client: MlflowClient, run_id: str, tree: Path, scores: dict[str, Any], evaluation: str, about: dict[str, str]
+) -> None:
+    now = time.time_ns() // 1_000_000
+    figures = {key: value for key, value in scores.items() if isinstance(value, float)}
+    evidence = [Metric(evaluation_key(evaluation, key), value, now, 0, **about) for key, value in figures.items()]
     send_missing(client, run_id, evidence)  # whatever the artifacts say: the gate decides by these
     folder, others = f"evaluation/{evaluation}", artifact_names(client, run_id, "evaluation") - {evaluation}
     if "metrics.json" in artifact_names(client, run_id, folder):
         return
-    newest = [Metric(f"val.{key}", value, now, len(others)) for key, value in figures.items()]
+    newest = [Metric(f"val.{key}", value, now, len(others), **about) for key, value in figures.items()]
     send_missing(client, run_id, newest)
     client.log_artifacts(run_id, str(tree / "reports/evaluation"), folder)
     client.log_artifact(run_id, str(tree / "metrics.json"), folder)  # last: it says that the others are there
 
 
-def _send_data(client: MlflowClient, run_id: str, manifest: Manifest) -> None:
-    if client.get_run(run_id).inputs.dataset_inputs:
-        return
+def _send_data(client: MlflowClient, run_id: str, manifest: Manifest) -> Dataset:
+    """Enter train and val of the manifest as inputs, also of a later evaluation; returns val."""
+    there = {(known.dataset.name, known.dataset.digest) for known in client.get_run(run_id).inputs.dataset_inputs}
+    if not there:
+        client.set_tag(run_id, "data.val_manifest", manifest.digest("val"))  # first: the inputs say that it is there
     source = LocalArtifactDatasetSource("data/raw")
-    inputs = []
-    for split in ("train", "val"):
-        entity = MetaDataset(source, name=f"{manifest.classes.name}-{split}", digest=manifest.digest(split)[:32])
-        inputs.append(DatasetInput(entity._to_mlflow_entity(), [InputTag("mlflow.data.context", split)]))
-    client.set_tag(run_id, "data.val_manifest", manifest.digest("val"))
-    client.log_inputs(run_id, inputs)  # last: it says that the tag is there
+    datasets = {
+        split: MetaDataset(source, f"{manifest.classes.name}-{split}", manifest.digest(split)[:32])._to_mlflow_entity()
+        for split in ("train", "val")
+    }
+    missing = [
+        DatasetInput(dataset, [InputTag("mlflow.data.context", split)])
+        for split, dataset in datasets.items()
+        if (dataset.name, dataset.digest) not in there
+    ]
+    if missing:
+        client.log_inputs(run_id, missing)
+    return datasets["val"]
 
 
 def _send_code(client: MlflowClient, run_id: str, tree: Path) -> None:

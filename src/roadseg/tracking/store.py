@@ -53,18 +53,36 @@ def find_or_create_run(client: MlflowClient, fingerprint: str) -> Run:
 def send_missing(client: MlflowClient, run_id: str, metrics: list[Metric]) -> int:
     """Send the metrics whose (key, step) the run does not have; MLflow would keep the others twice.
 
+    A metric that names a logged model is missing too where the model does not have it. It then goes with the value and
+    the time that the run has, which MLflow takes for the run's own row.
+
     Returns:
         How many were sent.
     """
     there = {
-        (key, entry.step)
+        (key, entry.step): entry
         for key in client.get_run(run_id).data.metrics.keys() & {metric.key for metric in metrics}
         for entry in client.get_metric_history(run_id, key)
     }
-    missing = {(metric.key, metric.step): metric for metric in metrics if (metric.key, metric.step) not in there}
+    linked = {
+        (model_id, entry.key, entry.step)
+        for model_id in {metric.model_id for metric in metrics if metric.model_id}
+        for entry in client.get_logged_model(model_id).metrics or []
+    }
+    missing = {}
+    for metric in metrics:
+        found = there.get((metric.key, metric.step))
+        if found and (metric.model_id is None or (metric.model_id, metric.key, metric.step) in linked):
+            continue
+        missing[metric.key, metric.step] = _as_first_sent(metric, found) if found else metric
     for start in range(0, len(missing), 1000):  # the server's limit of one request
         client.log_batch(run_id, metrics=list(missing.values())[start : start + 1000])
     return len(missing)
+
+
+def _as_first_sent(metric: Metric, found: Metric) -> Metric:
+    about = {"model_id": metric.model_id, "dataset_name": metric.dataset_name, "dataset_digest": metric.dataset_digest}
+    return Metric(metric.key, found.value, found.timestamp, metric.step, **about)
 
 
 def artifact_names(client: MlflowClient, run_id: str, folder: str | None = None) -> set[str]:

@@ -3,13 +3,16 @@
 import queue
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from roadseg.contracts.errors import DataRefused
 from roadseg.contracts.shards import Shards
-from roadseg.train.augment import WHOLE, apply, random_view
+from roadseg.train.augment.randaugment import random_changes
+from roadseg.train.augment.view import WHOLE, View, apply, centred, random_view
+from roadseg.train.draws import Draw, class_uniform
 
 Batch = tuple[np.ndarray, np.ndarray]
 
@@ -36,6 +39,14 @@ class Pairs:
         images, masks = self.arrays[name]
         return images[row], masks[row]
 
+    @cached_property
+    def class_pixels(self) -> np.ndarray:
+        """Pixels of each class in each mask, void left out: int64 (pairs, K); every mask is read once."""
+        void = self.shards.classes.count
+        masks = (mask for _, masks in self.arrays.values() for mask in masks)  # bincount makes eight bytes of a pixel
+        counts = [np.bincount(np.minimum(mask, void).ravel(), minlength=void + 1) for mask in masks]
+        return np.array(counts)[:, :void]
+
 
 def split_monitored(shards: Shards, share: float, seed: int) -> tuple[Pairs, Pairs]:
     """Hold whole drives out of training, for curves and for searching.
@@ -60,15 +71,6 @@ def split_monitored(shards: Shards, share: float, seed: int) -> tuple[Pairs, Pai
     return Pairs.open(shards, train), Pairs.open(shards, [names[number] for number in sorted(chosen)])
 
 
-def class_pixels(pairs: Pairs) -> np.ndarray:
-    """Pixels of each class in the masks, void left out: int64 (K,)."""
-    counts = np.zeros(256, np.int64)
-    for _, masks in pairs.arrays.values():
-        for mask in masks:  # one by one: bincount makes eight bytes of each
-            counts += np.bincount(mask.ravel(), minlength=256)
-    return counts[: pairs.shards.classes.count]
-
-
 def epoch_batches(
     pairs: Pairs,
     *,
@@ -76,48 +78,71 @@ def epoch_batches(
     skip: int = 0,
     seed: int,
     batch: int,
+    accumulate: int = 1,
+    part: slice = slice(None),
     size: tuple[int, int],
     reduction: int,
     crop_min: float,
     aspect: float,
     colour: float,
+    uniform: float = 0.0,
+    randaugment: float = 0.0,
 ) -> Iterator[Batch]:
     """One epoch of shuffled, augmented batches; equal seed and epoch give equal batches.
 
     Args:
         pairs: to draw from, each once; what does not fill a batch waits for another epoch.
-        epoch, seed: of the random generator.
+        epoch, seed: of the random generators.
         skip: batches at the start that are not made; the others stay the same.
         batch: pairs in a batch.
+        accumulate: batches in a step; only whole steps are made.
+        part: of each batch, which is made; the others' views are drawn all the same.
         size: height and width of the images.
         reduction: of the masks against the images.
-        crop_min, aspect, colour: see `augment.random_view`.
+        crop_min, aspect, colour: see `view.random_view`.
+        uniform: share of the draws that go to the classes in turn: see `draws.class_uniform`.
+        randaugment: magnitude: see `randaugment.random_changes`.
 
     Yields:
-        uint8 (batch, h, w, 3) and uint8 (batch, h / reduction, w / reduction).
+        uint8 (n, h, w, 3) and uint8 (n, h / reduction, w / reduction), n pairs in `part`, else `batch`.
     """
-    rng, order = _order(pairs, epoch, seed, batch)
+    step = batch * accumulate
+    rng, draws = _draws(pairs, epoch, seed, step, uniform)
+    of_changes = np.random.default_rng([seed, epoch, 2])  # of its own: other views stay the same
     mask_size = (size[0] // reduction, size[1] // reduction)
-    for step in range(steps_per_epoch(len(pairs), batch)):
-        views = [random_view(rng, crop_min, aspect, colour) for _ in range(batch)]
-        if step >= skip:
-            chosen = order[step * batch : (step + 1) * batch]
-            yield _stack([apply(view, *pairs[one], size, mask_size) for view, one in zip(views, chosen, strict=True)])
+    for number in range(steps_per_epoch(len(pairs), step) * accumulate):
+        views = [
+            replace(random_view(rng, crop_min, aspect, colour), changes=random_changes(of_changes, randaugment))
+            for _ in range(batch)
+        ]
+        if number >= skip:
+            own = zip(draws[number * batch : (number + 1) * batch][part], views[part], strict=True)
+            yield _stack([_shown(pairs, draw, view, size, mask_size) for draw, view in own])
 
 
-def batch_samples(pairs: Pairs, *, epoch: int, step: int, seed: int, batch: int) -> list[str]:
-    """Names of the samples in a batch of `epoch_batches`, the first step being 0."""
-    _, order = _order(pairs, epoch, seed, batch)
-    places = [pairs.locations[number] for number in order[step * batch : (step + 1) * batch]]
+def _shown(pairs: Pairs, draw: Draw, view: View, size: tuple[int, int], mask_size: tuple[int, int]) -> Batch:
+    image, mask = pairs[draw.pair]
+    if draw.target is not None:
+        view = centred(view, mask, draw.target, draw.which)
+    return apply(view, image, mask, size, mask_size)
+
+
+def batch_samples(
+    pairs: Pairs, *, epoch: int, number: int, seed: int, batch: int, accumulate: int = 1, uniform: float = 0.0
+) -> list[str]:
+    """Names of the samples in a batch of `epoch_batches`, the first number being 0."""
+    _, draws = _draws(pairs, epoch, seed, batch * accumulate, uniform)
+    places = [pairs.locations[draw.pair] for draw in draws[number * batch : (number + 1) * batch]]
     index = pairs.shards.index
     train = index.assign(shard=pairs.shards.shard_names)[index["split"] == "train"]
     names = dict(zip(zip(train["shard"], train["row"], strict=True), train["sample"], strict=True))
     return [names[place] for place in places]
 
 
-def _order(pairs: Pairs, epoch: int, seed: int, batch: int) -> tuple[np.random.Generator, np.ndarray]:
+def _draws(pairs: Pairs, epoch: int, seed: int, step: int, uniform: float) -> tuple[np.random.Generator, list[Draw]]:
     rng = np.random.default_rng([seed, epoch])
-    return rng, np.resize(rng.permutation(len(pairs)), max(len(pairs), batch))  # fewer pairs than a batch come again
+    order = np.resize(rng.permutation(len(pairs)), max(len(pairs), step))  # fewer pairs than a step come again
+    return rng, class_uniform(order, pairs.class_pixels, uniform, np.random.default_rng([seed, epoch, 1]))
 
 
 def whole_batches(pairs: Pairs, batch: int, reduction: int) -> Iterator[Batch]:
@@ -129,9 +154,9 @@ def whole_batches(pairs: Pairs, batch: int, reduction: int) -> Iterator[Batch]:
         yield _stack([apply(WHOLE, *pairs[number], size, mask_size) for number in numbers])
 
 
-def steps_per_epoch(pairs: int, batch: int) -> int:
-    """Whole batches in an epoch, at least one."""
-    return max(1, pairs // batch)
+def steps_per_epoch(pairs: int, step: int) -> int:
+    """Whole steps of `step` pairs in an epoch, at least one."""
+    return max(1, pairs // step)
 
 
 def ahead(batches: Iterator[Batch], depth: int = 4) -> Iterator[Batch]:

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from roadseg.contracts.files import replacing
+from roadseg.train.processes import ALONE, Processes
 
 NAMES = ("checkpoint-a", "checkpoint-b")
 DIGEST = 32  # bytes of sha256 before the NumPy archive, whose own sums leave parts out
@@ -22,8 +23,8 @@ class Progress:
 
     Attributes:
         epoch: the one at work, from 1.
-        step: steps of it that are done.
-        losses: of those steps.
+        step: batches of it that are done.
+        losses: of those batches.
         history: a row for each epoch that is over.
     """
 
@@ -53,30 +54,35 @@ class Checkpoints:
             opened.write(hashlib.sha256(written.getbuffer()).digest())
             opened.write(written.getbuffer())
 
-    def restore(self, model: keras.Model) -> Progress:
-        """Bring `model`, built and compiled, to the newest whole generation.
+    def restore(self, model: keras.Model, processes: Processes = ALONE) -> Progress:
+        """Bring `model`, built and compiled, to the newest whole generation that the first process has.
 
         Returns:
             Where to go on; a new start where there is none. What was damaged is said.
         """
+        data = processes.from_first(self._newest(model) if processes.first else b"")
+        return _load(data, model) if data else Progress()
+
+    def _newest(self, model: keras.Model) -> bytes:
         for number, path in sorted(self._generations(), reverse=True):
             try:
-                progress = _load(path, model)
+                data = path.read_bytes()
+                _check(data, model)
             except (OSError, ValueError) as error:
                 print(f"train: {path} cannot be used ({error}); trying the other generation", flush=True)
                 continue
             self._number = number
-            return progress
+            return data
         if any((self._folder / name).exists() for name in NAMES):
             print("train: no generation of the checkpoint can be used, so training starts over", flush=True)
-        return Progress()
+        return b""
 
     def _generations(self) -> list[tuple[int, Path]]:
         found = []
         for path in (self._folder / name for name in NAMES):
             if path.exists():
                 try:
-                    found.append((_meta(_content(path))["number"], path))
+                    found.append((_meta(_content(path.read_bytes()))["number"], path))
                 except (OSError, ValueError) as error:
                     print(f"train: {path} is damaged ({error})", flush=True)
         return found
@@ -88,18 +94,21 @@ def clear(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _load(path: Path, model: keras.Model) -> Progress:
-    content = _content(path)
-    meta, variables = _meta(content), _variables(model)
+def _check(data: bytes, model: keras.Model) -> None:
+    meta = _meta(_content(data))
     if (meta["made_by"], meta["names"]) != (_made_by(), _names(model)):
         raise ValueError(f"it is of another model or of {meta['made_by']}")
-    for number, variable in enumerate(variables):
+
+
+def _load(data: bytes, model: keras.Model) -> Progress:
+    content = _content(data)
+    for number, variable in enumerate(_variables(model)):
         variable.assign(content[f"{number:05}"])
-    return Progress(**meta["progress"])
+    return Progress(**_meta(content)["progress"])
 
 
-def _content(path: Path) -> Any:
-    data = memoryview(path.read_bytes())
+def _content(whole: bytes) -> Any:
+    data = memoryview(whole)
     if hashlib.sha256(data[DIGEST:]).digest() != data[:DIGEST]:
         raise ValueError("its digest does not fit")
     return np.load(io.BytesIO(data[DIGEST:]), allow_pickle=False)

@@ -10,6 +10,7 @@ import numpy as np
 from roadseg.contracts.errors import RoadsegError
 from roadseg.contracts.files import replacing
 from roadseg.train.memory import enough_memory
+from roadseg.train.processes import ALONE, Processes
 
 IN_A_ROW = 5  # steps; one may be an odd batch, so many are a wrong parameter or broken data
 NEVER = 2**31 - 1
@@ -26,15 +27,25 @@ def skipping(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimize
 class Guard:
     """Makes steps, and looks at each."""
 
-    def __init__(self, model: keras.Model, folder: Path, samples: Callable[[int, int], list[str]]) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        folder: Path,
+        samples: Callable[[int, int], list[str]],
+        devices: int = 1,
+        processes: Processes = ALONE,
+    ) -> None:
         """Guard a training.
 
         Args:
             model: compiled with an optimiser that `skipping` made.
             folder: of the run; the names of the last bad batch are written there.
             samples: epoch and step to the names of the samples in that batch.
+            devices: of this process, that share its images.
+            processes: that make each step together.
         """
         self._model, self._folder, self._samples = model, folder, samples
+        self._devices, self._alone = devices, processes.count == 1
         self._in_a_row = 0
 
     def step(self, images: np.ndarray, masks: np.ndarray, epoch: int, step: int) -> float | None:
@@ -53,7 +64,8 @@ class Guard:
         """
         model, scale = self._model, self._scale()
         kept = [np.array(variable) for variable in model.non_trainable_variables]  # the forward pass moves averages
-        with enough_memory(len(images), lambda fewer: model.train_on_batch(images[:fewer], masks[:fewer])):
+        fewer = (lambda number: model.train_on_batch(images[:number], masks[:number]), self._devices, self._alone)
+        with enough_memory(len(images), *fewer):
             loss = float(model.train_on_batch(images, masks, return_dict=True)["loss"])
         if np.isfinite(loss) and self._scale() == scale:
             self._in_a_row = 0

@@ -14,26 +14,28 @@ from roadseg.contracts.journal import read_journal
 from roadseg.contracts.lifeline import Stop
 from roadseg.train.batches import Batch
 from roadseg.train.checkpoint import Checkpoints, Progress, clear
+from roadseg.train.processes import ALONE, Processes
 
 
 class Keeper:
     """Restores at the start, saves each `ROADSEG_CHECKPOINT_SECONDS` (60), and when told to stop."""
 
-    def __init__(self, folder: Path, stop: Stop) -> None:
+    def __init__(self, folder: Path, stop: Stop, processes: Processes = ALONE) -> None:
         """Keep the state in a run folder.
 
         Args:
             folder: of the run.
-            stop: says whether it was asked to stop.
+            stop: says whether this process was asked to stop; then all do, after the same step.
+            processes: that train together; the first saves.
         """
-        self._folder, self._stop = folder, stop
+        self._folder, self._stop, self._processes = folder, stop, processes
         self._checkpoints = Checkpoints(folder)
         self._seconds = float(os.environ.get("ROADSEG_CHECKPOINT_SECONDS") or 60)
         self._saved, self._saved_at = (1, 0), time.monotonic()
 
     def start(self, model: keras.Model) -> Progress:
         """Restore the newest state, or begin."""
-        progress = self._checkpoints.restore(model)
+        progress = self._checkpoints.restore(model, self._processes)
         if progress != Progress():
             print(f"train: goes on in epoch {progress.epoch} after step {progress.step}", flush=True)
         self._saved = (progress.epoch, progress.step)
@@ -66,11 +68,14 @@ class Keeper:
 
     @contextmanager
     def at_once(self, progress: Progress) -> Iterator[None]:
-        """What a signal may end at any place.
+        """What a signal may end at any place; among several processes it waits, since the others compute with this one.
 
         Raises:
             Interrupted: asked to stop.
         """
+        if self._processes.count > 1:
+            yield
+            return
         try:
             with self._stop.at_once():
                 yield
@@ -92,9 +97,10 @@ class Keeper:
             Interrupted: asked to stop; the state is saved.
         """
         self._beat(progress)
-        if self._stop.came or time.monotonic() - self._saved_at >= self._seconds:
+        stops = self._processes.any(self._stop.came is not None)
+        if stops or time.monotonic() - self._saved_at >= self._seconds:
             self._save(model, progress)
-        if self._stop.came:
+        if stops:
             raise self._interrupted(progress)
 
     def finish(self, model: keras.Model, progress: Progress) -> None:
@@ -102,14 +108,14 @@ class Keeper:
         self._save(model, progress)
 
     def _interrupted(self, progress: Progress) -> Interrupted:
-        name = self._stop.came.name if self._stop.came else "nobody"
+        name = self._stop.came.name if self._stop.came else "another process"
         return Interrupted(
             f"stopped by {name} in epoch {progress.epoch} after step {progress.step}, the state is saved: run the same "
             "command to go on"
         )
 
     def _save(self, model: keras.Model, progress: Progress) -> None:
-        if self._saved != (progress.epoch, progress.step):
+        if self._processes.first and self._saved != (progress.epoch, progress.step):
             self._checkpoints.save(model, progress)
             self._saved = (progress.epoch, progress.step)
         self._saved_at = time.monotonic()

@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.progress import track
 
 from roadseg.contracts.confusion import confusion, iou, mean_iou
+from roadseg.train.accumulate import adamw
 from roadseg.train.batches import Batch, Pairs, ahead, epoch_batches, steps_per_epoch, whole_batches
 from roadseg.train.checkpoint import Progress
 from roadseg.train.guard import Guard, skipping
 from roadseg.train.keeper import Keeper
-from roadseg.train.losses import SegmentationLoss, class_weights
+from roadseg.train.losses.segmentation import SegmentationLoss, class_weights
 from roadseg.train.models.known import Architecture
 
 Row = dict[str, float]
@@ -28,10 +29,13 @@ def compiled(
     learning_rate: float,
     weight_decay: float,
     warmup: float,
+    accumulate: int,
     clip: float,
     average: float,
     balance: float,
     dice: float,
+    lovasz: float,
+    hard: float,
 ) -> keras.Model:
     """Build the model with its loss and optimiser.
 
@@ -41,17 +45,19 @@ def compiled(
         steps: of the whole training.
         learning_rate: peak, reached after the `warmup` share of the steps, then a cosine to 0.
         weight_decay: decoupled, on kernels only.
+        accumulate: batches in a step.
         clip: largest norm of all gradients together.
         average: momentum of the averaged weights, per step.
         balance: exponent of the class weights.
-        dice: weight of the Dice term.
+        dice, lovasz, hard: see `SegmentationLoss`.
     """
     model = architecture.build(len(pixels))
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=learning_rate, warmup_steps=max(1, round(warmup * steps))
     )
-    optimizer = keras.optimizers.AdamW(
+    optimizer = adamw(
         schedule,
+        accumulate,
         weight_decay=weight_decay,
         beta_2=0.99,
         global_clipnorm=clip,
@@ -59,9 +65,12 @@ def compiled(
         ema_momentum=average,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    loss = SegmentationLoss(class_weights(pixels, balance), dice, architecture.output == "logits")
+    loss = SegmentationLoss(
+        class_weights(pixels, balance), dice, architecture.output == "logits", lovasz=lovasz, hard=hard
+    )
     guarded = skipping(optimizer)
-    model.compile(guarded, loss, jit_compile=False)  # XLA never pays on a CPU
+    # under TensorFlow XLA never pays on a CPU; JAX without it makes each operation by itself
+    model.compile(guarded, loss, jit_compile=keras.backend.backend() == "jax")
     guarded.build(model.trainable_variables)  # so that a checkpoint finds its variables
     return model
 
@@ -74,6 +83,8 @@ def fit(
     *,
     epochs: int,
     batch: int,
+    accumulate: int,
+    part: slice,
     sizes: list[tuple[int, int]],
     views: dict[str, Any],
     names: list[str],
@@ -88,9 +99,11 @@ def fit(
         architecture: how far masks are reduced.
         train, monitored: see `batches.split_monitored`.
         epochs: passes over `train`.
-        batch: pairs in a step.
+        batch: pairs in a batch.
+        accumulate: batches in a step.
+        part: of each batch, which this process makes.
         sizes: height and width of the images in each epoch.
-        views: seed, crop_min, aspect and colour of `batches.epoch_batches`.
+        views: seed, crop_min, aspect, colour, uniform and randaugment of `batches.epoch_batches`.
         names: of the classes.
         after_epoch: is told each row of the history as it comes.
         keeper: restores the state, and saves it from time to time.
@@ -102,7 +115,7 @@ def fit(
     Raises:
         Interrupted: told to stop; the state is saved.
     """
-    steps = steps_per_epoch(len(train), batch)
+    steps = steps_per_epoch(len(train), batch * accumulate)
     progress, built = keeper.start(model), set[tuple[int, int]]()
     while progress.epoch <= epochs:
         size = sizes[progress.epoch - 1]
@@ -111,11 +124,13 @@ def fit(
             epoch=progress.epoch,
             skip=progress.step,
             batch=batch,
+            accumulate=accumulate,
+            part=part,
             size=size,
             reduction=architecture.reduction,
             **views,
         )
-        for pair in _shown(batches, progress, epochs, steps):
+        for pair in _shown(batches, progress, epochs, steps * accumulate):
             with nullcontext() if size in built else keeper.building(model, progress):
                 loss = guard.step(*pair, progress.epoch, progress.step)
             built.add(size)
@@ -140,10 +155,10 @@ def fit(
     return progress.history
 
 
-def _shown(batches: Iterator[Batch], progress: Progress, epochs: int, steps: int) -> Iterable[Batch]:
+def _shown(batches: Iterator[Batch], progress: Progress, epochs: int, number: int) -> Iterable[Batch]:
     title = f"epoch {progress.epoch}/{epochs}"
     return track(
-        ahead(batches), title, steps, completed=progress.step, transient=True, disable=not Console().is_terminal
+        ahead(batches), title, number, completed=progress.step, transient=True, disable=not Console().is_terminal
     )
 
 
@@ -173,10 +188,12 @@ def averaged(model: keras.Model) -> Iterator[None]:
     keras.callbacks.SwapEMAWeights swaps by adding and subtracting, which rounds: what a training ends with would
     depend on how often it was looked at.
     """
-    kept = [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.trainable_variables]
+    kept = [keras.ops.copy(variable) for variable in model.variables]  # a prediction cut off on JAX leaves none whole
     model.optimizer.finalize_variable_values(model.trainable_variables)
+    for variable in model.trainable_variables:
+        variable.assign(keras.ops.copy(variable))  # JAX would give away the average's array with the weight's
     try:
         yield
     finally:
-        for variable, value in zip(model.trainable_variables, kept, strict=True):
+        for variable, value in zip(model.variables, kept, strict=True):
             variable.assign(value)

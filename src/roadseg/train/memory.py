@@ -12,12 +12,14 @@ AUTO_BATCH = 16  # images; what the other parameters were chosen with
 
 
 @contextmanager
-def enough_memory(batch: int, step: Callable[[int], object]) -> Iterator[None]:
+def enough_memory(batch: int, step: Callable[[int], object], devices: int = 1, alone: bool = True) -> Iterator[None]:
     """Around a step: where it runs out of memory, find out how many images would have fitted.
 
     Args:
         batch: images in the step.
         step: the same step with fewer images; what it changes is lost, since the training ends.
+        devices: that share the images evenly.
+        alone: whether this process makes steps without others, so that it may try fewer.
 
     Raises:
         UsageError: out of memory; names the key, the batch and one that fits.
@@ -29,9 +31,11 @@ def enough_memory(batch: int, step: Callable[[int], object]) -> Iterator[None]:
         if not out_of_memory(error):
             raise
         said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"[:200]
-    fits = _largest_that_fits(batch, step)
+    fits = _largest_that_fits(batch, step, devices) if alone else None
     remedy = f"{fits} fit: set train.batch in params.yaml to {fits}, or to auto"
-    if fits == 0:
+    if fits is None:
+        remedy = "set train.batch in params.yaml to a smaller one, and train.accumulate to a larger"
+    elif fits == 0:
         remedy = "not even one fits: lower preprocess.height and width, or take a smaller train.model"
     raise UsageError(f"params.yaml: train.batch: a step of {batch} images ran out of memory ({said}); {remedy}")
 
@@ -43,18 +47,18 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(word in said for word in words)
 
 
-def _largest_that_fits(batch: int, step: Callable[[int], object]) -> int:
-    fewer = batch // 2
-    while fewer:
+def _largest_that_fits(batch: int, step: Callable[[int], object], devices: int) -> int:
+    share = batch // devices // 2  # of a device
+    while share:
         try:
-            step(fewer)
+            step(share * devices)
         except Exception as error:
             if not out_of_memory(error):
                 raise
-            fewer //= 2
+            share //= 2
         else:
             break
-    return fewer
+    return share * devices
 
 
 def auto_batch(architecture: Architecture, classes: int, size: tuple[int, int]) -> int:

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from small_training import ALL, FAST_TO_COMPILE
 from trees import ROOT
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.shards import Shards
 
-FAST_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 # Keras itself looks for TensorFlow when it saves, so what is loaded afterwards would say nothing of us
 WITHOUT = """
 import importlib.abc, runpy, sys
@@ -48,6 +48,12 @@ def on_jax(module: str, *arguments: str, folder: Path, cache: Path) -> None:
 
 
 @pytest.mark.soak
+def test_accumulated_batches_train_as_one_on_jax(tmp_path: Path) -> None:
+    test = ROOT / "tests/train/test_accumulate.py"
+    on_jax("pytest", "-p", "no:cacheprovider", "--rootdir", str(ROOT), str(test), folder=tmp_path, cache=tmp_path)
+
+
+@pytest.mark.soak
 @pytest.mark.parametrize("part", ["small or tutorial or doubling", "base or large"])
 def test_the_contract_holds_on_jax(tmp_path: Path, part: str) -> None:
     contract = ROOT / "tests/train/models/test_contract.py"
@@ -56,9 +62,9 @@ def test_the_contract_holds_on_jax(tmp_path: Path, part: str) -> None:
 
 
 def train_on_jax(tree: Path, make_shards: Callable[..., Shards], epochs: int) -> str:
-    """The digest of the weights."""
+    """Train with all that is off by default; the digest of the weights."""
     make_shards(tree / "data/shards", ClassTable.find("idd-level1"))
-    on_jax("small_training", str(epochs), folder=tree, cache=tree / "cache")
+    on_jax("small_training", str(epochs), json.dumps(ALL), folder=tree, cache=tree / "cache")
     return str(json.loads((tree / "models/bundle/card.json").read_text())["weights"])
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from narrow_models import CLASSES, NARROW, each_model, images, predict, settled
 
-from roadseg.train.losses import SegmentationLoss
+from roadseg.train.losses.segmentation import SegmentationLoss
 from roadseg.train.models.deploy import deploy
 from roadseg.train.models.fast import Doubling
 from roadseg.train.models.known import MODELS
-from roadseg.train.stage import TrainParams
+from roadseg.train.params import TrainParams
 
 
 @pytest.fixture(params=["float32", "mixed_bfloat16"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from narrow_models import CLASSES, NARROW, each_model, images, narrow, predict, settled
 
-from roadseg.train.losses import SegmentationLoss
+from roadseg.train.losses.segmentation import SegmentationLoss
 from roadseg.train.models.deploy import deploy, folded
 from roadseg.train.models.known import Architecture, residual_unet
 from roadseg.train.models.unet import SIZES

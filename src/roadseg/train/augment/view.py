@@ -1,9 +1,11 @@
 """One random view of an image and its mask: crop, scale and flip together, colour on the image alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
+
+from roadseg.train.augment.randaugment import Change, change
 
 
 @dataclass(frozen=True)
@@ -14,12 +16,14 @@ class View:
         box: left, top, right, bottom of the crop as shares of width and height, 0..1.
         flip: mirrored left to right.
         gain, offset: of each channel, float32 (3,) in grey levels.
+        changes: operations of RandAugment, after all else.
     """
 
     box: tuple[float, float, float, float]
     flip: bool
     gain: np.ndarray
     offset: np.ndarray
+    changes: tuple[Change, ...] = ()
 
 
 WHOLE = View((0.0, 0.0, 1.0, 1.0), False, np.ones(3, np.float32), np.zeros(3, np.float32))
@@ -44,6 +48,24 @@ def random_view(rng: np.random.Generator, crop_min: float, aspect: float, colour
     return View((left, top, left + width, top + height), bool(rng.random() < 0.5), gain, offset)
 
 
+def centred(view: View, mask: np.ndarray, target: int, which: float) -> View:
+    """Move the crop: a pixel of a class comes into its middle, or as near to it as the edges of the image allow.
+
+    Args:
+        view: keeps all but the place of its box.
+        mask: uint8 (H, W); shows the class.
+        target: the class.
+        which: the pixel among those of the class, in reading order, 0..1.
+    """
+    pixels = np.flatnonzero(mask == target)
+    row, column = np.unravel_index(pixels[int(which * len(pixels))], mask.shape)
+    left, top, right, bottom = view.box
+    width, height = right - left, bottom - top
+    left = float(np.clip((column + 0.5) / mask.shape[1] - width / 2, 0, 1 - width))
+    top = float(np.clip((row + 0.5) / mask.shape[0] - height / 2, 0, 1 - height))
+    return replace(view, box=(left, top, left + width, top + height))
+
+
 def apply(
     view: View, image: np.ndarray, mask: np.ndarray, size: tuple[int, int], mask_size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +79,7 @@ def apply(
         mask_size: height and width of the mask returned.
 
     Returns:
-        uint8 (h, w, 3) bilinear, and uint8 (mask h, mask w) nearest neighbour.
+        uint8 (h, w, 3) bilinear, and uint8 (mask h, mask w) nearest neighbour; void where `changes` moved it away.
     """
     height, width = mask.shape
     left, top, right, bottom = view.box
@@ -70,4 +92,4 @@ def apply(
         # a table of 256 entries per channel is five times faster than arithmetic on the pixels
         levels = np.clip(np.arange(256, dtype=np.float32)[:, None] * view.gain + view.offset, 0, 255).astype(np.uint8)
         seen = np.stack([levels[seen[..., channel], channel] for channel in range(3)], axis=-1)
-    return seen, ids
+    return change(view.changes, seen, ids)

@@ -1,9 +1,10 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from roadseg.train.augment import WHOLE, apply, random_view
+from roadseg.train.augment.view import WHOLE, apply, centred, random_view
 
 seeds = st.integers(0, 2**32 - 1)
 crops = st.floats(0.3, 1)
@@ -82,3 +83,26 @@ def test_a_crop_stays_inside_and_keeps_its_least_size(seed: int, crop_min: float
     assert 0 <= left < right <= 1 + 1e-9
     assert 0 <= top < bottom <= 1 + 1e-9
     assert min(right - left, bottom - top) >= crop_min * (1 - aspect) - 1e-9
+
+
+@given(arrays(np.uint8, (9, 14), elements=st.integers(0, 3)), seeds, crops, aspects, st.floats(0, 1, exclude_max=True))
+def test_a_centred_crop_keeps_its_size_and_shows_the_class(
+    mask: np.ndarray, seed: int, crop_min: float, aspect: float, which: float
+) -> None:
+    target = int(mask[4, 7])
+    view = random_view(np.random.default_rng(seed), crop_min, aspect, colour=0.2)
+    moved = centred(view, mask, target, which)
+    old, (left, top, right, bottom) = view.box, moved.box
+    np.testing.assert_allclose([right - left, bottom - top], [old[2] - old[0], old[3] - old[1]])
+    assert left >= 0
+    assert top >= 0
+    assert max(right, bottom) <= 1 + 1e-9
+    row, column = np.argwhere(mask == target)[int(which * (mask == target).sum())]
+    x, y = (column + 0.5) / 14, (row + 0.5) / 9
+    assert left < x < right
+    assert top < y < bottom
+    if right < 1 - 1e-9 and left > 0:
+        assert (left + right) / 2 == pytest.approx(x)
+    if bottom < 1 - 1e-9 and top > 0:
+        assert (top + bottom) / 2 == pytest.approx(y)
+    assert (moved.flip, moved.gain is view.gain, moved.offset is view.offset) == (view.flip, True, True)

@@ -1,0 +1,104 @@
+"""The section `train` of params.yaml, and what its `auto` becomes on this machine."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from roadseg.contracts.hardware import gpus
+from roadseg.contracts.params import Section
+from roadseg.contracts.shards import Shards
+
+OF_MODEL = {"learning_rate", "weight_decay", "warmup", "accumulate", "clip", "average"}
+OF_MODEL |= {"balance", "dice", "lovasz", "hard"}
+OF_VIEWS = {"seed", "crop_min", "aspect", "colour", "uniform", "randaugment"}
+OF_DRAWS = {"batch", "accumulate", "seed", "uniform"}
+BFLOAT16_SINCE = 8.0  # compute capability whose tensor cores have it
+
+
+class TrainParams(Section):
+    """What train may be told."""
+
+    model: Literal["small", "base", "large", "tutorial"] = Field(description="which U-Net; tutorial is the baseline")
+    epochs: int = Field(gt=0, description="passes over the training images")
+    batch: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
+        description="images in a batch; auto: 16, or as many of them as fit into the memory"
+    )
+    accumulate: int = Field(gt=0, description="batches whose mean gradient makes a step; 1: a step for each")
+    learning_rate: float = Field(gt=0, description="peak of warm-up and cosine")
+    weight_decay: float = Field(ge=0, description="decoupled, on kernels only")
+    warmup: float = Field(ge=0, lt=1, description="share of the steps in which the rate rises")
+    clip: float = Field(gt=0, description="largest norm of all gradients together")
+    average: float = Field(ge=0, lt=1, description="momentum of the averaged weights that are kept")
+    balance: float = Field(ge=0, le=1, description="exponent of the class weights; 0 weighs all alike")
+    dice: float = Field(ge=0, description="weight of the Dice term beside cross-entropy")
+    lovasz: float = Field(ge=0, description="weight of the Lovasz-Softmax term beside cross-entropy; 0 is off")
+    hard: float = Field(ge=0, le=1, description="share of the pixels, the hardest, for cross-entropy; 0 and 1 are all")
+    crop_min: float = Field(gt=0, le=1, description="smallest crop, as a share of either side")
+    aspect: float = Field(ge=0, lt=1, description="how far the crop's sides may differ")
+    colour: float = Field(ge=0, lt=1, description="strength of brightness, contrast and tint")
+    uniform: float = Field(ge=0, le=1, description="share of the images drawn for each class in turn; 0 is off")
+    randaugment: float = Field(ge=0, le=10, description="magnitude of RandAugment's two operations; 0 is off")
+    reduced_share: float = Field(ge=0, le=1, description="first share of the epochs, at three quarters of the size")
+    monitor: float = Field(gt=0, lt=1, description="share of the training drives held out for the curves")
+    init: str = Field(
+        pattern="^(none|[0-9a-f]{64})$", description="weights to start from, by digest (`roadseg models init`), or none"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(description="auto: bfloat16 on tensor cores or AMX")
+    threads: int = Field(gt=0, description="of the CPU; another number gives other rounding")
+    seed: int = Field(ge=0, description="of weights, order and views")
+
+
+class Resolved(TrainParams):
+    """Without `auto`: what the fingerprint knows and the card records."""
+
+    batch: int
+    precision: Literal["float32", "bfloat16"]
+
+
+def resolve_precision(asked: str, capabilities: list[str]) -> str:
+    """Turn `auto` into what the device is fast at: bfloat16 where it has units for it, else float32.
+
+    Args:
+        asked: of params.yaml.
+        capabilities: compute capability of each GPU that the backend computes on; none: the CPU, which wants AMX.
+    """
+    if asked != "auto":
+        return asked
+    if capabilities:
+        return "bfloat16" if min(map(float, capabilities)) >= BFLOAT16_SINCE else "float32"
+    cpu = Path("/proc/cpuinfo")
+    return "bfloat16" if cpu.exists() and " amx_bf16" in cpu.read_text() else "float32"
+
+
+def resolve(train: TrainParams, shards: Shards) -> Resolved:
+    """Turn every `auto` into what this machine is fast at and has room for."""
+    settle(train.threads)
+    from roadseg.contracts.memory import has_gpu  # late: it loads Keras
+    from roadseg.train import memory
+    from roadseg.train.models.known import MODELS
+
+    capabilities = [capability for _, _, capability in gpus()] if has_gpu() else []
+    batch = train.batch
+    if batch == "auto":
+        batch = memory.auto_batch(MODELS[train.model], shards.classes.count, (shards.height, shards.width))
+    precision = resolve_precision(train.precision, capabilities)
+    return Resolved(**train.model_dump() | {"batch": batch, "precision": precision})
+
+
+def settle(threads: int) -> None:
+    """Set what TensorFlow reads when it is imported."""
+    os.environ["TF_DETERMINISTIC_OPS"] = "1"
+    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
+
+
+def epoch_sizes(height: int, width: int, stride: int, epochs: int, reduced_share: float) -> list[tuple[int, int]]:
+    """Height and width of the images in each epoch: three quarters, rounded to the stride, then whole."""
+    reduced = (_three_quarters(height, stride), _three_quarters(width, stride))
+    first = round(reduced_share * epochs)
+    return [reduced] * first + [(height, width)] * (epochs - first)
+
+
+def _three_quarters(side: int, stride: int) -> int:
+    return max(stride, round(side * 0.75 / stride) * stride)
