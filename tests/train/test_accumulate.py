@@ -12,7 +12,8 @@ from roadseg.train.checkpoint import Checkpoints, Progress
 from roadseg.train.models.known import Architecture
 
 CLASSES, STEPS, IMAGES = 3, 4, 8  # images in a step
-OPTIONS = {"learning_rate": 1e-2, "weight_decay": 0.1, "warmup": 0.3, "average": 0.8, "balance": 0.0, "dice": 0.0}
+RECIPE = {"learning_rate": 1e-2, "weight_decay": 0.1, "warmup": 0.3, "average": 0.8}
+LOSS = {"balance": 0.0, "dice": 0.0, "lovasz": 0.0, "hard": 1.0}  # the mean over the pixels: of parts and of the whole
 
 
 def build(classes: int) -> keras.Model:
@@ -32,7 +33,7 @@ def build(classes: int) -> keras.Model:
 
 def compiled(accumulate: int, clip: float = 5.0) -> keras.Model:
     architecture = Architecture(build, 1, 1, "logits")
-    return loop.compiled(architecture, np.ones(CLASSES), STEPS, accumulate=accumulate, clip=clip, **OPTIONS)
+    return loop.compiled(architecture, np.ones(CLASSES), STEPS, accumulate=accumulate, clip=clip, **RECIPE, **LOSS)
 
 
 @pytest.fixture(scope="module")
