@@ -26,7 +26,7 @@ def write_result(
     history: list[dict[str, float]],
     parent: Weights | None,
 ) -> None:
-    """Write models/bundle, reports/history.csv and reports/monitored.json, the last row: scores of the monitored drives.
+    """Write models/bundle, reports/history.csv and, of its last row the scores, reports/monitored.json.
 
     Args:
         model: with the averaged weights.
