@@ -42,7 +42,7 @@ def usual() -> tuple[Callable[[], object], Callable[[], object]]:
     )
 
 
-def ours(name: str, height: int, width: int) -> tuple[Callable[[], object], Callable[[], object]]:
+def ours(name: str, height: int, width: int, batch: int = BATCH) -> tuple[Callable[[], object], Callable[[], object]]:
     """A guarded step of ours, and a prediction of the bundle's model."""
     from roadseg.train.guard import Guard
     from roadseg.train.loop import compiled
@@ -55,8 +55,8 @@ def ours(name: str, height: int, width: int) -> tuple[Callable[[], object], Call
     model = compiled(architecture, np.ones(CLASSES), 100, accumulate=1, **loss, **recipe)
     guard = Guard(model, Path(), lambda epoch, step: [])
     rng, reduction = np.random.default_rng(0), architecture.reduction
-    images = rng.integers(0, 256, (BATCH, height, width, 3), np.uint8)
-    masks = rng.integers(0, CLASSES, (BATCH, height // reduction, width // reduction), np.uint8)
+    images = rng.integers(0, 256, (batch, height, width, 3), np.uint8)
+    masks = rng.integers(0, CLASSES, (batch, height // reduction, width // reduction), np.uint8)
     bundled = deploy(model, architecture, CLASSES)
     return lambda: guard.step(images, masks, 1, 1), lambda: bundled.predict_on_batch(images)
 

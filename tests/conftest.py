@@ -132,7 +132,7 @@ def pretend_device(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def pretend(memory_bytes: int, gpu_bytes: int = 0) -> None:
         monkeypatch.setattr("roadseg.contracts.memory.machine_memory", lambda: memory_bytes)
         monkeypatch.setattr("roadseg.contracts.memory.gpu_memory", lambda: [gpu_bytes] if gpu_bytes else [])
-        monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: ["gpu:0"] if gpu_bytes else [])
+        monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"] if gpu_bytes else ["cpu:0"])
 
     return pretend
 

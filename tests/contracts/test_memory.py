@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import keras
@@ -24,3 +27,11 @@ def test_the_bytes_of_the_outputs_are_those_of_all_layers_but_the_input() -> Non
     halved = keras.layers.Conv2D(5, 2, 2)(keras.layers.Rescaling(1 / 255)(image))
     model = keras.Model(image, halved)
     assert output_bytes(model, output_shapes(model, 8, 6)) == 4 * (8 * 6 * 3 + 4 * 3 * 5)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_a_machine_without_a_gpu_has_none_on_either_backend(backend: str) -> None:
+    code = "from roadseg.contracts.memory import has_gpu; print(has_gpu())"
+    settings = os.environ | {"KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([sys.executable, "-c", code], env=settings, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
