@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from roadseg.cli import report
 from roadseg.cli.app import app
-from roadseg.contracts.errors import DONE, REFUSED
+from roadseg.contracts.errors import DONE, REFUSED, UsageError
 
 
 @pytest.fixture
@@ -58,3 +58,11 @@ def test_a_dead_mlflow_is_one_line(
     report.after_stage("validate", REFUSED)
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("warning: MLflow did not take the page")
+
+
+def test_a_search_without_experiments_says_how_to_start_one(refused: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roadseg.pipeline.dvc.dvc", lambda tree, *arguments: '[{"rev": "workspace"}]')
+    done = CliRunner().invoke(app, ["report", "search"])
+    assert isinstance(done.exception, UsageError)
+    assert "dvc queue start" in str(done.exception)
+    assert not (refused / "reports/search.html").exists()

@@ -19,7 +19,9 @@ def labels(
         Path, typer.Option("--out", "-o", help="The HTML file to write; the list is beside it, ending in .csv.")
     ] = PAGE,
     model: Annotated[str, typer.Option(help="A bundle's folder or a models:/ URI.")] = BUNDLE,
-    batch: Annotated[int, typer.Option(min=1, help="Images predicted at once.")] = 8,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Tiles predicted at once; sized to the device if left out.")
+    ] = None,
     pictures: Annotated[bool, typer.Option(help="Show images on the page; else names and boxes only.")] = True,
 ) -> None:
     """Find labels that are most likely wrong: a page with pictures and a list for annotators.
@@ -53,7 +55,7 @@ def labels(
     bundle = Bundle.open(fetch_bundle(model))
     if bundle.classes != manifest.classes:
         raise DataRefused(f"{model} knows {bundle.classes.name}, the data are {manifest.classes.name}: train again")
-    predictor = Predictor(bundle, batch=batch)
+    predictor = Predictor(bundle, batch=batch or "auto")
     judged = track(suspects(rows, tree, predictor), "labels", len(rows))
     found = most_disputed_first([suspect for suspect in judged if suspect])
     listed = out.with_suffix(".csv")

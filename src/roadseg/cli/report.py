@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Make pages about what the graph has made.", no_args_is_help=True)
 
-DATA_PAGE, MODEL_PAGE = Path("reports/data.html"), Path("reports/model.html")  # their rooms load late
+DATA_PAGE, MODEL_PAGE, SEARCH_PAGE = (Path(f"reports/{name}.html") for name in ("data", "model", "search"))
 
 
 @app.command()
@@ -59,6 +59,25 @@ def model(
     else:
         other = None if against == "none" else Other(against, read_evaluation(Path(against)))
     write_model_page(Path.cwd(), out, other, pictures)
+    print(out)
+
+
+@app.command()
+def search(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = SEARCH_PAGE,
+) -> None:
+    """Write one HTML file about the experiments of this commit: parallel coordinates and a table, the best first.
+
+    They are compared by their score on the monitored drives, so that a search does not use up the val split. It works
+    offline; docs/how-to.md has the whole recipe.
+
+    Example: `dvc exp run --queue -S 'train.learning_rate=1.0e-3,2.0e-3' train`, `dvc queue start`, then
+    `roadseg report search`
+    """
+    from roadseg.pages.search_page import experiments, write_search_page
+    from roadseg.pipeline.dvc import dvc_json
+
+    write_search_page(out, experiments(dvc_json(Path.cwd(), "exp", "show")))
     print(out)
 
 
