@@ -17,6 +17,7 @@ from roadseg.train.guard import Guard, skipping
 from roadseg.train.keeper import Keeper
 from roadseg.train.losses.segmentation import SegmentationLoss, class_weights
 from roadseg.train.models.known import Architecture
+from roadseg.train.pace import Pace
 
 Row = dict[str, float]
 
@@ -88,7 +89,7 @@ def fit(
     sizes: list[tuple[int, int]],
     views: dict[str, Any],
     names: list[str],
-    after_epoch: Callable[[Row], None],
+    after_epoch: Callable[[Row, Pace], None],
     keeper: Keeper,
     guard: Guard,
 ) -> list[Row]:
@@ -105,7 +106,7 @@ def fit(
         sizes: height and width of the images in each epoch.
         views: seed, crop_min, aspect, colour, uniform and randaugment of `batches.epoch_batches`.
         names: of the classes.
-        after_epoch: is told each row of the history as it comes.
+        after_epoch: is told each row of the history as it comes, and the pace of its epoch.
         keeper: restores the state, and saves it from time to time.
         guard: makes the steps.
 
@@ -118,7 +119,7 @@ def fit(
     steps = steps_per_epoch(len(train), batch * accumulate)
     progress, built = keeper.start(model), set[tuple[int, int]]()
     while progress.epoch <= epochs:
-        size = sizes[progress.epoch - 1]
+        size, pace = sizes[progress.epoch - 1], Pace()
         batches = epoch_batches(
             train,
             epoch=progress.epoch,
@@ -130,12 +131,13 @@ def fit(
             reduction=architecture.reduction,
             **views,
         )
-        for pair in _shown(batches, progress, epochs, steps * accumulate):
+        for pair in pace.watch(_shown(batches, progress, epochs, steps * accumulate)):
             with nullcontext() if size in built else keeper.building(model, progress):
                 loss = guard.step(*pair, progress.epoch, progress.step)
             built.add(size)
             progress.losses += [] if loss is None else [loss]
             progress.step += 1
+            pace.images += len(pair[0])
             keeper.after_step(model, progress)
         watched = keeper.alive(whole_batches(monitored, batch, architecture.reduction), progress)
         with keeper.saving(model, progress):
@@ -149,7 +151,7 @@ def fit(
             **{f"iou.{name}": float(value) for name, value in zip(names, iou(matrix), strict=True)},
         }
         progress = Progress(progress.epoch + 1, history=[*progress.history, row])
-        after_epoch(row)
+        after_epoch(row, pace)
     keeper.finish(model, progress)
     model.optimizer.finalize_variable_values(model.trainable_variables)
     return progress.history

@@ -16,6 +16,7 @@ from roadseg.contracts.journal import Journal, metric_names, read_journal, run_f
 from roadseg.contracts.lifeline import stopping
 from roadseg.contracts.shards import Shards
 from roadseg.contracts.weights import find_weights
+from roadseg.train.pace import Pace, described, seconds_left
 from roadseg.train.params import OF_DRAWS, OF_MODEL, OF_VIEWS, Resolved, TrainParams, epoch_sizes, resolve
 from roadseg.train.processes import Processes
 
@@ -88,6 +89,7 @@ def _train(
     journal.note("start", fingerprint=mark, epochs=train.epochs, machine=platform.machine())
     told = {entry["step"] for entry in read_journal(journal.folder)[0] if entry["kind"] == "metric"}
     dealt = train.model_dump(include=OF_DRAWS)
+    sizes = epoch_sizes(shards.height, shards.width, architecture.stride, train.epochs, train.reduced_share)
     with devices.sharing(train.batch, processes) as used, stopping() as stop:
         model = loop.compiled(
             architecture,
@@ -106,10 +108,10 @@ def _train(
             batch=train.batch,
             accumulate=train.accumulate,
             part=processes.part(train.batch),
-            sizes=epoch_sizes(shards.height, shards.width, architecture.stride, train.epochs, train.reduced_share),
+            sizes=sizes,
             views=train.model_dump(include=OF_VIEWS),
             names=names,
-            after_epoch=lambda row: _tell(row, train.epochs, journal, told),
+            after_epoch=lambda row, pace: _tell(row, pace, sizes, journal, told),
             keeper=keeper.Keeper(journal.folder, stop, processes),
             guard=guard.Guard(
                 model,
@@ -134,7 +136,10 @@ def _name_missing(names: list[str], fitted: np.ndarray, everywhere: np.ndarray) 
             print(f"warning: class {name} occurs in the monitored drives alone: change train.seed or train.monitor")
 
 
-def _tell(row: dict[str, float], epochs: int, journal: Journal, told: set[int]) -> None:
-    print(f"epoch {row['epoch']:.0f}/{epochs}  loss {row['loss']:.4f}  monitored mIoU {row['miou']:.4f}", flush=True)
-    if int(row["epoch"]) not in told:  # after a kill an epoch may end twice, with equal figures
-        journal.metric(int(row["epoch"]), metric_names(row))
+def _tell(row: dict[str, float], pace: Pace, sizes: list[tuple[int, int]], journal: Journal, told: set[int]) -> None:
+    epoch, figures = int(row["epoch"]), pace.figures()
+    scores = f"loss {row['loss']:.4f}  monitored mIoU {row['miou']:.4f}"
+    speed = described(figures, seconds_left(pace.seconds, sizes, epoch))
+    print(f"epoch {epoch}/{len(sizes)}  {scores}  {speed}", flush=True)
+    if epoch not in told:  # after a kill an epoch may end twice, with equal figures
+        journal.metric(epoch, metric_names(row) | figures)
