@@ -81,6 +81,8 @@ def test_no_metric_is_there_twice(place: Any, store: MlflowClient, run: Run) -> 
         assert len(entries) == len(found), key
         if key in history:
             assert found == pytest.approx(history[key].dropna().to_dict())
+        elif key.startswith("pace."):  # the journal alone has them: no output of a stage knows a speed
+            assert list(found) == list(history.index)
         else:
             assert list(found) == [0], key
 
@@ -188,7 +190,8 @@ def test_an_outage_anywhere_is_made_up_for(
     run_id = publish(place.tree).run_id
     whole, found = MlflowClient(f"sqlite:///{place.home / 'mlflow/mlflow.db'}"), client.get_run(run_id)
     expected = whole.get_run(place.published[0].run_id)
-    assert found.data.metrics == expected.data.metrics
+    speeds = {key for key in expected.data.metrics if key.startswith("pace.")}  # in the journal of another home
+    assert found.data.metrics.items() == {each for each in expected.data.metrics.items() if each[0] not in speeds}
     assert found.data.params == expected.data.params
     ours = ("roadseg.", "data.", "git.", "mlflow.source.git")
     tags, others = ({k: v for k, v in run.data.tags.items() if k.startswith(ours)} for run in (expected, found))
