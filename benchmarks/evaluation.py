@@ -20,11 +20,9 @@ from benchmarks.machine import machine
 from benchmarks.samples import Row, find_rows
 from roadseg.contracts.bundle import SAMPLES, Bundle, write_bundle
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.evaluation import Counts
 from roadseg.contracts.manifest import from_rows, write_manifest
-from roadseg.evaluate.counting import count
 from roadseg.evaluate.scores import evaluated
-from roadseg.evaluate.stage import EvaluateParams, images, masks, run
+from roadseg.evaluate.stage import EvaluateParams, counted, images, run
 from roadseg.evaluate.write import write_scores
 from roadseg.intake.synthetic import generate
 
@@ -67,9 +65,7 @@ def evaluate(bundle: Bundle, chosen: list[Row]) -> float:
 
     predictor = Predictor(bundle, **SETTINGS)
     start = time.monotonic()
-    answers = zip(masks(chosen, TABLE), predictor.with_confidence(images(chosen)), strict=True)
-    counts = Counts.stack((count(truth, mask, TABLE, sure) for truth, (mask, sure) in answers), TABLE)
-    write_scores(Path("out"), Path("out.json"), evaluated(chosen, counts), resamples=1000, seed=0)
+    write_scores(Path("out"), Path("out.json"), evaluated(chosen, counted(chosen, predictor)), resamples=1000, seed=0)
     return time.monotonic() - start
 
 

@@ -21,7 +21,8 @@ from benchmarks.label_errors import ERRORS, wrong_labels
 from benchmarks.machine import machine
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.manifest import read_manifest
-from roadseg.evaluate.stage import images, masks
+from roadseg.evaluate.stage import images
+from roadseg.imaging.masks import read_classes
 from roadseg.labels.disputes import DOUBT, disputed_areas
 
 SHARE, DRAWS, LOOKED_AT = 0.15, 4, 20
@@ -115,11 +116,12 @@ def measure(split: str) -> list[dict[str, dict[str, float]]]:
     manifest = read_manifest(Path("data/manifest.parquet"))
     rows, classes = manifest.records(split), manifest.classes
     stream = Predictor(Bundle.open(Path("models/bundle")), batch=16).probabilities(images(rows))
+    masks = (read_classes(Path("data/raw") / row["mask"], classes)[0] for row in rows)
     if split == "train":
         made = json.loads((Path("data/raw") / MADE).read_text())
         kinds = np.array([made.get(row["mask"], "") for row in rows])
-        return [compare(score(zip(masks(rows, classes), stream, strict=True)), kinds)]
-    labels, probabilities = list(masks(rows, classes)), list(stream)
+        return [compare(score(zip(masks, stream, strict=True)), kinds)]
+    labels, probabilities = list(masks), list(stream)
     tables = []
     for draw in range(DRAWS):
         wrong = wrong_labels(labels, classes.count, SHARE, seed=draw)

@@ -1,17 +1,18 @@
 """Stage evaluate: meet the val split through the door that serves."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 from rich.progress import track
 
 from roadseg.contracts.bundle import Bundle
-from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused
 from roadseg.contracts.evaluation import Counts
+from roadseg.contracts.lifeline import stream
 from roadseg.contracts.manifest import read_manifest
 from roadseg.contracts.params import Section
 from roadseg.evaluate.counting import count
@@ -20,8 +21,12 @@ from roadseg.evaluate.write import write_scores
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import read_image
 
+if TYPE_CHECKING:
+    from roadseg.predict.predictor import Predictor
+
 READS = ("data/raw", "data/manifest.parquet", "models/bundle")
 WRITES = ("reports/evaluation", "metrics.json")
+AHEAD = 4  # predicted images that wait to be counted
 COLUMNS = ["sample", "image", "mask", "drive", "split", "brightness", "sharpness"]  # of the manifest
 
 
@@ -58,23 +63,27 @@ def run(*, evaluate: EvaluateParams) -> None:
         raise DataRefused(f"the model knows {bundle.classes.name}, the data are {manifest.classes.name}: train again")
     rows = manifest.records("val")
     predictor = Predictor(bundle, **evaluate.model_dump(include={"batch", "flip", "scales", "overlap"}))
-    answers = zip(masks(rows, bundle.classes), predictor.with_confidence(images(rows)), strict=True)
-    counts = Counts.stack(
-        (count(truth, mask, bundle.classes, sure) for truth, (mask, sure) in track(answers, "evaluate", len(rows))),
-        bundle.classes,
-    )
-    evaluation = evaluated(rows, counts)
+    evaluation = evaluated(rows, counted(rows, predictor))
     places = Path("reports/evaluation"), Path("metrics.json")
     write_scores(*places, evaluation, resamples=evaluate.resamples, seed=evaluate.seed)
+
+
+def counted(rows: list[dict[str, Any]], predictor: "Predictor") -> Counts:
+    """Predict the rows' images and count each against its mask, beside the prediction of the next ones."""
+    classes = predictor.bundle.classes
+
+    def one(answer: tuple[dict[str, Any], tuple[np.ndarray, np.ndarray]]) -> Counts:
+        row, (mask, sure) = answer
+        truth, _ = read_classes(Path("data/raw") / row["mask"], classes)
+        return count(truth, mask, classes, sure)
+
+    answers = zip(rows, predictor.with_confidence(images(rows)), strict=True)
+    with ThreadPoolExecutor(1) as beside:
+        found = stream(beside, one, answers, AHEAD)
+        return Counts.stack(track(found, "evaluate", len(rows)), classes)
 
 
 def images(rows: list[dict[str, Any]]) -> Iterator[np.ndarray]:
     """The rows' images, uint8 (H, W, 3), decoded one by one."""
     for row in rows:
         yield read_image(Path("data/raw") / row["image"])
-
-
-def masks(rows: list[dict[str, Any]], classes: ClassTable) -> Iterator[np.ndarray]:
-    """The rows' masks as classes, uint8 (H, W), decoded one by one."""
-    for row in rows:
-        yield read_classes(Path("data/raw") / row["mask"], classes)[0]

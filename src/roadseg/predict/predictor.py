@@ -58,7 +58,7 @@ class Predictor:
             uint8 (H, W) class ids for each image, in order.
         """
         for scores in self._at_full_size(images):
-            yield _ids(scores)
+            yield _best(scores)[1]
 
     def with_confidence(self, images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Predict a stream as calling does.
@@ -67,12 +67,12 @@ class Predictor:
             The same ids, and float32 (H, W): the probability given to each, 0..1.
         """
         for scores in self._at_full_size(images):
-            best = keras.ops.max(scores, -1)
+            best, ids = _best(scores)
             if self._answers_probabilities:
-                confidence = best / keras.ops.sum(scores, -1)
+                confidence = best[..., 0] / keras.ops.sum(scores, -1)
             else:  # of the likeliest class alone, at half the cost of all probabilities
-                confidence = 1 / keras.ops.sum(keras.ops.exp(scores - best[..., None]), -1)
-            yield _ids(scores), keras.ops.convert_to_numpy(confidence)
+                confidence = 1 / keras.ops.sum(keras.ops.exp(scores - best), -1)
+            yield ids, keras.ops.convert_to_numpy(confidence)
 
     def probabilities(self, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Predict a stream as calling does.
@@ -124,5 +124,7 @@ def _tiles(image: np.ndarray, framing: Framing) -> np.ndarray:
     return cut(resize_image(image, y1 - y0, x1 - x0), framing, height, width, padding=0)
 
 
-def _ids(scores: keras.KerasTensor) -> np.ndarray:
-    return np.asarray(keras.ops.convert_to_numpy(keras.ops.argmax(scores, -1)).astype(np.uint8))
+def _best(scores: keras.KerasTensor) -> tuple[keras.KerasTensor, np.ndarray]:
+    """The highest score (H, W, 1) and its class, uint8 (H, W); of equal ones the first, as argmax in half its time."""
+    best, ids = keras.ops.top_k(scores, 1)
+    return best, keras.ops.convert_to_numpy(ids)[..., 0].astype(np.uint8)
