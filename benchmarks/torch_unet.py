@@ -1,16 +1,16 @@
 """The tutorial's U-Net in plain PyTorch: images per second in training and prediction, in either precision.
 
 Needs PyTorch alone, so it runs in an environment of its own; `benchmarks.training` calls it.
-Example: `python benchmarks/torch_unet.py`
+Example: `~/torch/bin/python -m benchmarks.torch_unet`
 """
 
 import json
 import os
-import time
-from collections.abc import Callable
 
 import torch
 from torch import nn
+
+from benchmarks.peak import seconds
 
 BATCH, SIDE, CLASSES, ROUNDS = 16, 128, 7, 3
 
@@ -53,17 +53,6 @@ class UNet(nn.Module):  # type: ignore[misc]
         return logits
 
 
-def best(work: Callable[[], object]) -> float:
-    """Shortest of several runs, after one that is not counted."""
-    work()
-    times = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
 def rates(precision: torch.dtype) -> dict[str, float]:
     """Images per second."""
     model = UNet().to(memory_format=torch.channels_last)
@@ -82,9 +71,9 @@ def rates(precision: torch.dtype) -> dict[str, float]:
         with torch.inference_mode(), torch.autocast("cpu", precision, enabled=precision != torch.float32):
             return model(images).argmax(1)
 
-    train = best(step)
+    train = seconds(step, ROUNDS)
     model.eval()
-    return {"train": BATCH / train, "predict": BATCH / best(predict)}
+    return {"train": BATCH / train, "predict": BATCH / seconds(predict, ROUNDS)}
 
 
 def main() -> None:

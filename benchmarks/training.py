@@ -108,8 +108,8 @@ def torch() -> dict[str, float] | None:
     python = os.environ.get("ROADSEG_TORCH")
     if not python:
         return None
-    script = Path(__file__).with_name("torch_unet.py")
-    done = subprocess.run([python, str(script)], check=True, capture_output=True, text=True)
+    command, root = [python, "-m", "benchmarks.torch_unet"], Path(__file__).parent.parent
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=root)
     found = json.loads(done.stdout)
     return {name: max(each[name] for each in found.values()) for name in ("train", "predict")}
 

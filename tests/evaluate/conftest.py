@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.evaluation import Counts, Evaluation
 from roadseg.evaluate.counting import count
 from roadseg.evaluate.scores import evaluated
+from roadseg.evaluate.write import write_scores
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +59,14 @@ def evaluation(masks: np.ndarray, rows: list[dict[str, Any]], own_size: Callable
     """Of those twelve images."""
     table, sure = own_size(5), np.random.default_rng(1).random((10, 16)).astype(np.float32)
     return evaluated(rows, Counts.stack((count(*pair, table, sure) for pair in masks), table))
+
+
+@pytest.fixture
+def lacking(
+    tmp_path: Path, masks: np.ndarray, rows: list[dict[str, Any]], own_size: Callable[[int], ClassTable]
+) -> Path:
+    """The folder of their scores by a table whose last class, c5, is in no mask, without confidences."""
+    table = own_size(6)
+    found = evaluated(rows, Counts.stack((count(*pair, table) for pair in masks), table))
+    write_scores(tmp_path, tmp_path / "metrics.json", found, resamples=100, seed=0)
+    return tmp_path

@@ -27,6 +27,7 @@ SEARCH = shown(
     experiment("best", 0.6, learning_rate=1e-2, balance=0.5, loss="dice"),
     experiment("wild", 0.5, learning_rate=1e-1, balance=0.25, loss="lovasz"),
     experiment("waits", None, learning_rate=5.0, balance=0.25, loss="dice"),
+    {"name": "failed", "revs": [{"rev": "1d6fb6a", "error": {"msg": "not readable"}}]},
 )
 
 

@@ -29,10 +29,10 @@ def experiments(shown: list[dict[str, Any]]) -> pd.DataFrame:
         UsageError: there is none.
     """
     rows = [
-        {"name": each["name"], MIOU: score, **_parameters(each["revs"][0]["data"])}
+        {"name": each["name"], MIOU: score, **_parameters(data)}
         for commit in shown[1:]
         for each in commit.get("experiments") or []
-        if (score := _score(each["revs"][0]["data"])) is not None
+        if (data := each["revs"][0].get("data")) and (score := _score(data)) is not None
     ]
     if not rows:
         raise UsageError(
@@ -55,9 +55,8 @@ def write_search_page(path: Path, frame: pd.DataFrame) -> None:
         temporary.write_text(render("search.html", frame=frame, axes=axes(frame), miou=MIOU), encoding="utf-8")
 
 
-def _score(data: dict[str, Any] | None) -> float | None:
-    metrics = (data or {}).get("metrics") or {}
-    found = metrics.get(SCORES, {}).get("data") or {}
+def _score(data: dict[str, Any]) -> float | None:
+    found = (data.get("metrics") or {}).get(SCORES, {}).get("data") or {}
     return found.get("miou")
 
 
