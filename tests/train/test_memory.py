@@ -102,20 +102,26 @@ SIZE = (128, 256)
 
 @pytest.mark.parametrize("fits", [1, 4, 16])
 def test_auto_is_what_fits_up_to_16(pretend_device: Callable[..., None], fits: int) -> None:
-    fixed, image = step_bytes(MODELS["small"], 7, SIZE)
+    fixed, image = step_bytes(MODELS["small"], 7, SIZE, False)
     pretend_device(2 * (fixed + fits * image))
-    assert auto_batch(MODELS["small"], 7, SIZE) == fits
+    assert auto_batch(MODELS["small"], 7, SIZE, False) == fits
     pretend_device(1 << 50)
-    assert auto_batch(MODELS["small"], 7, SIZE) == 16
+    assert auto_batch(MODELS["small"], 7, SIZE, False) == 16
 
 
 def test_a_step_is_estimated_by_the_outputs_of_its_layers() -> None:
-    fixed, image = step_bytes(MODELS["small"], 7, SIZE)
-    _, quarter = step_bytes(MODELS["small"], 7, (64, 128))
+    fixed, image = step_bytes(MODELS["small"], 7, SIZE, False)
+    _, quarter = step_bytes(MODELS["small"], 7, (64, 128), False)
     assert fixed == 6 * 4 * MODELS["small"].build(7).count_params()
     assert image == pytest.approx(4 * quarter, rel=0.01)
     stem = 64 * 128 * 32  # the first convolution's output alone
     assert image > 2 * 4 * 3 * stem  # it, its normalisation and activation, and their gradients
+
+
+def test_a_loss_that_sorts_needs_more() -> None:
+    known = [step_bytes(MODELS["small"], 7, SIZE, sorts)[1] for sorts in (False, True)]
+    errors_order_hits = 3 * 4 * 7 * 64 * 128  # of each pixel and class, beside running sums of them
+    assert known[1] - known[0] > errors_order_hits
 
 
 @pytest.mark.parametrize("batch", [0, -1, 1.5, "all"])

@@ -61,22 +61,25 @@ def _largest_that_fits(batch: int, step: Callable[[int], object], devices: int) 
     return share * devices
 
 
-def auto_batch(architecture: Architecture, classes: int, size: tuple[int, int]) -> int:
+def auto_batch(architecture: Architecture, classes: int, size: tuple[int, int], sorts: bool) -> int:
     """The batch for `train.batch: auto`: 16, halved until a step takes at most half of the device's memory.
 
     Args:
         architecture: which model.
         classes: number of classes K.
         size: height and width of a tile.
+        sorts: whether the loss sorts the pixels of each class, as Lovasz-Softmax does.
     """
-    return fitting_batch(AUTO_BATCH, *step_bytes(architecture, classes, size))
+    return fitting_batch(AUTO_BATCH, *step_bytes(architecture, classes, size, sorts))
 
 
-def step_bytes(architecture: Architecture, classes: int, size: tuple[int, int]) -> tuple[int, int]:
+def step_bytes(architecture: Architecture, classes: int, size: tuple[int, int], sorts: bool) -> tuple[int, int]:
     """Bytes of a float32 training step: fixed, and for each image.
 
     Fixed: each weight, its gradient, two moments, its average and a copy. An image: the output of each layer and its
-    gradient. An upper bound: TensorFlow frees some early (measured: 1.15 times the outputs, not 2).
+    gradient, and what the loss makes of the logits: logarithm, truth and probability, or eight arrays more where it
+    sorts. An upper bound: TensorFlow frees some early (measured: 1.15 times the outputs, not 2).
     """
     known = cost(architecture, classes, *size)
-    return 6 * known.weight_bytes, 2 * known.activation_bytes
+    logits = 4 * classes * (size[0] // architecture.reduction) * (size[1] // architecture.reduction)
+    return 6 * known.weight_bytes, 2 * known.activation_bytes + (11 if sorts else 3) * logits

@@ -82,7 +82,8 @@ def resolve(train: TrainParams, shards: Shards) -> Resolved:
     capabilities = [capability for _, _, capability in gpus()] if has_gpu() else []
     batch = train.batch
     if batch == "auto":
-        batch = memory.auto_batch(MODELS[train.model], shards.classes.count, (shards.height, shards.width))
+        size, sorts = (shards.height, shards.width), train.lovasz > 0
+        batch = memory.auto_batch(MODELS[train.model], shards.classes.count, size, sorts)
     precision = resolve_precision(train.precision, capabilities)
     return Resolved(**train.model_dump() | {"batch": batch, "precision": precision})
 
