@@ -8,7 +8,8 @@ from PIL import Image
 from roadseg.contracts.bundle import SAMPLES, write_bundle
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.manifest import from_rows, write_manifest
-from roadseg.pages.pictures import WIDTH, prediction_sheet
+from roadseg.contracts.watched import Watched
+from roadseg.pages.pictures import WIDTH, prediction_sheet, watched_sheet
 
 KINDS = [0, 1, 3, 5, 6]  # class that fills each picture of the val split
 
@@ -48,3 +49,15 @@ def test_a_sheet_shows_pictures_of_drives_spread_evenly(
     expected = idd_level1.palette[[KINDS[number] for number in shown]]
     for column in range(3):  # image, truth and prediction of a picture in its class's colour are all that colour
         np.testing.assert_array_equal(found[:, column], expected)
+
+
+def test_a_watched_sheet_shows_what_a_training_sees(idd_level1: ClassTable) -> None:
+    images, truth = np.zeros((2, 32, 64, 3), np.uint8), np.full((2, 32, 64), 255, np.uint8)
+    truth[1] = 3
+    images[1] = idd_level1.palette[3]
+    guess = np.full((2, 16, 32), 5, np.uint8)
+    guess[1] = 3
+    found = cells(watched_sheet(Watched(images, truth, guess, idd_level1)), 2)
+    np.testing.assert_array_equal(found[1], [idd_level1.palette[3]] * 3)
+    np.testing.assert_array_equal(found[0, :2], np.zeros((2, 3)))  # void leaves the image as it is
+    np.testing.assert_array_equal(found[0, 2], np.round(0.6 * idd_level1.palette[5].astype(float)))

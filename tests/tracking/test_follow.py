@@ -6,12 +6,15 @@ import time
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import psutil
 import pytest
 from mlflow import MlflowClient
 
+from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.files import home
 from roadseg.contracts.journal import Journal, run_folder
+from roadseg.contracts.watched import write_guess, write_watched
 from roadseg.tracking import beside
 from roadseg.tracking.beside import PATIENCE, following
 from roadseg.tracking.follow import follow, send_unsent
@@ -106,6 +109,46 @@ def test_what_a_dead_server_missed_arrives_later(
     monkeypatch.chdir(folder)
     assert send_unsent(folder) == 3
     assert history(MlflowClient(), "loss") == [(1, 1.0), (2, 0.5)]
+
+
+def pictures(client: MlflowClient) -> list[str]:
+    run = find_run(client, FINGERPRINT)
+    found = [entry.path for entry in client.list_artifacts(run.info.run_id, "images")] if run else []
+    return sorted(path.partition("+timestamp")[0] for path in found if path.endswith("+compressed.webp"))
+
+
+@pytest.fixture
+def watched(folder: Path, idd_level1: ClassTable) -> Path:
+    """A run folder that knows what was seen after epochs 1 and 2, but 2 is gone from the disk."""
+    journal = Journal(folder)
+    write_watched(folder, np.full((2, 4, 8, 3), 9, np.uint8), np.zeros((2, 4, 8), np.uint8), idd_level1)
+    write_guess(folder, 1, np.ones((2, 2, 4), np.uint8))
+    for step in (1, 2):
+        journal.image(step)
+    return folder
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_pictures_of_watched_images_arrive_once(client: MlflowClient, watched: Path, lost: bool) -> None:
+    send_unsent(watched)
+    if lost:
+        (watched / "sent").unlink()
+    write_guess(watched, 3, np.ones((2, 2, 4), np.uint8))
+    Journal(watched).image(3)
+    send_unsent(watched)
+    assert pictures(client) == ["images/monitored+step+1", "images/monitored+step+3"]
+
+
+def test_pictures_can_be_switched_off(client: MlflowClient, watched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROADSEG_PICTURES", "off")
+    send_unsent(watched)
+    assert pictures(client) == []
+
+
+def test_the_machine_s_figures_arrive_as_system_metrics(client: MlflowClient, folder: Path) -> None:
+    Journal(folder).system(0, {"system/gpu_0_utilization_percentage": 97.0})
+    send_unsent(folder)
+    assert history(client, "system/gpu_0_utilization_percentage") == [(0, 97.0)]
 
 
 def test_one_bad_folder_does_not_stop_the_others(

@@ -36,6 +36,14 @@ class Journal:
         """Figures of one epoch, by MLflow's metric names."""
         self._append({"kind": "metric", "step": step, "values": values})
 
+    def system(self, step: int, values: dict[str, float]) -> None:
+        """Figures of the machine, by MLflow's names; steps count the looks at it."""
+        self._append({"kind": "system", "step": step, "values": values})
+
+    def image(self, step: int) -> None:
+        """What the model sees in the watched images after an epoch stands in `watched/`."""
+        self._append({"kind": "image", "step": step})
+
     def note(self, text: str, **details: Any) -> None:
         """Something that happened, with details by name."""
         self._append({"kind": "note", "text": text, **details})

@@ -1,11 +1,15 @@
 """Pictures of what a model does, from the graph's files."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from roadseg.contracts.bundle import Bundle
+from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.manifest import read_manifest
+from roadseg.contracts.watched import Watched
 from roadseg.imaging.draw import contact_sheet, overlay
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import read_image, resize_image, resize_mask
@@ -26,12 +30,21 @@ def prediction_sheet(tree: Path, count: int) -> Image.Image:
     count = min(count, len(rows))
     chosen = [rows[number * len(rows) // count] for number in range(count)]
     images = [read_image(tree / "data/raw" / row["image"]) for row in chosen]
-    predictions = Predictor(bundle)(images)
-    height = round(images[0].shape[0] * WIDTH / images[0].shape[1])
-    sheet = []
-    for row, image, predicted in zip(chosen, images, predictions, strict=True):
-        truth = read_classes(tree / "data/raw" / row["mask"], manifest.classes)[0]
+    truth = [read_classes(tree / "data/raw" / row["mask"], manifest.classes)[0] for row in chosen]
+    return _sheet(images, truth, Predictor(bundle)(images), manifest.classes)
+
+
+def watched_sheet(watched: Watched) -> Image.Image:
+    """Images, truth and what a training sees in them, side by side."""
+    return _sheet(watched.images, watched.truth, watched.guess, watched.classes)
+
+
+def _sheet(
+    images: Iterable[np.ndarray], truth: Iterable[np.ndarray], guess: Iterable[np.ndarray], classes: ClassTable
+) -> Image.Image:
+    rows, height = [], 0
+    for image, *masks in zip(images, truth, guess, strict=True):
+        height = height or round(image.shape[0] * WIDTH / image.shape[1])
         small = resize_image(image, height, WIDTH)
-        shown = [overlay(small, resize_mask(mask, height, WIDTH), manifest.classes, 0.6) for mask in (truth, predicted)]
-        sheet.append([small, *shown])
-    return contact_sheet(sheet, ["image", "truth", "prediction"], manifest.classes)
+        rows.append([small, *(overlay(small, resize_mask(mask, height, WIDTH), classes, 0.6) for mask in masks)])
+    return contact_sheet(rows, ["image", "truth", "prediction"], classes)

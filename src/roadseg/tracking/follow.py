@@ -28,6 +28,7 @@ def send_unsent(folder: Path) -> int:
     from mlflow.entities import Metric  # late: it takes seconds, and a dead store must not stop the start
 
     from roadseg.tracking.store import connect, find_or_create_run, send_missing
+    from roadseg.tracking.watched import send_watched
 
     try:
         with FileLock(folder / "sent.lock", timeout=0):
@@ -41,11 +42,13 @@ def send_unsent(folder: Path) -> int:
                 metrics = [
                     Metric(key, value, entry["t"], entry["step"])
                     for entry in entries
-                    if entry["kind"] == "metric"
+                    if entry["kind"] in {"metric", "system"}
                     for key, value in entry["values"].items()
                     if value == value  # a class that the monitored drives do not show has no IoU
                 ]
                 send_missing(client, run.info.run_id, metrics)
+                epochs = [entry["step"] for entry in entries if entry["kind"] == "image"]
+                send_watched(client, run.info.run_id, folder, epochs)
                 with replacing(sent) as temporary:
                     temporary.write_text(str(offset))
             return len(entries)

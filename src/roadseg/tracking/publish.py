@@ -16,13 +16,14 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.evaluation import read_scores
-from roadseg.contracts.files import digest_file, digest_of
-from roadseg.contracts.journal import metric_names
+from roadseg.contracts.files import digest_file, digest_of, home
+from roadseg.contracts.journal import metric_names, run_folder
 from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.pages.pictures import prediction_sheet
 from roadseg.pipeline.git import git_state
 from roadseg.serving.log import log_model
 from roadseg.tracking.data_page import send_data_page
+from roadseg.tracking.follow import send_unsent
 from roadseg.tracking.model_page import send_model_page
 from roadseg.tracking.published import Published, evaluation_key
 from roadseg.tracking.store import artifact_names, connect, find_or_create_run, send_missing
@@ -41,6 +42,7 @@ def publish(tree: Path) -> Published:
     manifest = read_manifest(tree / "data/manifest.parquet")
     scores = read_scores(tree / "reports/evaluation")
     client = connect()
+    send_unsent(run_folder(home(), bundle.card["fingerprint"]))  # the journal alone knows pace, machine and pictures
     run_id = find_or_create_run(client, bundle.card["fingerprint"]).info.run_id
     evaluation = _evaluation_digest(tree, manifest, bundle)
     _send_params(client, run_id, bundle.card)

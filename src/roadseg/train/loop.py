@@ -1,6 +1,6 @@
 """The training loop: epochs of steps, the monitored score after each, averaged weights at the end."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -89,7 +89,8 @@ def fit(
     sizes: list[tuple[int, int]],
     views: dict[str, Any],
     names: list[str],
-    after_epoch: Callable[[Row, Pace], None],
+    shown: list[int],
+    after_epoch: Callable[[Row, Pace, np.ndarray], None],
     keeper: Keeper,
     guard: Guard,
 ) -> list[Row]:
@@ -106,7 +107,8 @@ def fit(
         sizes: height and width of the images in each epoch.
         views: seed, crop_min, aspect, colour, uniform and randaugment of `batches.epoch_batches`.
         names: of the classes.
-        after_epoch: is told each row of the history as it comes, and the pace of its epoch.
+        shown: numbers of monitored pairs, ascending.
+        after_epoch: is told each row of the history as it comes, the pace of its epoch, and the ids in the pairs shown.
         keeper: restores the state, and saves it from time to time.
         guard: makes the steps.
 
@@ -141,7 +143,7 @@ def fit(
             keeper.after_step(model, progress)
         watched = keeper.alive(whole_batches(monitored, batch, architecture.reduction), progress)
         with keeper.saving(model, progress):
-            matrix = monitor(model, watched, len(names), keeper.at_once(progress))
+            matrix, seen = monitor(model, watched, len(names), keeper.at_once(progress), shown)
         row: Row = {
             "epoch": progress.epoch,
             "step": progress.epoch * steps,
@@ -151,7 +153,7 @@ def fit(
             **{f"iou.{name}": float(value) for name, value in zip(names, iou(matrix), strict=True)},
         }
         progress = Progress(progress.epoch + 1, history=[*progress.history, row])
-        after_epoch(row, pace)
+        after_epoch(row, pace, seen)
     keeper.finish(model, progress)
     model.optimizer.finalize_variable_values(model.trainable_variables)
     return progress.history
@@ -165,22 +167,32 @@ def _shown(batches: Iterator[Batch], progress: Progress, epochs: int, number: in
 
 
 def monitor(
-    model: keras.Model, batches: Iterable[Batch], classes: int, at_once: AbstractContextManager[None]
-) -> np.ndarray:
-    """Confusion matrix of the averaged weights at the model's output size, int64 (K, K + 1).
+    model: keras.Model,
+    batches: Iterable[Batch],
+    classes: int,
+    at_once: AbstractContextManager[None],
+    shown: Sequence[int] = (),
+) -> tuple[np.ndarray, np.ndarray]:
+    """Score the averaged weights at the model's output size.
 
     Args:
         model: has its own weights again afterwards, also where `at_once` is left early.
         batches: images and masks.
         classes: number of classes K.
         at_once: entered around the predictions, so not while weights are exchanged.
+        shown: numbers of images, ascending, whose ids are wanted too.
+
+    Returns:
+        The confusion matrix, int64 (K, K + 1), and the ids, uint8 (len(shown), h, w).
     """
-    matrix = np.zeros((classes, classes + 1), np.int64)
+    matrix, seen, before = np.zeros((classes, classes + 1), np.int64), [], 0
     with averaged(model), at_once:
         for images, masks in batches:
             guess = np.argmax(model.predict_on_batch(images), -1).astype(np.uint8)
             matrix += confusion(masks, guess, classes)
-    return matrix
+            seen += [guess[number - before] for number in shown if before <= number < before + len(guess)]
+            before += len(guess)
+    return matrix, np.array(seen)
 
 
 @contextmanager

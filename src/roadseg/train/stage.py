@@ -12,13 +12,14 @@ from filelock import FileLock, Timeout
 
 from roadseg.contracts.errors import Busy
 from roadseg.contracts.files import code_digests, digest_of, home
-from roadseg.contracts.journal import Journal, metric_names, read_journal, run_folder
+from roadseg.contracts.journal import Journal, run_folder
 from roadseg.contracts.lifeline import stopping
 from roadseg.contracts.shards import Shards
 from roadseg.contracts.weights import find_weights
-from roadseg.train.pace import Pace, described, seconds_left
+from roadseg.train import system
 from roadseg.train.params import OF_DRAWS, OF_MODEL, OF_VIEWS, Resolved, TrainParams, epoch_sizes, resolve
 from roadseg.train.processes import Processes
+from roadseg.train.tell import Teller
 
 READS = ("data/shards",)
 WRITES = ("models/bundle", "reports/history.csv", "reports/monitored.json")
@@ -87,10 +88,10 @@ def _train(
     _name_missing(names, pixels, np.array(shards.class_pixels["train"][:-1]))
     print(f"train: {train.model} on {len(fitted)} images, {len(watched)} monitored, {train.precision}", flush=True)
     journal.note("start", fingerprint=mark, epochs=train.epochs, machine=platform.machine())
-    told = {entry["step"] for entry in read_journal(journal.folder)[0] if entry["kind"] == "metric"}
     dealt = train.model_dump(include=OF_DRAWS)
     sizes = epoch_sizes(shards.height, shards.width, architecture.stride, train.epochs, train.reduced_share)
-    with devices.sharing(train.batch, processes) as used, stopping() as stop:
+    teller = Teller(journal, sizes, watched)
+    with devices.sharing(train.batch, processes) as used, stopping() as stop, system.watching(journal):
         model = loop.compiled(
             architecture,
             pixels,
@@ -111,7 +112,8 @@ def _train(
             sizes=sizes,
             views=train.model_dump(include=OF_VIEWS),
             names=names,
-            after_epoch=lambda row, pace: _tell(row, pace, sizes, journal, told),
+            shown=teller.shown,
+            after_epoch=teller.after_epoch,
             keeper=keeper.Keeper(journal.folder, stop, processes),
             guard=guard.Guard(
                 model,
@@ -134,12 +136,3 @@ def _name_missing(names: list[str], fitted: np.ndarray, everywhere: np.ndarray) 
             print(f"warning: class {name} never occurs in the training data, so it cannot be learnt")
         elif here == 0:
             print(f"warning: class {name} occurs in the monitored drives alone: change train.seed or train.monitor")
-
-
-def _tell(row: dict[str, float], pace: Pace, sizes: list[tuple[int, int]], journal: Journal, told: set[int]) -> None:
-    epoch, figures = int(row["epoch"]), pace.figures()
-    scores = f"loss {row['loss']:.4f}  monitored mIoU {row['miou']:.4f}"
-    speed = described(figures, seconds_left(pace.seconds, sizes, epoch))
-    print(f"epoch {epoch}/{len(sizes)}  {scores}  {speed}", flush=True)
-    if epoch not in told:  # after a kill an epoch may end twice, with equal figures
-        journal.metric(epoch, metric_names(row) | figures)

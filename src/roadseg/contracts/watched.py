@@ -1,0 +1,64 @@
+"""A run folder's `watched/`: a few monitored images, always the same, and what the model sees in them by epoch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.files import replacing
+
+
+@dataclass(frozen=True)
+class Watched:
+    """After one epoch.
+
+    Attributes:
+        images: uint8 (n, H, W, 3).
+        truth: uint8 (n, H, W), ids and void.
+        guess: uint8 (n, h, w), ids at the model's training output; H and W are multiples of h and w.
+        classes: what the ids mean.
+    """
+
+    images: np.ndarray
+    truth: np.ndarray
+    guess: np.ndarray
+    classes: ClassTable
+
+
+def write_watched(folder: Path, images: np.ndarray, truth: np.ndarray, classes: ClassTable) -> None:
+    """Keep the images and their masks in a run folder, once for all epochs."""
+    known = np.frombuffer(classes.model_dump_json().encode(), np.uint8)
+    with replacing(folder / "watched/images.npz") as temporary, temporary.open("wb") as opened:
+        np.savez_compressed(opened, images=images, truth=truth, classes=known)
+
+
+def write_guess(folder: Path, epoch: int, guess: np.ndarray) -> None:
+    """Keep what the model sees in them after an epoch."""
+    with replacing(_place(folder, epoch)) as temporary, temporary.open("wb") as opened:
+        np.savez_compressed(opened, guess=guess)
+
+
+def read_watched(folder: Path, epoch: int) -> Watched | None:
+    """What was kept after an epoch; None where it is gone."""
+    try:
+        with np.load(folder / "watched/images.npz") as kept, np.load(_place(folder, epoch)) as seen:
+            classes = ClassTable.model_validate_json(kept["classes"].tobytes())
+            return Watched(kept["images"], kept["truth"], seen["guess"], classes)
+    except FileNotFoundError:
+        return None
+
+
+def chosen(count: int, wanted: int) -> list[int]:
+    """Numbers of at most `wanted` of `count` images, evenly spread."""
+    wanted = min(wanted, count)
+    return [number * count // wanted for number in range(wanted)]
+
+
+def moments(epochs: int, wanted: int) -> set[int]:
+    """At most `wanted` + 1 epochs, the first and the last among them."""
+    return {1} | {round(number * epochs / wanted) for number in range(1, wanted + 1)} - {0}
+
+
+def _place(folder: Path, epoch: int) -> Path:
+    return folder / f"watched/{epoch}.npz"

@@ -1,0 +1,31 @@
+"""What a training sees in a few monitored images, as a picture for each of its moments in MLflow."""
+
+import os
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+from roadseg.contracts.watched import read_watched
+from roadseg.pages.pictures import watched_sheet
+from roadseg.tracking.store import artifact_names
+
+KEY = "monitored"  # of the pictures, which MLflow shows with a slider over the steps
+
+
+def send_watched(client: MlflowClient, run_id: str, folder: Path, epochs: list[int]) -> None:
+    """Send the pictures that the run lacks; `ROADSEG_PICTURES=off` sends none.
+
+    Args:
+        client: of the store.
+        run_id: where to.
+        folder: of the run, in home; what is gone from it is passed over.
+        epochs: whose picture the run shall have.
+    """
+    if not epochs or os.environ.get("ROADSEG_PICTURES") == "off":
+        return
+    # of the two files of a picture MLflow writes the compressed one last
+    there = {name.partition("+timestamp")[0] for name in artifact_names(client, run_id, "images") if "+comp" in name}
+    for epoch in epochs:
+        watched = read_watched(folder, epoch)
+        if watched and f"{KEY}+step+{epoch}" not in there:
+            client.log_image(run_id, watched_sheet(watched), key=KEY, step=epoch, synchronous=True)

@@ -1,0 +1,47 @@
+"""What a training tells after each epoch: a line, its figures, and from time to time what it sees."""
+
+import numpy as np
+
+from roadseg.contracts.journal import Journal, metric_names, read_journal
+from roadseg.contracts.watched import chosen, moments, write_guess, write_watched
+from roadseg.train.batches import Pairs
+from roadseg.train.pace import Pace, described, seconds_left
+
+IMAGES, TIMES = 4, 10  # watched images, and how often they are shown
+
+
+class Teller:
+    """Prints, and enters into the journal what is not there yet: after a kill an epoch may end twice, equally."""
+
+    def __init__(self, journal: Journal, sizes: list[tuple[int, int]], monitored: Pairs) -> None:
+        """Choose the images that are shown, and keep them beside the journal.
+
+        Args:
+            journal: of the run.
+            sizes: height and width of the images in each epoch.
+            monitored: to choose from.
+        """
+        self._journal, self._sizes = journal, sizes
+        self._told = {(entry["kind"], entry.get("step")) for entry in read_journal(journal.folder)[0]}
+        self._moments = moments(len(sizes), TIMES)
+        self.shown = chosen(len(monitored), IMAGES)
+        images, masks = zip(*(monitored[number] for number in self.shown), strict=True)
+        write_watched(journal.folder, np.stack(images), np.stack(masks), monitored.shards.classes)
+
+    def after_epoch(self, row: dict[str, float], pace: Pace, guess: np.ndarray) -> None:
+        """Tell of an epoch.
+
+        Args:
+            row: of the history.
+            pace: of the epoch.
+            guess: uint8 (len(shown), h, w), ids in the images shown.
+        """
+        epoch, figures = int(row["epoch"]), pace.figures()
+        scores = f"loss {row['loss']:.4f}  monitored mIoU {row['miou']:.4f}"
+        speed = described(figures, seconds_left(pace.seconds, self._sizes, epoch))
+        print(f"epoch {epoch}/{len(self._sizes)}  {scores}  {speed}", flush=True)
+        if ("metric", epoch) not in self._told:
+            self._journal.metric(epoch, metric_names(row) | figures)
+        if epoch in self._moments and ("image", epoch) not in self._told:
+            write_guess(self._journal.folder, epoch, guess)
+            self._journal.image(epoch)
