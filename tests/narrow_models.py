@@ -17,7 +17,9 @@ CLASSES = 7
 def narrow(config: Config) -> Config:
     """A quarter of the filters."""
     stages = tuple((filters // 4, blocks) for filters, blocks in config.stages)
-    return replace(config, stem=config.stem // 4, stages=stages, decoder=config.decoder // 4)
+    return replace(
+        config, stem=config.stem // 4, stages=stages, decoder=tuple(filters // 4 for filters in config.decoder)
+    )
 
 
 NARROW = {

@@ -27,7 +27,7 @@ PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())["train"] | SMALL
 ALL = {"lovasz": 0.5, "hard": 0.3, "uniform": 0.5, "randaugment": 5.0}  # what is off by default
 FAST_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"  # of JAX
 # a third of the layers is traced in a third of the time
-SHORT = residual_unet("small", replace(SIZES["small"], stages=((16, 1),)))
+SHORT = residual_unet("small", replace(SIZES["small"], stages=((16, 1),), decoder=(48,)))
 
 
 def telling(model: Any, *arguments: Any, **options: Any) -> list[loop.Row]:

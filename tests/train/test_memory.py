@@ -100,13 +100,13 @@ def test_a_step_that_fits_tries_no_other() -> None:
 SIZE = (128, 256)
 
 
-@pytest.mark.parametrize("fits", [1, 4, 16])
-def test_auto_is_what_fits_up_to_16(pretend_device: Callable[..., None], fits: int) -> None:
+@pytest.mark.parametrize("fits", [1, 4, 8])
+def test_auto_is_what_fits_up_to_8(pretend_device: Callable[..., None], fits: int) -> None:
     fixed, image = step_bytes(MODELS["small"], 7, SIZE, False)
     pretend_device(2 * (fixed + fits * image))
     assert auto_batch(MODELS["small"], 7, SIZE, False) == fits
     pretend_device(1 << 50)
-    assert auto_batch(MODELS["small"], 7, SIZE, False) == 16
+    assert auto_batch(MODELS["small"], 7, SIZE, False) == 8
 
 
 def test_a_step_is_estimated_by_the_outputs_of_its_layers() -> None:

@@ -95,7 +95,9 @@ def test_another_shape_under_the_same_name_is_refused_and_changes_nothing(
         (((24, 1),), r"\(1, 1, 16, 48\) there and \(1, 1, 24, 48\) here"),
         (((16, 2),), "absent there and .* here"),
     ):
-        monkeypatch.setitem(MODELS, "small", residual_unet("small", replace(SIZES["small"], stages=stages)))
+        monkeypatch.setitem(
+            MODELS, "small", residual_unet("small", replace(SIZES["small"], stages=stages, decoder=(48,)))
+        )
         child = model_of("small", 3, 2)
         before = [np.array(weight) for weight in child.weights]
         with pytest.raises(UsageError, match=f"are of another small: .* is {said}"):

@@ -8,7 +8,7 @@ from roadseg.contracts.memory import fitting_batch
 from roadseg.train.models.cost import cost
 from roadseg.train.models.known import Architecture
 
-AUTO_BATCH = 16  # images; what the other parameters were chosen with
+AUTO_BATCH = 8  # images; what the other parameters were chosen with
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def _largest_that_fits(batch: int, step: Callable[[int], object], devices: int) 
 
 
 def auto_batch(architecture: Architecture, classes: int, size: tuple[int, int], sorts: bool) -> int:
-    """The batch for `train.batch: auto`: 16, halved until a step takes at most half of the device's memory.
+    """The batch for `train.batch: auto`: 8, halved until a step takes at most half of the device's memory.
 
     Args:
         architecture: which model.

@@ -23,7 +23,7 @@ class TrainParams(Section):
     model: Literal["small", "base", "large", "tutorial"] = Field(description="which U-Net; tutorial is the baseline")
     epochs: int = Field(gt=0, description="passes over the training images")
     batch: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
-        description="images in a batch; auto: 16, or as many of them as fit into the memory"
+        description="images in a batch; auto: 8, or as many of them as fit into the memory"
     )
     accumulate: int = Field(gt=0, description="batches whose mean gradient makes a step; 1: a step for each")
     learning_rate: float = Field(gt=0, description="peak of warm-up and cosine")

@@ -1,7 +1,7 @@
 """The family `small`, `base`, `large`: residual U-Nets with a light decoder, made for the most mIoU per minute.
 
 Strided stages see context cheaply, a global average adds the scene's, and the decoder adds (not concatenates) 1x1
-laterals at a constant width, so that the large grids cost little. All is ReLU, dense convolution and batch
+laterals and is narrow where the grid is large, so that it costs little. All is ReLU, dense convolution and batch
 normalisation: what a CPU and a tensor core are fast at, and what `deploy` folds away.
 """
 
@@ -46,6 +46,8 @@ def scene(x: keras.KerasTensor, deepest: keras.KerasTensor, filters: int) -> ker
 
 def rise(x: keras.KerasTensor, level: keras.KerasTensor, filters: int, up: str, name: str) -> keras.KerasTensor:
     """Twice the size, the encoder's features of that size added, and mixed."""
+    if x.shape[-1] != filters:  # before it is enlarged: a quarter of the work
+        x = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_narrow")(x)
     x = Doubling(interpolation=up, name=name)(x)
     lateral = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_lateral")(level)
     return conv(layers.Add(name=f"{name}_add")([x, lateral]), filters, 3, 1, f"{name}_mix")
@@ -58,14 +60,14 @@ class Config:
     Attributes:
         stem: filters of the first convolution, at half size.
         stages: filters and residual blocks of each; each halves the size.
-        decoder: filters at every level of the way up.
+        decoder: filters of each level of the way up, from half size downward, one for each stage.
         dropout: share of the decoder's channels left out before the logits, in training.
         up: how the decoder enlarges.
     """
 
     stem: int
     stages: tuple[tuple[int, int], ...]
-    decoder: int
+    decoder: tuple[int, ...]
     dropout: float
     up: Literal["bilinear", "nearest"]
 
@@ -95,9 +97,9 @@ def build(config: Config, name: str, classes: int) -> keras.Model:
         for block in range(blocks):
             x = residual(x, filters, f"stage{number}_block{block}")
         levels.append(x)
-    x = scene(conv(x, config.decoder, 1, 1, "neck"), levels[-1], config.decoder)
+    x = scene(conv(x, config.decoder[-1], 1, 1, "neck"), levels[-1], config.decoder[-1])
     for number in reversed(range(len(config.stages))):
-        x = rise(x, levels[number], config.decoder, config.up, f"up{number}")
+        x = rise(x, levels[number], config.decoder[number], config.up, f"up{number}")
     if config.dropout:
         x = layers.SpatialDropout2D(config.dropout, name="dropout")(x)
     x = layers.Conv2D(classes, 1, dtype="float32", name="logits")(x)
@@ -105,8 +107,10 @@ def build(config: Config, name: str, classes: int) -> keras.Model:
 
 
 SIZES = {
-    "small": Config(stem=32, stages=((48, 1), (96, 2), (192, 2)), decoder=48, dropout=0.0, up="bilinear"),
-    "base": Config(stem=32, stages=((64, 1), (128, 2), (256, 2)), decoder=64, dropout=0.1, up="bilinear"),
+    "small": Config(stem=32, stages=((48, 1), (96, 2), (192, 2)), decoder=(24, 48, 48), dropout=0.0, up="bilinear"),
+    "base": Config(stem=32, stages=((64, 1), (128, 2), (256, 2)), decoder=(64, 64, 64), dropout=0.1, up="bilinear"),
     # for a GPU
-    "large": Config(stem=64, stages=((128, 2), (256, 4), (512, 3)), decoder=128, dropout=0.1, up="bilinear"),
+    "large": Config(
+        stem=64, stages=((128, 2), (256, 4), (512, 3)), decoder=(128, 128, 128), dropout=0.1, up="bilinear"
+    ),
 }
