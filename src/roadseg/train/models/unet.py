@@ -108,7 +108,7 @@ def build(config: Config, name: str, classes: int) -> keras.Model:
 
 SIZES = {
     "small": Config(stem=32, stages=((48, 1), (96, 2), (192, 2)), decoder=(24, 48, 48), dropout=0.0, up="bilinear"),
-    "base": Config(stem=32, stages=((64, 1), (128, 2), (256, 2)), decoder=(64, 64, 64), dropout=0.1, up="bilinear"),
+    "base": Config(stem=32, stages=((64, 1), (128, 2), (256, 2)), decoder=(24, 64, 64), dropout=0.1, up="bilinear"),
     # for a GPU
     "large": Config(
         stem=64, stages=((128, 2), (256, 4), (512, 3)), decoder=(128, 128, 128), dropout=0.1, up="bilinear"
