@@ -1,4 +1,5 @@
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,20 @@ def test_a_line_that_is_not_json_is_passed_over(folder: Path) -> None:
     Journal(folder).metric(2, {})
     entries, offset = read_journal(folder)
     assert (steps(entries), offset) == ([1, 2], path.stat().st_size)
+
+
+def test_a_full_disk_leaves_no_half_line_that_takes_the_next_with_it(folder: Path) -> None:
+    journal = Journal(folder)
+    journal.metric(1, {"loss": 1.0})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((folder / "journal.jsonl").stat().st_size + 10, hard))
+    try:
+        with pytest.raises(OSError, match=r"journal\.jsonl"):
+            journal.system(1, {"system/cpu_utilization_percentage": 50.0})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    journal.metric(2, {"loss": 0.5})
+    assert steps(read_journal(folder)[0]) == [1, 2]
 
 
 def test_where_there_is_no_journal_nothing_is_read(folder: Path) -> None:

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import mlflow
 import numpy as np
@@ -132,23 +133,49 @@ def watched(folder: Path, idd_level1: ClassTable) -> Path:
 def test_pictures_of_watched_images_arrive_once(client: MlflowClient, watched: Path, lost: bool) -> None:
     send_unsent(watched)
     if lost:
-        (watched / "sent").unlink()
+        (watched / "pictured").unlink()
     write_guess(watched, 3, np.ones((2, 2, 4), np.uint8))
     Journal(watched).image(3)
     send_unsent(watched)
     assert pictures(client) == ["images/monitored+step+1", "images/monitored+step+3"]
 
 
-def test_pictures_can_be_switched_off(client: MlflowClient, watched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ROADSEG_PICTURES", "off")
-    send_unsent(watched)
+def test_pictures_wait_where_they_are_switched_off(
+    client: MlflowClient, watched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as off:
+        off.setenv("ROADSEG_PICTURES", "off")
+        send_unsent(watched)
     assert pictures(client) == []
+    assert history(client, "loss") == [(1, 1.0), (2, 0.5)]
+    send_unsent(watched)
+    assert pictures(client) == ["images/monitored+step+1"]
+
+
+def test_a_picture_that_cannot_be_sent_holds_no_figure_up(
+    client: MlflowClient, watched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(MlflowClient, "log_image", Mock(side_effect=ConnectionError("no room")))
+        with pytest.raises(ConnectionError, match="no room"):
+            send_unsent(watched)
+        Journal(watched).metric(3, {"loss": 0.25})
+        with pytest.raises(ConnectionError, match="no room"):
+            send_unsent(watched)
+    assert history(client, "loss") == [(1, 1.0), (2, 0.5), (3, 0.25)]
+    assert send_unsent(watched) == 0
+    assert pictures(client) == ["images/monitored+step+1"]
 
 
 def test_the_machine_s_figures_arrive_as_system_metrics(client: MlflowClient, folder: Path) -> None:
-    Journal(folder).system(0, {"system/gpu_0_utilization_percentage": 97.0})
+    journal, key = Journal(folder), "system/gpu_0_utilization_percentage"
+    for step in (1, 2):
+        journal.system(step, {key: 97.0})
+        send_unsent(folder)
+    assert history(client, key) == [(1, 97.0), (2, 97.0)]
+    (folder / "sent").unlink()
     send_unsent(folder)
-    assert history(client, "system/gpu_0_utilization_percentage") == [(0, 97.0)]
+    assert history(client, key) == [(1, 97.0), (2, 97.0)]
 
 
 def test_one_bad_folder_does_not_stop_the_others(

@@ -1,7 +1,9 @@
 """The run folder's journal: what a training says while it runs, append only."""
 
+import errno
 import json
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ class Journal:
         """Open or create; a line that a crash cut in the middle is dropped."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._path = folder / "journal.jsonl"
+        self._path, self._lock = folder / "journal.jsonl", threading.Lock()
         self._path.touch()
         content = self._path.read_bytes()
         if content and not content.endswith(b"\n"):
@@ -49,11 +51,16 @@ class Journal:
         self._append({"kind": "note", "text": text, **details})
 
     def _append(self, entry: dict[str, Any]) -> None:
-        line = json.dumps({"t": time.time_ns() // 1_000_000, **entry}, sort_keys=True) + "\n"
-        with self._path.open("a", encoding="utf-8") as opened:
-            opened.write(line)
-            opened.flush()
-            os.fsync(opened.fileno())
+        line = (json.dumps({"t": time.time_ns() // 1_000_000, **entry}, sort_keys=True) + "\n").encode()
+        with self._lock, self._path.open("ab", buffering=0) as opened:
+            before = opened.seek(0, os.SEEK_END)
+            try:
+                if opened.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+                os.fsync(opened.fileno())
+            except OSError:
+                opened.truncate(before)  # half a line would take the next one with it
+                raise
 
 
 def read_journal(folder: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:

@@ -6,6 +6,7 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -17,43 +18,75 @@ PAUSE = 1.0  # seconds between looks
 
 
 def send_unsent(folder: Path) -> int:
-    """Send what one run folder's journal holds behind the offset in `sent`.
+    """Send what a run folder's journal holds behind the offset in `sent`, and the pictures behind that in `pictured`.
 
     Returns:
         How many entries were read; 0 where another follower is at it.
 
     Raises:
-        Exception: whatever MLflow raises; `sent` is then unchanged, so the next call tries again.
+        Exception: whatever MLflow raises; the offset is then unchanged, so the next call tries again.
     """
-    from mlflow.entities import Metric  # late: it takes seconds, and a dead store must not stop the start
-
-    from roadseg.tracking.store import connect, find_or_create_run, send_missing
-    from roadseg.tracking.watched import send_watched
-
     try:
         with FileLock(folder / "sent.lock", timeout=0):
-            sent = folder / "sent"
-            entries, offset = read_journal(folder, int(sent.read_text()) if sent.exists() else 0)
-            if entries:
-                client = connect()
-                run = find_or_create_run(client, folder.name)
-                done = entries[-1].get("text") == "done"
-                client.update_run(run.info.run_id, status="FINISHED" if done else "RUNNING")
-                metrics = [
-                    Metric(key, value, entry["t"], entry["step"])
-                    for entry in entries
-                    if entry["kind"] in {"metric", "system"}
-                    for key, value in entry["values"].items()
-                    if value == value  # a class that the monitored drives do not show has no IoU
-                ]
-                send_missing(client, run.info.run_id, metrics)
-                epochs = [entry["step"] for entry in entries if entry["kind"] == "image"]
-                send_watched(client, run.info.run_id, folder, epochs)
-                with replacing(sent) as temporary:
-                    temporary.write_text(str(offset))
-            return len(entries)
+            count = _send_figures(folder)
+            if os.environ.get("ROADSEG_PICTURES") != "off":
+                _send_pictures(folder)
+            return count
     except Timeout:
         return 0
+
+
+def _send_figures(folder: Path) -> int:
+    mark = folder / "sent"
+    entries, offset = _behind(mark, folder)
+    if not entries:
+        return 0
+    from mlflow.entities import Metric  # late: it takes seconds, and a dead store must not stop the start
+
+    from roadseg.tracking.store import connect, find_or_create_run, send_all, send_missing
+
+    client = connect()
+    run_id = find_or_create_run(client, folder.name).info.run_id
+    done = entries[-1].get("text") == "done"
+    client.update_run(run_id, status="FINISHED" if done else "RUNNING")
+    figures: dict[str, list[Metric]] = {"metric": [], "system": []}
+    for entry in entries:
+        if entry["kind"] in figures:
+            figures[entry["kind"]] += [
+                Metric(key, value, entry["t"], entry["step"])
+                for key, value in entry["values"].items()
+                if value == value  # a class that the monitored drives do not show has no IoU
+            ]
+    send_missing(client, run_id, figures["metric"])
+    # asking for the whole history of each with every look would grow with the square of the time; so after an outage in
+    # the middle of a request a look may be there twice
+    send = send_all if mark.exists() else send_missing
+    send(client, run_id, figures["system"])
+    _move(mark, offset)
+    return len(entries)
+
+
+def _send_pictures(folder: Path) -> None:
+    mark = folder / "pictured"
+    entries, offset = _behind(mark, folder)
+    epochs = [entry["step"] for entry in entries if entry["kind"] == "image"]
+    if epochs:
+        from roadseg.tracking.store import connect, find_or_create_run
+        from roadseg.tracking.watched import send_watched
+
+        client = connect()
+        send_watched(client, find_or_create_run(client, folder.name).info.run_id, folder, epochs)
+    if entries:
+        _move(mark, offset)
+
+
+def _behind(mark: Path, folder: Path) -> tuple[list[dict[str, Any]], int]:
+    return read_journal(folder, int(mark.read_text()) if mark.exists() else 0)
+
+
+def _move(mark: Path, offset: int) -> None:
+    with replacing(mark) as temporary:
+        temporary.write_text(str(offset))
 
 
 def follow(runs: Path, stop: threading.Event) -> None:

@@ -75,9 +75,14 @@ def send_missing(client: MlflowClient, run_id: str, metrics: list[Metric]) -> in
         if found and (metric.model_id is None or (metric.model_id, metric.key, metric.step) in linked):
             continue
         missing[metric.key, metric.step] = _as_first_sent(metric, found) if found else metric
-    for start in range(0, len(missing), 1000):  # the server's limit of one request
-        client.log_batch(run_id, metrics=list(missing.values())[start : start + 1000])
-    return len(missing)
+    return send_all(client, run_id, list(missing.values()))
+
+
+def send_all(client: MlflowClient, run_id: str, metrics: list[Metric]) -> int:
+    """Send the metrics, also those that the run has; returns how many."""
+    for start in range(0, len(metrics), 1000):  # the server's limit of one request
+        client.log_batch(run_id, metrics=metrics[start : start + 1000])
+    return len(metrics)
 
 
 def _as_first_sent(metric: Metric, found: Metric) -> Metric:

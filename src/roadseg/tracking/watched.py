@@ -1,6 +1,6 @@
 """What a training sees in a few monitored images, as a picture for each of its moments in MLflow."""
 
-import os
+import sys
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -13,19 +13,22 @@ KEY = "monitored"  # of the pictures, which MLflow shows with a slider over the 
 
 
 def send_watched(client: MlflowClient, run_id: str, folder: Path, epochs: list[int]) -> None:
-    """Send the pictures that the run lacks; `ROADSEG_PICTURES=off` sends none.
+    """Send the pictures that the run lacks.
 
     Args:
         client: of the store.
         run_id: where to.
-        folder: of the run, in home; what is gone from it is passed over.
-        epochs: whose picture the run shall have.
+        folder: of the run, in home; what is gone from it or damaged is passed over.
+        epochs: whose pictures the run shall have.
     """
-    if not epochs or os.environ.get("ROADSEG_PICTURES") == "off":
-        return
     # of the two files of a picture MLflow writes the compressed one last
     there = {name.partition("+timestamp")[0] for name in artifact_names(client, run_id, "images") if "+comp" in name}
     for epoch in epochs:
-        watched = read_watched(folder, epoch)
-        if watched and f"{KEY}+step+{epoch}" not in there:
+        if f"{KEY}+step+{epoch}" in there:
+            continue
+        if watched := read_watched(folder, epoch):
             client.log_image(run_id, watched_sheet(watched), key=KEY, step=epoch, synchronous=True)
+        else:
+            print(
+                f"{folder}: the picture of epoch {epoch} is gone or damaged, passed over", file=sys.stderr, flush=True
+            )

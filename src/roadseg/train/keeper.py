@@ -1,6 +1,7 @@
 """Keeps a training's state on disk: when it is saved, where it goes on, and how it stops."""
 
 import os
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from roadseg.contracts.errors import Interrupted
 from roadseg.contracts.heartbeat import beat
 from roadseg.contracts.journal import read_journal
 from roadseg.contracts.lifeline import Stop
+from roadseg.contracts.watched import FOLDER
 from roadseg.train.batches import Batch
 from roadseg.train.checkpoint import Checkpoints, Progress, clear
 from roadseg.train.processes import ALONE, Processes
@@ -125,8 +127,14 @@ class Keeper:
 
 
 def forget_others(run: Path) -> None:
-    """Delete the checkpoints of other trainings that are done; this one's is needed until DVC has the bundle."""
+    """Delete checkpoints, and pictures that are sent, of other trainings that are done.
+
+    This one's checkpoint is needed until DVC has the bundle.
+    """
     for folder in run.parent.glob("*/"):
-        entries, _ = read_journal(folder)
+        entries, end = read_journal(folder)
         if folder != run and entries and entries[-1].get("text") == "done":
             clear(folder)
+            pictured = folder / "pictured"
+            if pictured.exists() and pictured.read_text() == str(end):
+                shutil.rmtree(folder / FOLDER, ignore_errors=True)

@@ -133,7 +133,7 @@ def fit(
             reduction=architecture.reduction,
             **views,
         )
-        for pair in pace.watch(_shown(batches, progress, epochs, steps * accumulate)):
+        for pair in pace.watch(_with_bar(batches, progress, epochs, steps * accumulate)):
             with nullcontext() if size in built else keeper.building(model, progress):
                 loss = guard.step(*pair, progress.epoch, progress.step)
             built.add(size)
@@ -141,9 +141,9 @@ def fit(
             progress.step += 1
             pace.images += len(pair[0])
             keeper.after_step(model, progress)
-        watched = keeper.alive(whole_batches(monitored, batch, architecture.reduction), progress)
+        looks = keeper.alive(whole_batches(monitored, batch, architecture.reduction), progress)
         with keeper.saving(model, progress):
-            matrix, seen = monitor(model, watched, len(names), keeper.at_once(progress), shown)
+            matrix, seen = monitor(model, looks, len(names), keeper.at_once(progress), shown)
         row: Row = {
             "epoch": progress.epoch,
             "step": progress.epoch * steps,
@@ -159,7 +159,7 @@ def fit(
     return progress.history
 
 
-def _shown(batches: Iterator[Batch], progress: Progress, epochs: int, number: int) -> Iterable[Batch]:
+def _with_bar(batches: Iterator[Batch], progress: Progress, epochs: int, number: int) -> Iterable[Batch]:
     title = f"epoch {progress.epoch}/{epochs}"
     return track(
         ahead(batches), title, number, completed=progress.step, transient=True, disable=not Console().is_terminal

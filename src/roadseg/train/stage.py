@@ -79,18 +79,18 @@ def _train(
     with processes.together():
         parent = None if train.init == "none" else find_weights(train.init)
         shards.check("train")
-        fitted, watched = batches.split_monitored(shards, train.monitor, train.seed)
+        fitted, monitored = batches.split_monitored(shards, train.monitor, train.seed)
     keras.utils.set_random_seed(train.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if train.precision == "bfloat16" else "float32")
     architecture = MODELS[train.model]
     names = shards.classes.names
     pixels = fitted.class_pixels.sum(0)
     _name_missing(names, pixels, np.array(shards.class_pixels["train"][:-1]))
-    print(f"train: {train.model} on {len(fitted)} images, {len(watched)} monitored, {train.precision}", flush=True)
+    print(f"train: {train.model} on {len(fitted)} images, {len(monitored)} monitored, {train.precision}", flush=True)
     journal.note("start", fingerprint=mark, epochs=train.epochs, machine=platform.machine())
     dealt = train.model_dump(include=OF_DRAWS)
     sizes = epoch_sizes(shards.height, shards.width, architecture.stride, train.epochs, train.reduced_share)
-    teller = Teller(journal, sizes, watched)
+    teller = Teller(journal, sizes, monitored)
     with devices.sharing(train.batch, processes) as used, stopping() as stop, system.watching(journal):
         model = loop.compiled(
             architecture,
@@ -104,7 +104,7 @@ def _train(
             model,
             architecture,
             fitted,
-            watched,
+            monitored,
             epochs=train.epochs,
             batch=train.batch,
             accumulate=train.accumulate,

@@ -1,5 +1,7 @@
 """What a training tells after each epoch: a line, its figures, and from time to time what it sees."""
 
+import os
+
 import numpy as np
 
 from roadseg.contracts.journal import Journal, metric_names, read_journal
@@ -14,7 +16,7 @@ class Teller:
     """Prints, and enters into the journal what is not there yet: after a kill an epoch may end twice, equally."""
 
     def __init__(self, journal: Journal, sizes: list[tuple[int, int]], monitored: Pairs) -> None:
-        """Choose the images that are shown, and keep them beside the journal.
+        """Choose the images that are shown, and keep them beside the journal; with `ROADSEG_PICTURES=off` none.
 
         Args:
             journal: of the run.
@@ -23,10 +25,11 @@ class Teller:
         """
         self._journal, self._sizes = journal, sizes
         self._told = {(entry["kind"], entry.get("step")) for entry in read_journal(journal.folder)[0]}
-        self._moments = moments(len(sizes), TIMES)
-        self.shown = chosen(len(monitored), IMAGES)
-        images, masks = zip(*(monitored[number] for number in self.shown), strict=True)
-        write_watched(journal.folder, np.stack(images), np.stack(masks), monitored.shards.classes)
+        self.shown, self._moments = list[int](), set[int]()
+        if os.environ.get("ROADSEG_PICTURES") != "off":  # decided here, since any training's follower sends them
+            self.shown, self._moments = chosen(len(monitored), IMAGES), moments(len(sizes), TIMES)
+            images, masks = zip(*(monitored[number] for number in self.shown), strict=True)
+            write_watched(journal.folder, np.stack(images), np.stack(masks), monitored.shards.classes)
 
     def after_epoch(self, row: dict[str, float], pace: Pace, guess: np.ndarray) -> None:
         """Tell of an epoch.

@@ -97,9 +97,10 @@ def build(config: Config, name: str, classes: int) -> keras.Model:
         for block in range(blocks):
             x = residual(x, filters, f"stage{number}_block{block}")
         levels.append(x)
-    x = scene(conv(x, config.decoder[-1], 1, 1, "neck"), levels[-1], config.decoder[-1])
-    for number in reversed(range(len(config.stages))):
-        x = rise(x, levels[number], config.decoder[number], config.up, f"up{number}")
+    widths = [max(filters, classes) for filters in config.decoder]  # fewer could not tell the classes apart
+    x = scene(conv(x, widths[-1], 1, 1, "neck"), levels[-1], widths[-1])
+    for number, (level, filters) in reversed(list(enumerate(zip(levels[:-1], widths, strict=True)))):
+        x = rise(x, level, filters, config.up, f"up{number}")
     if config.dropout:
         x = layers.SpatialDropout2D(config.dropout, name="dropout")(x)
     x = layers.Conv2D(classes, 1, dtype="float32", name="logits")(x)

@@ -1,0 +1,56 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roadseg.contracts.journal import Journal, read_journal
+from roadseg.contracts.shards import Shards
+from roadseg.contracts.watched import read_watched
+from roadseg.train.batches import split_monitored
+from roadseg.train.keeper import forget_others
+from roadseg.train.pace import Pace
+from roadseg.train.tell import Teller
+
+ROW = {"loss": 1.0, "learning_rate": 0.1, "miou": 0.5}
+
+
+def tell(folder: Path, shards: Shards, epochs: range) -> Teller:
+    teller = Teller(Journal(folder), [(32, 64)] * 30, split_monitored(shards, 0.3, 0)[1])
+    guess = np.zeros((len(teller.shown), 16, 32), np.uint8)
+    for epoch in epochs:
+        teller.after_epoch(ROW | {"epoch": epoch}, Pace(), guess)
+    return teller
+
+
+def steps(folder: Path, kind: str) -> list[int]:
+    return [entry["step"] for entry in read_journal(folder)[0] if entry["kind"] == kind]
+
+
+def test_each_epoch_is_told_once_and_a_tenth_of_them_is_pictured(tmp_path: Path, shards: Shards) -> None:
+    tell(tmp_path, shards, range(1, 5))
+    tell(tmp_path, shards, range(4, 31))  # killed in the fifth, it goes on from the end of the third
+    assert steps(tmp_path, "metric") == list(range(1, 31))
+    assert steps(tmp_path, "image") == [1, *range(3, 31, 3)]
+    assert all(read_watched(tmp_path, epoch) for epoch in steps(tmp_path, "image"))
+
+
+def test_where_pictures_are_off_none_is_kept(tmp_path: Path, shards: Shards, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROADSEG_PICTURES", "off")
+    assert tell(tmp_path, shards, range(1, 5)).shown == []
+    assert steps(tmp_path, "metric") == [1, 2, 3, 4]
+    assert steps(tmp_path, "image") == []
+    assert not (tmp_path / "watched").exists()
+
+
+@pytest.mark.parametrize(("sent", "done", "kept"), [(True, True, False), (False, True, True), (True, False, True)])
+def test_pictures_of_a_training_that_is_done_go_when_they_are_sent(
+    tmp_path: Path, shards: Shards, sent: bool, done: bool, kept: bool
+) -> None:
+    folder = tmp_path / "one"
+    tell(folder, shards, range(1, 2))
+    if done:
+        Journal(folder).note("done")
+    if sent:
+        (folder / "pictured").write_text(str((folder / "journal.jsonl").stat().st_size))
+    forget_others(tmp_path / "other")
+    assert (folder / "watched").exists() == kept
