@@ -84,6 +84,7 @@ def score(folder: Path, model: str, height: int, width: int, batch: int, minutes
 
     subprocess.run(["git", "clone", "-q", str(ROOT), str(tree)], check=True)
     change_settings(tree / "params.yaml", "preprocess", {"height": height, "width": width})
+    change_settings(tree / "params.yaml", "evaluate", {"flip": True, "scales": [0.75, 1.0, 1.25, 1.5]})
     run(sys.executable, "-m", "roadseg", "data", "import", str(unpack(folder / "source")))
     run("dvc", "repro", "-q", "preprocess")
     labelled = sum(bool(row["mask"]) for row in read_manifest(tree / "data/manifest.parquet").records("train"))
