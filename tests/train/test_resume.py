@@ -100,6 +100,17 @@ def test_a_kill_costs_nothing(tree: Path, undisturbed: str) -> None:
     assert told == list(range(1, EPOCHS + 1))  # no epoch twice
 
 
+def test_a_kill_at_each_named_place_of_saving_costs_nothing(tree: Path, undisturbed: str) -> None:
+    for name in NAMES:
+        for place in ("write", "fsync", "rename", "done"):
+            process = start(tree, ROADSEG_FAILPOINT=f"{name}:{place}")
+            printed, _ = process.communicate(timeout=120)
+            assert process.returncode == -signal.SIGKILL, printed
+    weights, printed = finish(tree)
+    assert "train: goes on in epoch" in printed
+    assert weights == undisturbed
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.soak)])
 def test_a_signal_saves_the_state_and_says_so(tree: Path, undisturbed: str, number: signal.Signals) -> None:
     process = start(tree, seconds=3600)
