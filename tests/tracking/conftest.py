@@ -45,7 +45,7 @@ def place(finished: Path, empty_store: Path, tmp_path_factory: pytest.TempPathFa
     """Followed live, then published twice; read it only."""
     folder = tmp_path_factory.mktemp("published")
     tree = Path(shutil.copytree(finished, folder / "tree", symlinks=True))
-    shutil.copytree(tree / ".roadseg/runs", folder / "home/runs", ignore=shutil.ignore_patterns("sent*"))
+    shutil.copytree(tree / ".roadseg/runs", folder / "home/runs", ignore=shutil.ignore_patterns("sent*", "pictured"))
     (folder / "home/mlflow").mkdir()
     shutil.copy2(empty_store, folder / "home/mlflow")
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():

@@ -187,7 +187,7 @@ def test_an_outage_anywhere_is_made_up_for(
     client: MlflowClient, place: Any, light_model: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROADSEG_PICTURES", "off")
-    shutil.copytree(place.home / "runs", home() / "runs", ignore=shutil.ignore_patterns("sent*"))
+    shutil.copytree(place.home / "runs", home() / "runs", ignore=shutil.ignore_patterns("sent*", "pictured"))
     for call in ("log_batch", "log_inputs", "set_tag", "log_artifact", "log_artifacts", "set_terminated"):
         with monkeypatch.context() as patch:
             patch.setattr(MlflowClient, call, Mock(side_effect=ConnectionError("outage")))

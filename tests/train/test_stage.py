@@ -216,7 +216,7 @@ def test_the_fingerprint_knows_data_backend_and_code(
 def test_the_batch_of_auto_is_resolved_before_the_fingerprint(
     fingerprint: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert fingerprint(batch="auto") == fingerprint(batch=16)
+    assert fingerprint(batch="auto") == fingerprint(batch=8)
     monkeypatch.setattr("roadseg.contracts.memory.machine_memory", lambda: 1 << 20)
     assert fingerprint(batch="auto") == fingerprint(batch=1)
 
