@@ -34,7 +34,7 @@ from roadseg.preprocess.stage import PreprocessParams, run
 Row = dict[str, Any]
 CLASSES = ClassTable.find("idd-level1")
 ROUNDS = 3
-FRAMES = 600  # a data set of full HD frames has thousands; with few the start of the workers would be measured
+FRAMES = 1400  # a data set of full HD frames has thousands; with few the start of the workers would be measured
 STAGE = """
 from roadseg.preprocess.stage import PreprocessParams, run
 run(preprocess=PreprocessParams(height=128, width=128, aspect="stretch", tile=0))
