@@ -1,13 +1,13 @@
 """A Dask cluster of local processes, each with a process id that can be killed."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from servers import free_port
 from trees import ROOT
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -24,9 +24,7 @@ class Dask:
     @classmethod
     def begin(cls, start: Start, folder: Path) -> "Dask":
         folder.mkdir()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
+        port = str(free_port())
         dask = cls(f"tcp://127.0.0.1:{port}", start, folder)
         dask._run("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
         return dask

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.watched import SCHEMA, chosen, moments, read_watched, write_guess, write_watched
+from roadseg.contracts.watched import SCHEMA, read_watched, write_guess, write_watched
 
 
 def test_what_is_kept_is_read_again(tmp_path: Path, idd_level1: ClassTable) -> None:
@@ -53,16 +53,3 @@ def test_what_is_gone_damaged_or_of_another_schema_is_none(
     assert read_watched(tmp_path, 3) is not None
     change(tmp_path / f"watched/{name}.npz")
     assert read_watched(tmp_path, 3) is None
-
-
-@pytest.mark.parametrize(("count", "wanted", "numbers"), [(51, 4, [0, 12, 25, 38]), (4, 4, [0, 1, 2, 3]), (1, 4, [0])])
-def test_images_are_evenly_spread(count: int, wanted: int, numbers: list[int]) -> None:
-    assert chosen(count, wanted) == numbers
-
-
-@pytest.mark.parametrize(
-    ("epochs", "found"),
-    [(1, {1}), (3, {1, 2, 3}), (16, {1, 2, 3, 5, 6, 8, 10, 11, 13, 14, 16}), (100, {1, *range(10, 101, 10)})],
-)
-def test_the_first_and_the_last_epoch_are_among_the_moments(epochs: int, found: set[int]) -> None:
-    assert moments(epochs, 10) == found

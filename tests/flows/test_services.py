@@ -1,7 +1,6 @@
 """`make up`: servers and a worker as processes of their own, and a run that the schedule started."""
 
 import json
-import socket
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -10,13 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
+from servers import free_port
 from trees import ROOT, command_of, run, working_in
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def ask(url: str, body: dict[str, Any] | None = None) -> Any:
@@ -34,7 +28,7 @@ def services(finished_checkout: Path) -> Iterator[tuple[Path, dict[str, str]]]:
     deployment = yaml.safe_load(path.read_text())
     deployment["deployments"][0]["schedules"] = [{"interval": 20}]
     path.write_text(yaml.safe_dump(deployment))
-    ports = {"PREFECT_PORT": free_port(), "MLFLOW_PORT": free_port()}
+    ports = {name: str(free_port()) for name in ("PREFECT_PORT", "MLFLOW_PORT")}
     said = run(tree, "python", "-m", "flows.services", "up", **ports).stdout
     assert f"http://127.0.0.1:{ports['PREFECT_PORT']}" in said
     assert f"http://127.0.0.1:{ports['MLFLOW_PORT']}" in said

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import pytest
+from servers import free_port
 from small_training import FAST_TO_COMPILE
 from trees import ROOT
 
@@ -42,9 +42,7 @@ class Training:
     """Processes on JAX that train together, each in a tree and a home of its own, as on several hosts."""
 
     def __init__(self, trees: list[Path], epochs: int, devices: int = 1, options: tuple[str, ...] = ()) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{free.getsockname()[1]}"
+        address = f"127.0.0.1:{free_port()}"
         self.trees = trees
         self.processes = [
             subprocess.Popen(

@@ -19,12 +19,12 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import Busy, UsageError
 from roadseg.contracts.journal import read_journal
 from roadseg.contracts.shards import Shards, write_array, write_index
-from roadseg.contracts.watched import chosen, read_watched
+from roadseg.contracts.watched import read_watched
 from roadseg.train import loop, stage
 from roadseg.train.batches import split_monitored
 from roadseg.train.models.known import MODELS
 from roadseg.train.params import TrainParams, epoch_sizes, resolve_precision
-from roadseg.train.tell import IMAGES
+from roadseg.train.tell import IMAGES, chosen
 
 
 class Trained(NamedTuple):

@@ -9,7 +9,7 @@ from roadseg.contracts.watched import read_watched
 from roadseg.train.batches import split_monitored
 from roadseg.train.keeper import forget_others
 from roadseg.train.pace import Pace
-from roadseg.train.tell import Teller
+from roadseg.train.tell import Teller, chosen, moments
 
 ROW = {"loss": 1.0, "learning_rate": 0.1, "miou": 0.5}
 
@@ -54,3 +54,16 @@ def test_pictures_of_a_training_that_is_done_go_when_they_are_sent(
         (folder / "pictured").write_text(str((folder / "journal.jsonl").stat().st_size))
     forget_others(tmp_path / "other")
     assert (folder / "watched").exists() == kept
+
+
+@pytest.mark.parametrize(("count", "wanted", "numbers"), [(51, 4, [0, 12, 25, 38]), (4, 4, [0, 1, 2, 3]), (1, 4, [0])])
+def test_images_are_evenly_spread(count: int, wanted: int, numbers: list[int]) -> None:
+    assert chosen(count, wanted) == numbers
+
+
+@pytest.mark.parametrize(
+    ("epochs", "found"),
+    [(1, {1}), (3, {1, 2, 3}), (16, {1, 2, 3, 5, 6, 8, 10, 11, 13, 14, 16}), (100, {1, *range(10, 101, 10)})],
+)
+def test_the_first_and_the_last_epoch_are_among_the_moments(epochs: int, found: set[int]) -> None:
+    assert moments(epochs, 10) == found

@@ -21,11 +21,11 @@ def gpu_memory() -> list[int]:
 
 def gpus() -> list[tuple[str, int, str]]:
     """Name, bytes of memory and compute capability (`8.0`) of each GPU; empty where the driver does not answer."""
-    rows = asked_of_driver("name,memory.total,compute_cap")
+    rows = query_gpus("name,memory.total,compute_cap")
     return [(name, int(mib) << 20, capability) for name, mib, capability in rows if mib.isdecimal()]
 
 
-def asked_of_driver(fields: str) -> list[list[str]]:
+def query_gpus(fields: str) -> list[list[str]]:
     """A row of cells for each GPU, as `nvidia-smi --query-gpu` has them; empty where the driver does not answer."""
     query = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
     try:

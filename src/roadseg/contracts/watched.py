@@ -61,16 +61,5 @@ def read_watched(folder: Path, epoch: int) -> Watched | None:
         return None
 
 
-def chosen(count: int, wanted: int) -> list[int]:
-    """Numbers of at most `wanted` of `count` images, evenly spread."""
-    wanted = min(wanted, count)
-    return [number * count // wanted for number in range(wanted)]
-
-
-def moments(epochs: int, wanted: int) -> set[int]:
-    """At most `wanted` + 1 epochs, the first and the last among them."""
-    return {1} | {round(number * epochs / wanted) for number in range(1, wanted + 1)} - {0}
-
-
 def _place(folder: Path, epoch: int) -> Path:
     return folder / FOLDER / f"{epoch}.npz"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import psutil
 
-from roadseg.contracts.hardware import asked_of_driver
+from roadseg.contracts.hardware import query_gpus
 from roadseg.contracts.journal import Journal, read_journal
 
 PAUSE = 10.0  # seconds between two looks, as MLflow has it
@@ -39,8 +39,8 @@ def _look(journal: Journal, told: int, stop: threading.Event, pause: float) -> N
             load = machine_load(before)
             if stop.is_set():  # nothing may follow the journal's end
                 return
-            told += 1  # from 1: MLflow links what a run has at step 0 to its model
-            journal.system(told, load)
+            journal.system(told + 1, load)  # from 1: MLflow links what a run has at step 0 to its model
+            told += 1
         except Exception as error:  # a figure that this machine does not have, or a full disk, ends no training
             if not warned:
                 print(f"warning: no system metrics: {error!r}", file=sys.stderr, flush=True)
@@ -80,7 +80,7 @@ def _transferred() -> Load:
 
 def _gpu_load() -> Load:
     load: Load = {}
-    for number, cells in enumerate(asked_of_driver(OF_GPU)):
+    for number, cells in enumerate(query_gpus(OF_GPU)):
         busy, used, total, watts, limit = (_number(cell) for cell in cells)
         figures = {
             "utilization_percentage": busy,

@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from roadseg.contracts.journal import Journal, metric_names, read_journal
-from roadseg.contracts.watched import chosen, moments, write_guess, write_watched
+from roadseg.contracts.watched import write_guess, write_watched
 from roadseg.train.batches import Pairs
 from roadseg.train.pace import Pace, described, seconds_left
 
@@ -48,3 +48,14 @@ class Teller:
         if epoch in self._moments and ("image", epoch) not in self._told:
             write_guess(self._journal.folder, epoch, guess)
             self._journal.image(epoch)
+
+
+def chosen(count: int, wanted: int) -> list[int]:
+    """Numbers of at most `wanted` of `count` images, evenly spread."""
+    wanted = min(wanted, count)
+    return [number * count // wanted for number in range(wanted)]
+
+
+def moments(epochs: int, wanted: int) -> set[int]:
+    """At most `wanted` + 1 epochs, the first and the last among them."""
+    return {1} | {round(number * epochs / wanted) for number in range(1, wanted + 1)} - {0}
