@@ -21,8 +21,10 @@ def peak_gflops() -> dict[str, float]:
     return {name: max(_product(name), _convolution(name)) for name in ("float32", "bfloat16")}
 
 
-def convolution_seconds(place: tuple[int, ...], kernel: tuple[int, ...], strides: int, transposed: bool) -> float:
-    """A convolution and its gradients alone, float32.
+def convolution(
+    place: tuple[int, ...], kernel: tuple[int, ...], strides: int, transposed: bool
+) -> Callable[[], object]:
+    """Makes a convolution and its gradients alone, float32.
 
     Args:
         place: (N, H, W, C) of what goes in.
@@ -40,7 +42,7 @@ def convolution_seconds(place: tuple[int, ...], kernel: tuple[int, ...], strides
             return tf.nn.conv2d_transpose(image, weights, out_shape, strides, "SAME")
         return tf.nn.conv2d(image, weights, strides, "SAME")
 
-    return seconds(_with_gradients(forward, image, weights), 3)
+    return _with_gradients(forward, image, weights)
 
 
 def _product(precision: str) -> float:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import machine
-from benchmarks.peak import convolution_seconds, peak_gflops
+from benchmarks.peak import convolution, peak_gflops
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(len(os.sched_getaffinity(0))))
@@ -81,8 +81,8 @@ def gflop(name: str, height: int, width: int) -> float:
     return 2 * cost(MODELS[name], CLASSES, height, width).multiply_adds / 1e9
 
 
-def convolutions(name: str, height: int, width: int, batch: int) -> float:
-    """Time in which a step's convolutions run alone with their gradients, seconds."""
+def convolutions(name: str, height: int, width: int, batch: int) -> Callable[[], object]:
+    """A step's convolutions alone, one after the other, each with its gradients."""
     from keras import layers
 
     from roadseg.contracts.memory import output_shapes
@@ -91,8 +91,8 @@ def convolutions(name: str, height: int, width: int, batch: int) -> float:
     model = MODELS[name].build(CLASSES)
     shapes = output_shapes(model, height, width)
     kinds = (layers.Conv2D, layers.Conv2DTranspose)
-    return sum(
-        convolution_seconds(
+    each = [
+        convolution(
             (batch, *shapes[id(layer.input)]),
             layer.kernel.shape,
             layer.strides[0],
@@ -100,7 +100,8 @@ def convolutions(name: str, height: int, width: int, batch: int) -> float:
         )
         for layer in model.layers
         if isinstance(layer, kinds)
-    )
+    ]
+    return lambda: [work() for work in each]
 
 
 def torch() -> dict[str, float] | None:
@@ -121,9 +122,10 @@ def main() -> None:
     works = dict(zip(("fit", "predict"), usual(), strict=True))
     works |= dict(zip(("step", "bundle"), ours("tutorial", 128, 128), strict=True))
     works |= dict(zip(("default_step", "default_bundle"), ours(DEFAULT, *SIZE, DEFAULT_BATCH), strict=True))
+    works["default_convolutions"] = convolutions(DEFAULT, *SIZE, DEFAULT_BATCH)
     found = {name: (DEFAULT_BATCH if "default" in name else BATCH) * rate for name, rate in rates(works).items()}
     forward, default = gflop("tutorial", 128, 128), gflop(DEFAULT, *SIZE)
-    other, alone = torch(), convolutions(DEFAULT, *SIZE, DEFAULT_BATCH)
+    other = torch()
     figures: dict[str, Any] = {
         "train_ratio": found["step"] / found["fit"],
         "predict_ratio": found["bundle"] / found["predict"],
@@ -135,7 +137,7 @@ def main() -> None:
         "default_images_per_second": found["default_step"],
         "default_share": found["default_step"] * STEP * default / peak,
         "default_predict_images_per_second": found["default_bundle"],
-        "default_not_convolution": 1 - alone * found["default_step"] / DEFAULT_BATCH,
+        "default_not_convolution": 1 - found["default_step"] / found["default_convolutions"],
         "tutorial_images_per_second": found["step"],
     }
     rounded = {name: value and round(value, 2) for name, value in figures.items()}

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.imaging.masks import MOST_COLORS, colors_to_classes, read_classes, read_colors, read_mask, to_classes
+from roadseg.imaging.masks import MOST_COLORS, colors_to_classes, decode_colors, decode_mask, read_classes, to_classes
 from roadseg.imaging.pixels import Undecodable
 
 IDS = np.array([[0, 1, 6], [255, 2, 3]], np.uint8)
@@ -41,7 +41,7 @@ def test_every_id_outside_is_reported_once_in_order(table: ClassTable) -> None:
 
 def test_a_grey_mask_gives_its_ids(tmp_path: Path) -> None:
     Image.fromarray(IDS).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(read_mask(tmp_path / "a.png"), IDS)
+    np.testing.assert_array_equal(decode_mask((tmp_path / "a.png").read_bytes()), IDS)
 
 
 @given(shift=st.integers(0, 255))
@@ -54,18 +54,18 @@ def test_a_palette_mask_gives_its_indexes_whatever_it_is_painted_with(
     picture.save(path)
     with Image.open(path) as saved:
         assert saved.mode == "P"
-    np.testing.assert_array_equal(read_mask(path), IDS)
+    np.testing.assert_array_equal(decode_mask(path.read_bytes()), IDS)
 
 
 def test_a_mask_of_single_bits_gives_zeros_and_ones(tmp_path: Path) -> None:
     Image.fromarray(np.array([[True, False]])).save(tmp_path / "a.png")
-    mask = read_mask(tmp_path / "a.png")
+    mask = decode_mask((tmp_path / "a.png").read_bytes())
     assert (mask.dtype, mask.tolist()) == (np.uint8, [[1, 0]])
 
 
 def test_a_mask_of_sixteen_bits_gives_its_ids_where_they_fit(tmp_path: Path) -> None:
     Image.fromarray(IDS.astype(np.uint16)).save(tmp_path / "a.png")
-    mask = read_mask(tmp_path / "a.png")
+    mask = decode_mask((tmp_path / "a.png").read_bytes())
     assert mask.dtype == np.uint8
     np.testing.assert_array_equal(mask, IDS)
 
@@ -76,7 +76,7 @@ def test_a_mask_of_sixteen_bits_gives_its_ids_where_they_fit(tmp_path: Path) -> 
 def test_ids_that_do_not_fit_in_a_byte_are_refused_and_do_not_wrap(tmp_path: Path, name: str, ids: np.ndarray) -> None:
     Image.fromarray(ids).save(tmp_path / name)
     with pytest.raises(Undecodable, match=f"ids from {ids.min()} to {ids.max()}, outside 0..255"):
-        read_mask(tmp_path / name)
+        decode_mask((tmp_path / name).read_bytes())
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "CMYK", "F"])
@@ -84,7 +84,7 @@ def test_a_mask_of_colours_is_refused_with_its_mode(tmp_path: Path, mode: str) -
     path = tmp_path / ("a.tif" if mode in {"CMYK", "F"} else "a.png")
     Image.fromarray(IDS).convert(mode).save(path)
     with pytest.raises(Undecodable, match=f"has mode {mode}: a mask has one channel of class ids, not colours"):
-        read_mask(path)
+        decode_mask(path.read_bytes())
 
 
 def test_a_cut_mask_is_refused(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_cut_mask_is_refused(tmp_path: Path) -> None:
     whole = (tmp_path / "a.png").read_bytes()
     (tmp_path / "a.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(Undecodable, match="cannot be decoded"):
-        read_mask(tmp_path / "a.png")
+        decode_mask((tmp_path / "a.png").read_bytes())
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_colours_may_have_an_alpha_only_if_it_is_opaque(tmp_path: Path, colors: 
 def test_a_mask_of_ids_is_refused_where_colours_are_asked_for(tmp_path: Path, colors: ClassTable, mode: str) -> None:
     Image.fromarray(IDS).convert(mode).save(tmp_path / "a.png")
     with pytest.raises(Undecodable, match=f"has mode {mode}: the class table says that masks hold colours"):
-        read_colors(tmp_path / "a.png")
+        decode_colors((tmp_path / "a.png").read_bytes())
 
 
 def test_of_very_many_unknown_colours_the_first_are_reported(colors: ClassTable) -> None:

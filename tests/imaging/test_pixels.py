@@ -11,12 +11,15 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image, PngImagePlugin
 
 from roadseg.contracts.errors import Interrupted
+from roadseg.imaging import pixels
 from roadseg.imaging.pixels import (
     MAX_PIXELS,
     Undecodable,
-    open_picture,
+    decode_image,
+    decode_picture,
+    decode_resized,
+    read_bytes,
     read_image,
-    read_resized,
     resize_image,
     resize_mask,
 )
@@ -88,7 +91,7 @@ def test_a_picture_cut_anywhere_in_its_pixels_is_refused(tmp_path: Path, ending:
     for length in range(1, len(whole) - 30, 41):
         path.write_bytes(whole[:length])
         with pytest.raises(Undecodable, match=r"cannot be decoded|not a picture"):
-            open_picture(path)
+            decode_picture(path.read_bytes())
 
 
 @settings(max_examples=200, deadline=None)
@@ -113,12 +116,23 @@ def test_what_is_no_picture_is_refused_with_the_reason(tmp_path: Path, content: 
     if content is not None:
         (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(Undecodable, match=said):
-        open_picture(tmp_path / "a.png")
+        read_image(tmp_path / "a.png")
 
 
 def test_a_folder_in_the_place_of_a_picture_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Undecodable, match="directory"):
-        open_picture(tmp_path)
+    with pytest.raises(Undecodable, match="cannot be read: Is a directory"):
+        read_bytes(tmp_path)
+
+
+def test_a_file_of_no_picture_s_size_is_refused_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pixels, "MAX_BYTES", 99)
+    (tmp_path / "a.png").write_bytes(bytes(99))
+    assert read_bytes(tmp_path / "a.png") == bytes(99)
+    (tmp_path / "a.png").write_bytes(bytes(100))
+    with pytest.raises(Undecodable, match="100 bytes are over 99"):
+        read_bytes(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize(("width", "height"), [(100_000, 100_000), (12_000, 12_000), (MAX_PIXELS + 1, 1)])
@@ -129,7 +143,7 @@ def test_a_huge_declared_size_is_refused_before_a_pixel_is_allocated(
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", loaded.append)
     (tmp_path / "bomb.png").write_bytes(header_of_png(width, height))
     with pytest.raises(Undecodable, match="pixels"):
-        open_picture(tmp_path / "bomb.png")
+        read_image(tmp_path / "bomb.png")
     assert not loaded
 
 
@@ -140,13 +154,13 @@ def test_a_stop_while_decoding_is_not_taken_for_a_broken_file(tmp_path: Path, mo
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", stopped)
     (tmp_path / "a.png").write_bytes(header_of_png(9, 9))
     with pytest.raises(Interrupted):
-        open_picture(tmp_path / "a.png")
+        read_image(tmp_path / "a.png")
 
 
 def test_a_large_picture_within_the_limit_is_read_without_a_warning(tmp_path: Path) -> None:
     (tmp_path / "large.png").write_bytes(header_of_png(95_000_000, 1))  # Pillow's own limit warns at 89 million
     with pytest.raises(Undecodable, match=r"cannot be decoded: .*truncated"):
-        open_picture(tmp_path / "large.png")
+        read_image(tmp_path / "large.png")
 
 
 def smooth(height: int, width: int) -> Image.Image:
@@ -165,8 +179,8 @@ def test_a_jpeg_is_decoded_no_smaller_than_asked_and_a_png_in_full(
     picture = smooth(1080, 1920)
     picture.save(tmp_path / "frame.jpg", quality=90)
     picture.save(tmp_path / "frame.png", compress_level=1)
-    assert read_image(tmp_path / "frame.jpg", size).shape[:2] == (scaled or (1080, 1920))
-    assert read_image(tmp_path / "frame.png", size).shape[:2] == (1080, 1920)
+    assert decode_image((tmp_path / "frame.jpg").read_bytes(), size).shape[:2] == (scaled or (1080, 1920))
+    assert decode_image((tmp_path / "frame.png").read_bytes(), size).shape[:2] == (1080, 1920)
 
 
 @pytest.mark.parametrize("size", [(288, 512), (128, 128), (80, 128)])
@@ -175,7 +189,7 @@ def test_scaled_decoding_stays_within_a_grey_level_of_the_full_decode_and_never_
 ) -> None:
     smooth(1080, 1920).save(tmp_path / "frame.jpg", quality=90)
     full = resize_image(read_image(tmp_path / "frame.jpg"), *size).astype(int)
-    apart = np.abs(full - read_resized(tmp_path / "frame.jpg", *size))
+    apart = np.abs(full - decode_resized((tmp_path / "frame.jpg").read_bytes(), *size))
     assert 0 < apart.mean() < 1
     assert apart.max() <= 10
 
@@ -183,6 +197,5 @@ def test_scaled_decoding_stays_within_a_grey_level_of_the_full_decode_and_never_
 def test_a_truncated_jpeg_is_refused_at_any_scale(tmp_path: Path) -> None:
     smooth(1080, 1920).save(tmp_path / "frame.jpg")
     content = (tmp_path / "frame.jpg").read_bytes()
-    (tmp_path / "frame.jpg").write_bytes(content[: len(content) // 2])
     with pytest.raises(Undecodable, match="truncated"):
-        read_image(tmp_path / "frame.jpg", (100, 100))
+        decode_image(content[: len(content) // 2], (100, 100))

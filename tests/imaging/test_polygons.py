@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.imaging import polygons
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import Undecodable
 
@@ -140,4 +139,4 @@ def test_a_faulty_file_is_refused_in_one_line(tmp_path: Path, content: str, said
 
 def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(Undecodable, match="the file is missing"):
-        polygons.read_polygons(tmp_path / "a.json", ClassTable.find("road"))
+        read_classes(tmp_path / "a.json", ClassTable.find("road"))

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from benchmarks.label_errors import ERRORS, wrong_labels
 from benchmarks.labels import compare, score
-from roadseg.imaging.masks import read_mask
+from roadseg.imaging.masks import decode_mask
 from roadseg.labels.disputes import DOUBT, LEAST_SHARE, describe, disputed_areas
 
 CLASSES, VOID = 4, 255
@@ -109,7 +109,10 @@ def imperfect(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def test_made_errors_are_found_by_areas_in_doubt_where_mistakes_mislead(scenes: Path) -> None:
-    labels, rng = [read_mask(path) for path in sorted(scenes.rglob("*_label.png"))], np.random.default_rng(0)
+    labels, rng = (
+        [decode_mask(path.read_bytes()) for path in sorted(scenes.rglob("*_label.png"))],
+        np.random.default_rng(0),
+    )
     made = wrong_labels(labels, 7, share=0.5, seed=1)
     kinds = np.array([made[number][0] if number in made else "" for number in range(len(labels))])
     assert {*kinds} == {"", *ERRORS}

@@ -135,7 +135,7 @@ def test_drives_do_not_depend_on_the_order_of_the_rows(rows: list[dict[str, Any]
     table = from_rows(rows, "idd-lite", idd_level1).rows
     one, other = Drives.of(table), Drives.of(table.take(list(range(len(rows)))[::-1]))
     assert (one.names, one.starts) == (other.names, other.starts)
-    assert one.rows.equals(other.rows)
+    assert one.rows.read().equals(other.rows.read())
 
 
 def test_a_sample_without_mask_beside_labelled_ones_is_void_and_ids_outside_are_too(

@@ -10,7 +10,7 @@ import pytest
 from trees import shard_digests
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.errors import DataRefused
+from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.files import digest_file
 from roadseg.contracts.manifest import from_rows
 from roadseg.contracts.shards import Shards
@@ -250,6 +250,23 @@ def test_entries_that_no_run_uses_go_after_a_while_and_used_ones_stay(
     _, decoded = preprocess(make_tree(tree, fewer))
     assert decoded == 0
     assert len(list(store().iterdir())) == len({row["drive"] for row in fewer})
+
+
+def test_an_entry_that_goes_while_it_is_used_is_named_and_the_old_shards_stay(
+    tmp_path: Path, make_tree: Make, rows: Rows, preprocess: Preprocess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = make_tree(tmp_path / "tree", rows)
+    before, _ = preprocess(tree)
+    encode = stage._encode
+
+    def removed(*given: Any) -> None:
+        encode(*given)
+        shutil.rmtree(store())
+
+    monkeypatch.setattr(stage, "_encode", removed)
+    with pytest.raises(UsageError, match="was removed or damaged while it was used: run the same command again"):
+        preprocess(tree, PARAMS.model_copy(update={"height": 48}))
+    assert shard_digests(tree) == before
 
 
 def test_after_a_picture_that_cannot_be_read_the_rest_is_kept_and_the_old_shards_stay(

@@ -134,7 +134,7 @@ def test_a_file_that_is_not_there_has_no_facts_and_is_no_error(
 def test_a_file_that_is_gone_is_named(describe: Describe, tmp_path: Path, idd_level1: ClassTable, name: str) -> None:
     describe(grey(9), MASK)
     (tmp_path / name).unlink()
-    assert facts(tmp_path, FOUND, idd_level1)["error"] == f"{name}: cannot be read: No such file or directory"
+    assert facts(tmp_path, FOUND, idd_level1)["error"] == f"{name}: the file is missing"
 
 
 def scene() -> np.ndarray:

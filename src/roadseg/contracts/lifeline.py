@@ -107,6 +107,7 @@ def pool() -> Iterator[Executor]:
     asked = os.environ.get("ROADSEG_WORKERS") or str(len(os.sched_getaffinity(0)))
     if not asked.isdecimal() or int(asked) == 0:
         raise UsageError(f"ROADSEG_WORKERS is {asked!r}: give a number of processes from 1 on")
+    give_freed_memory_back()  # else each worker gets a share of what was only needed before
     gc.freeze()  # else a collection writes to every object, and pages that forked workers share become their own
     local = ProcessPoolExecutor(
         int(asked), multiprocessing.get_context("fork"), initializer=_start_worker, initargs=(os.getpid(),)
@@ -136,6 +137,16 @@ def _start_worker(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the stage ends the pool
     follow_parent(parent)
     keep_freed_memory()
+
+
+def give_freed_memory_back() -> None:
+    """Hand what this process has freed to the kernel, as malloc alone often does not.
+
+    Source: malloc_trim(3); only glibc has it.
+    """
+    trim: Any = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
 
 
 def keep_freed_memory() -> None:

@@ -4,22 +4,36 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from roadseg.contracts.classes import VOID, ClassTable
 from roadseg.imaging.codings import coding_of
-from roadseg.imaging.pixels import Undecodable, open_picture, resize_mask
-from roadseg.imaging.polygons import read_polygons
+from roadseg.imaging.pixels import Undecodable, decode_picture, read_bytes, resize_mask
+from roadseg.imaging.polygons import decode_polygons
 
-ID_MODES = {"L", "P", "1", "I;16", "I"}  # P: the palette only paints, the index is the id
+BYTE_MODES = {"L", "P"}  # P: the palette only paints, the index is the id
+ID_MODES = BYTE_MODES | {"1", "I;16", "I"}
 UNKNOWN = 254  # between the last id a class can have, 199, and void
 MOST_COLORS = 256  # a lossy picture holds tens of thousands: so many are named
 
 
-def read_classes(path: Path, classes: ClassTable, size: tuple[int, int] | None = None) -> tuple[np.ndarray, list[int]]:
+def read_classes(path: Path, classes: ClassTable) -> tuple[np.ndarray, list[int]]:
+    """`decode_classes` of a file.
+
+    Raises:
+        Undecodable, OSError: see `read_bytes` and `decode_classes`.
+    """
+    return decode_classes(read_bytes(path), path.name, classes)
+
+
+def decode_classes(
+    content: bytes, name: str, classes: ClassTable, size: tuple[int, int] | None = None
+) -> tuple[np.ndarray, list[int]]:
     """Decode a label file to classes: polygons in JSON, a mask of colours, IDD's own ids by level, or plain ids.
 
     Args:
-        path: the file.
+        content: the file's bytes.
+        name: the file's, whose ending says how it is coded.
         classes: the table by which it is read.
         size: height and width to resize to, nearest neighbour; without it the mask's own. Ids are mapped after it,
             which gives the same classes from fewer pixels; what is outside is then what was seen.
@@ -28,46 +42,48 @@ def read_classes(path: Path, classes: ClassTable, size: tuple[int, int] | None =
         As `to_classes`; with `source: color` what is outside are packed colours 0xRRGGBB, see `colors_to_classes`.
 
     Raises:
-        Undecodable: see `read_polygons`, `read_colors`, `read_mask` and `Coding.values`.
+        Undecodable: see `decode_polygons`, `decode_colors`, `decode_mask` and `Coding.id_of_value`.
     """
-    if path.suffix.lower() == ".json":
-        return resize_mask(read_polygons(path, classes), *size) if size else read_polygons(path, classes), []
+    if name.lower().endswith(".json"):
+        mask = decode_polygons(content, classes)
+        return resize_mask(mask, *size) if size else mask, []
     if classes.source == "color":
-        mask, outside = colors_to_classes(read_colors(path), classes)
+        mask, outside = colors_to_classes(decode_colors(content), classes)
         return resize_mask(mask, *size) if size else mask, outside
-    stored = resize_mask(read_mask(path), *size) if size else read_mask(path)
-    if coding := coding_of(path.name):
+    stored = decode_mask(content, size)
+    if coding := coding_of(name):
         return _looked_up(stored, coding.id_of_value(np.unique(stored).tolist(), classes))
     return to_classes(stored, classes)
 
 
-def read_mask(path: Path) -> np.ndarray:
-    """Decode a label file to its stored ids, uint8 (H, W), unchecked.
+def decode_mask(content: bytes, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Decode a label picture to its stored ids, uint8 (H, W), unchecked; `size` as in `decode_classes`.
 
     Raises:
         Undecodable: not whole, not one channel, or an id over 255.
     """
-    picture = open_picture(path)
+    picture = decode_picture(content)
     if picture.mode not in ID_MODES:
         raise Undecodable(
             f"has mode {picture.mode}: a mask has one channel of class ids, not colours; "
             "a class table with `source: color` reads colours"
         )
+    if picture.mode in BYTE_MODES:
+        return np.asarray(picture.resize(size[::-1], Image.Resampling.NEAREST) if size else picture)
     stored = np.asarray(picture)
-    if stored.dtype == np.uint8:
-        return stored
     if stored.max(initial=0) > VOID or stored.min(initial=0) < 0:
         raise Undecodable(f"holds ids from {stored.min()} to {stored.max()}, outside 0..255")
-    return stored.astype(np.uint8)
+    ids = stored.astype(np.uint8)
+    return resize_mask(ids, *size) if size else ids
 
 
-def read_colors(path: Path) -> np.ndarray:
+def decode_colors(content: bytes) -> np.ndarray:
     """Decode a mask of colours to uint32 (H, W), each pixel packed as 0xRRGGBB.
 
     Raises:
         Undecodable: not whole, without colours, or not opaque.
     """
-    picture = open_picture(path)
+    picture = decode_picture(content)
     if picture.mode not in {"RGB", "RGBA", "P"}:
         raise Undecodable(f"has mode {picture.mode}: the class table says that masks hold colours (`source: color`)")
     rgba = np.asarray(picture.convert("RGBA"))
@@ -81,7 +97,7 @@ def to_classes(stored: np.ndarray, classes: ClassTable) -> tuple[np.ndarray, lis
     """Map stored ids to classes.
 
     Args:
-        stored: uint8 (H, W) as `read_mask` gives it.
+        stored: uint8 (H, W) as `decode_mask` gives it.
         classes: the table they belong to; its `values` say what is stored for each class.
 
     Returns:
@@ -95,7 +111,7 @@ def colors_to_classes(packed: np.ndarray, classes: ClassTable) -> tuple[np.ndarr
     """Map colours to classes, exactly: a colour one step off is another colour.
 
     Args:
-        packed: uint32 (H, W), 0xRRGGBB as `read_colors` gives it.
+        packed: uint32 (H, W), 0xRRGGBB as `decode_colors` gives it.
         classes: the table with the colours of classes and of void.
 
     Returns:

@@ -1,7 +1,9 @@
 """From files to pixels and between sizes."""
 
 import errno
+import io
 import math
+import os
 import warnings
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from roadseg.contracts.errors import DataRefused, RoadsegError
 
 OF_THE_MACHINE = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.ESTALE}
 MAX_PIXELS = 100_000_000  # above any camera of a car, below what fills the memory
+MAX_BYTES = 1 << 30  # above any file of so many pixels
 MARGIN = 1.5  # a JPEG's own scaling is sharper than ours; above this what is left of it is under a grey level
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
@@ -20,22 +23,42 @@ class Undecodable(DataRefused):
     """A file is not a whole picture; the message names the reason, not the file."""
 
 
-def open_picture(path: Path, at_least: tuple[int, int] | None = None) -> Image.Image:
-    """Open and decode a picture whole.
+def read_bytes(path: Path | str) -> bytes:
+    """Read a file whole.
+
+    Raises:
+        Undecodable: missing, no file, or over `MAX_BYTES`.
+        OSError: it cannot be read, as from a failing disk.
+    """
+    try:
+        with open(path, "rb") as opened:  # noqa: PTH123 - a name too
+            size = os.fstat(opened.fileno()).st_size
+            if size > MAX_BYTES:
+                raise Undecodable(f"{size} bytes are over {MAX_BYTES}")
+            return opened.read()
+    except FileNotFoundError:
+        raise Undecodable("the file is missing") from None
+    except OSError as error:
+        if error.errno in OF_THE_MACHINE:
+            raise
+        raise Undecodable(f"cannot be read: {error.strerror}") from None
+
+
+def decode_picture(content: bytes, at_least: tuple[int, int] | None = None) -> Image.Image:
+    """Decode a picture whole.
 
     Args:
-        path: the file.
+        content: the file's bytes.
         at_least: height and width, pixels, that are enough: a JPEG is then decoded at 1/2, 1/4 or 1/8 of its
             size where that still covers them, which leaves out most of the work. Others are decoded in full.
 
     Raises:
-        Undecodable: missing, empty, no picture, truncated, or over `MAX_PIXELS`.
-        OSError: it cannot be read, as from a failing disk.
+        Undecodable: empty, no picture, truncated, or over `MAX_PIXELS`.
     """
     try:
-        with path.open("rb") as opened, warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is checked below
-            picture = Image.open(opened)
+            picture = Image.open(io.BytesIO(content))
             if picture.width * picture.height > MAX_PIXELS:
                 raise Undecodable(f"{picture.width}x{picture.height} is over {MAX_PIXELS} pixels")
             if at_least:
@@ -43,37 +66,42 @@ def open_picture(path: Path, at_least: tuple[int, int] | None = None) -> Image.I
             picture.load()
     except RoadsegError:  # said already; or a stage is told to stop
         raise
-    except FileNotFoundError:
-        raise Undecodable("the file is missing") from None
     except UnidentifiedImageError:
         raise Undecodable("not a picture in a known format") from None
     except MemoryError:  # of this machine, not of the file
         raise
     except Exception as error:  # on broken bytes Pillow's decoders raise anything, also TypeError and SyntaxError
-        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
-            raise
         raise Undecodable(f"cannot be decoded: {error}") from None
     return picture
 
 
-def read_image(path: Path, at_least: tuple[int, int] | None = None) -> np.ndarray:
-    """Decode a picture to uint8 (H, W, 3), RGB; smaller where `at_least` allows, see `open_picture`.
+def read_image(path: Path) -> np.ndarray:
+    """Decode a picture's file to uint8 (H, W, 3), RGB.
 
     Raises:
-        Undecodable: see `open_picture`.
+        Undecodable, OSError: see `read_bytes` and `decode_picture`.
     """
-    return np.asarray(open_picture(path, at_least).convert("RGB"))
+    return decode_image(read_bytes(path))
 
 
-def read_resized(path: Path, height: int, width: int) -> np.ndarray:
-    """`resize_image` of `read_image`, from a JPEG decoded no larger than `MARGIN` times what is needed.
+def decode_image(content: bytes, at_least: tuple[int, int] | None = None) -> np.ndarray:
+    """Decode a picture to uint8 (H, W, 3), RGB; smaller where `at_least` allows, see `decode_picture`.
+
+    Raises:
+        Undecodable: see `decode_picture`.
+    """
+    return np.asarray(decode_picture(content, at_least).convert("RGB"))
+
+
+def decode_resized(content: bytes, height: int, width: int) -> np.ndarray:
+    """`resize_image` of `decode_image`, from a JPEG decoded no larger than `MARGIN` times what is needed.
 
     docs/results/preprocess.md says by how many grey levels it differs from the full decode.
 
     Raises:
-        Undecodable: see `open_picture`.
+        Undecodable: see `decode_picture`.
     """
-    picture = open_picture(path, (math.ceil(MARGIN * height), math.ceil(MARGIN * width)))
+    picture = decode_picture(content, (math.ceil(MARGIN * height), math.ceil(MARGIN * width)))
     if picture.mode != "RGB":
         picture = picture.convert("RGB")  # which copies, so it is left out where it can be
     if picture.size != (width, height):

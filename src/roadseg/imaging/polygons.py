@@ -2,7 +2,6 @@
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from roadseg.imaging.pixels import MAX_PIXELS, Undecodable
 MOST_COORDINATE = 1e6  # farther out nobody meant it, and Pillow's integers end
 
 
-def read_polygons(path: Path, classes: ClassTable) -> np.ndarray:
+def decode_polygons(content: bytes, classes: ClassTable) -> np.ndarray:
     """Decode polygons to uint8 (H, W) with 0..K-1 and 255 for void.
 
     Later objects cover earlier ones; deleted objects and polygons under three points are skipped; an unknown label
@@ -25,14 +24,14 @@ def read_polygons(path: Path, classes: ClassTable) -> np.ndarray:
 
     Source: the IDD authors' label generation, AutoNUE/public-code; polygons are drawn by Pillow as there.
     """
-    content = _load(path)
-    height, width = (_size(content, key) for key in ("imgHeight", "imgWidth"))
+    labels = _load(content)
+    height, width = (_size(labels, key) for key in ("imgHeight", "imgWidth"))
     if height * width > MAX_PIXELS:
         raise Undecodable(f"{width}x{height} is over {MAX_PIXELS} pixels")
     picture = Image.new("L", (width, height), VOID)
     drawer = ImageDraw.Draw(picture)
     try:
-        for drawn in content["objects"]:
+        for drawn in labels["objects"]:
             if not drawn.get("deleted") and len(drawn["polygon"]) >= 3:
                 drawer.polygon(_points(drawn), fill=_class_of(drawn["label"], classes))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -40,20 +39,18 @@ def read_polygons(path: Path, classes: ClassTable) -> np.ndarray:
     return np.array(picture)
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(content: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise Undecodable("the file is missing") from None
-    except (ValueError, RecursionError, OSError) as error:
+        labels = json.loads(content.decode())
+    except (ValueError, RecursionError) as error:
         raise Undecodable(f"is not valid JSON: {error}") from None
-    if not isinstance(content, dict) or not isinstance(content.get("objects"), list):
+    if not isinstance(labels, dict) or not isinstance(labels.get("objects"), list):
         raise Undecodable("holds no `objects`: polygon files have imgHeight, imgWidth and objects")
-    return content
+    return labels
 
 
-def _size(content: dict[str, Any], key: str) -> int:
-    size = content.get(key)
+def _size(labels: dict[str, Any], key: str) -> int:
+    size = labels.get(key)
     if not isinstance(size, int) or size <= 0:
         raise Undecodable(f"{key} is {size!r}, not a number of pixels")
     return size

@@ -1,9 +1,10 @@
 """The manifest in the order of the shards, and the index of the tiles that its samples become."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,38 @@ from roadseg.imaging.codings import how_coded
 from roadseg.preprocess.encode import Row
 
 NEEDED = ["sample", "split", "drive", "image", "mask", "image_sha", "mask_sha", "height", "width", "phash"]
+PIECE = 1024  # rows that are read at once
+
+
+class Spilled:
+    """An Arrow table on disk, read a piece at a time, so that memory does not grow with it."""
+
+    def __init__(self, table: pa.Table) -> None:
+        with NamedTemporaryFile() as file:  # the name goes here, the bytes with the reader, however that ends
+            with pa.ipc.new_file(file.name, table.schema) as writer:
+                writer.write_table(table.combine_chunks(), max_chunksize=PIECE)
+            self._reader = pa.ipc.open_file(pa.OSFile(file.name))
+        self._piece = lru_cache(maxsize=2)(self._reader.get_batch)  # a drive often ends where the next begins
+
+    def pieces(self, first: int = 0, after: int | None = None) -> Iterator[pa.RecordBatch]:
+        """Pieces of `PIECE` rows from one number up to another, or all."""
+        for number in range(first, self._reader.num_record_batches if after is None else after):
+            yield self._piece(number)
+
+    def slice(self, start: int, count: int) -> pa.Table:
+        """Some rows."""
+        first = start // PIECE
+        pieces = self.pieces(first, -(-(start + count) // PIECE))
+        return pa.Table.from_batches(pieces, self._reader.schema).slice(start - first * PIECE, count)
+
+    def read(self) -> pa.Table:
+        """All rows."""
+        return self._reader.read_all()
 
 
 @dataclass(frozen=True)
 class Drives:
-    """Manifest rows by shard; nothing but Arrow columns is held for a sample.
+    """Manifest rows by shard; none of them is held in memory.
 
     Attributes:
         rows: columns `NEEDED`, sorted by split, shard and sample.
@@ -27,20 +55,21 @@ class Drives:
         starts: first row of each drive, and the number of rows at the end.
     """
 
-    rows: pa.Table
+    rows: Spilled
     names: list[str]
     starts: list[int]
 
     @classmethod
     def of(cls, rows: pa.Table) -> "Drives":
         """Sort the rows of a manifest, in whatever order they come."""
-        shards = (shard_name(*pair) for pair in _values(rows, "drive", "image_sha"))
+        pairs = _values(rows.to_batches(max_chunksize=PIECE), "drive", "image_sha")
+        shards = (shard_name(*pair) for pair in pairs)
         rows = rows.select(NEEDED).append_column("shard", pa.array(shards, pa.string(), size=len(rows)))
-        rows = rows.sort_by([(key, "ascending") for key in ("split", "shard", "sample")]).combine_chunks()
+        rows = rows.sort_by([(key, "ascending") for key in ("split", "shard", "sample")])
         starts: dict[str, int] = {}
-        for number, (split, shard) in enumerate(_values(rows, "split", "shard")):
+        for number, (split, shard) in enumerate(_values(rows.to_batches(max_chunksize=PIECE), "split", "shard")):
             starts.setdefault(f"{split}/{shard}", number)
-        return cls(rows.drop_columns("shard"), list(starts), [*starts.values(), rows.num_rows])
+        return cls(Spilled(rows.drop_columns("shard")), list(starts), [*starts.values(), rows.num_rows])
 
     def __len__(self) -> int:
         return len(self.names)
@@ -52,7 +81,7 @@ class Drives:
 
     def contents(self) -> Iterator[dict[str, list[object]]]:
         """What each drive's pixels depend on: digests, sizes, and how names say that masks are coded."""
-        values = _values(self.rows, "image_sha", "mask_sha", "height", "width", "mask")
+        values = _values(self.rows.pieces(), "image_sha", "mask_sha", "height", "width", "mask")
         for number in range(len(self)):
             *facts, masks = map(list, zip(*islice(values, self.count(number)), strict=True))
             found = dict(zip(("image_sha", "mask_sha", "height", "width"), facts, strict=True))
@@ -60,12 +89,12 @@ class Drives:
 
     def index(self, framing: Framing) -> pa.Table:
         """A row per tile, columns `INDEX`."""
-        tiles = cache(framing.tiles)
-        cuts = [tiles(*size) for size in _values(self.rows, "height", "width")]
+        tiles, rows = cache(framing.tiles), self.rows.read()
+        cuts = [tiles(*size) for size in _values(rows.to_batches(), "height", "width")]
         counts = np.array([len(cut) for cut in cuts], np.int64)
         first = np.concatenate([[0], np.cumsum(counts)])[self.starts]  # tile of each drive
         number = np.arange(counts.sum()) - np.repeat(first[:-1], np.diff(first))
-        columns = {name: self.rows[name] for name in ("sample", "split", "drive", "image_sha", "mask_sha", "phash")}
+        columns = {name: rows[name] for name in ("sample", "split", "drive", "image_sha", "mask_sha", "phash")}
         table = pa.table(columns).take(np.repeat(np.arange(len(cuts)), counts))
         table = table.append_column("row", pa.array(number, pa.int32()))
         for side in ("source", "content"):
@@ -78,7 +107,7 @@ class Drives:
         return self.starts[number + 1] - self.starts[number]
 
 
-def _values(rows: pa.Table, *columns: str) -> Iterator[tuple[Any, ...]]:
+def _values(pieces: Iterable[pa.RecordBatch], *columns: str) -> Iterator[tuple[Any, ...]]:
     """Rows of a few columns as Python values, never all of them at once."""
-    for batch in rows.select(columns).to_batches(max_chunksize=4096):
-        yield from zip(*batch.to_pydict().values(), strict=True)
+    for piece in pieces:
+        yield from zip(*piece.select(list(columns)).to_pydict().values(), strict=True)

@@ -1,5 +1,6 @@
 """One drive from files to arrays of the working size."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,14 +12,14 @@ from PIL import Image
 
 from roadseg.contracts.classes import VOID, ClassTable
 from roadseg.contracts.errors import DataRefused
-from roadseg.contracts.files import digest_file
 from roadseg.contracts.framing import Framing
 from roadseg.contracts.shards import ArrayWriter
-from roadseg.imaging.masks import read_classes
-from roadseg.imaging.pixels import Undecodable, read_resized
+from roadseg.imaging.masks import decode_classes
+from roadseg.imaging.pixels import Undecodable, decode_resized, read_bytes
 from roadseg.imaging.tiles import cut
 
 PADDING = 0
+FILES = {kind: Path(f"{kind}.npy") for kind in ("image", "mask")}
 Row = dict[str, Any]
 
 
@@ -50,13 +51,13 @@ def encode(raw: Path, samples: list[Row], folder: Path, classes: ClassTable, fra
     """
     tiles = sum(len(framing.tiles(row["height"], row["width"])) for row in samples)
     shape = (tiles, framing.height, framing.width)
-    with ArrayWriter(folder / "image.npy", (*shape, 3)) as images:
+    with ArrayWriter(folder / FILES["image"], (*shape, 3)) as images:
         for row in samples:
-            with _named(raw / row["image"], row["image_sha"]):
-                images.append(_image(raw / row["image"], framing, row["height"], row["width"]))
+            with _scanned(f"{raw}/{row['image']}", row["image_sha"]) as content:
+                images.append(_image(content, framing, row["height"], row["width"]))
     digests, pixels = {"image": images.digest}, np.zeros(classes.count + 1, np.int64)
     if any(row["mask"] for row in samples):  # a shard is labelled whole or not at all
-        with ArrayWriter(folder / "mask.npy", shape) as masks:
+        with ArrayWriter(folder / FILES["mask"], shape) as masks:
             for mask in _masks(raw, samples, classes, framing):
                 masks.append(mask)
                 pixels += _counts(mask, classes.count)
@@ -70,18 +71,22 @@ def _counts(mask: np.ndarray, classes: int) -> np.ndarray:
     return np.append(histogram[:classes], histogram[classes:].sum())
 
 
-def _image(path: Path, framing: Framing, height: int, width: int) -> np.ndarray:
+def _image(content: bytes, framing: Framing, height: int, width: int) -> np.ndarray:
     y0, x0, y1, x1 = framing.place(height, width)
-    return cut(read_resized(path, y1 - y0, x1 - x0), framing, height, width, PADDING)
+    return cut(decode_resized(content, y1 - y0, x1 - x0), framing, height, width, PADDING)
 
 
 @contextmanager
-def _named(path: Path, digest: str) -> Iterator[None]:
-    """Decode a file in this: it must be the one that was scanned, since home serves it by that digest for long."""
+def _scanned(path: str, digest: str) -> Iterator[bytes]:
+    """A file's bytes, to decode inside: those that were scanned, since home serves them by that digest for long.
+
+    Not by a `Path`, which interns every name: the table of those is made anew time and again, megabytes a worker.
+    """
     try:
-        if digest_file(path) != digest:
+        content = read_bytes(path)
+        if hashlib.sha256(content).hexdigest() != digest:
             raise DataRefused(f"{path}: changed since it was scanned: run `dvc repro`")
-        yield
+        yield content
     except Undecodable as error:
         raise DataRefused(f"{path}: {error}; it was whole when it was scanned: repair it, or run `dvc repro`") from None
 
@@ -92,6 +97,6 @@ def _masks(raw: Path, samples: list[Row], classes: ClassTable, framing: Framing)
         y0, x0, y1, x1 = framing.place(row["height"], row["width"])
         scaled = np.full((y1 - y0, x1 - x0), VOID, np.uint8)
         if row["mask"]:
-            with _named(raw / row["mask"], row["mask_sha"]):
-                scaled = read_classes(raw / row["mask"], classes, (y1 - y0, x1 - x0))[0]
+            with _scanned(f"{raw}/{row['mask']}", row["mask_sha"]) as content:
+                scaled = decode_classes(content, row["mask"], classes, (y1 - y0, x1 - x0))[0]
         yield cut(scaled, framing, row["height"], row["width"], VOID)

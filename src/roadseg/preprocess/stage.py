@@ -57,49 +57,53 @@ class Task:
     classes: ClassTable
     framing: Framing
 
-    def __call__(self, drives: list[Drive]) -> list[tuple[str, Path, Encoded]]:
-        """Encode drives, each given with its key, each into a temporary folder."""
+    def __call__(self, drives: list[Drive]) -> list[tuple[str, Path]]:
+        """Encode drives, each given with its key, each into a temporary folder of its own."""
         return [self._encode(*drive) for drive in drives]
 
-    def _encode(self, key: str, samples: list[Row]) -> tuple[str, Path, Encoded]:
+    def _encode(self, key: str, samples: list[Row]) -> tuple[str, Path]:
         folder = self.temporary / uuid4().hex  # a task whose worker died is done again by another
         folder.mkdir()
-        encoded = encode(self.raw, samples, folder, self.classes, self.framing)
-        describe(folder, encoded)
-        return key, folder, encoded
+        describe(folder, encode(self.raw, samples, folder, self.classes, self.framing))
+        return key, folder
 
 
 def run(*, preprocess: PreprocessParams) -> None:
     """Write the shards of every drive in the manifest; decode those that home does not hold yet."""
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps several times what it holds
-    manifest = read_manifest(Path("data/manifest.parquet"), columns=NEEDED)
-    framing, drives = Framing(**preprocess.model_dump()), Drives.of(manifest.rows)
-    store = Store(home() / "reuse/shards")
-    recipe = digest_of([manifest.classes.content, framing.content, PIL.__version__, _code()])
+    drives, classes = _read()
+    framing, store = Framing(**preprocess.model_dump()), Store(home() / "reuse/shards")
+    recipe = digest_of([classes.content, framing.content, PIL.__version__, _code()])
     keys = [digest_of([recipe, content]) for content in drives.contents()]
     known = {key: found for key in keys if (found := store.find(key))}
     missing = {key: number for number, key in enumerate(keys) if key not in known}
     if missing:
         with store.begin() as temporary:
-            task = Task(Path("data/raw").absolute(), temporary, manifest.classes, framing)
+            task = Task(Path("data/raw").absolute(), temporary, classes, framing)
             samples = ((key, drives.samples(number)) for key, number in missing.items())
             few = sum(drives.count(number) for number in missing.values()) <= FEW
-            known |= _encode(task, store, track(samples, "preprocess", len(missing)), few)
-    places = list(zip(drives.names, keys, strict=True))
+            _encode(task, store, track(samples, "preprocess", len(missing)), few)
     with _replacing_folder(Path("data/shards")) as folder:
-        files = _place(store, folder, places, known)
+        entries = ((name, key, known.get(key) or store.get(key)) for name, key in zip(drives.names, keys, strict=True))
+        files, pixels = _place(store, folder, entries, classes.count)
         index = drives.index(framing)
-        write_index(folder, framing, manifest.classes, _pixels(places, known, manifest.classes.count), index, files)
+        write_index(folder, framing, classes, pixels, index, files)
     store.sweep(set(keys))
     size = f"{framing.width}x{framing.height}"
     print(f"preprocess: {len(index)} tiles of {size} in {len(drives)} shards, {len(missing)} of them decoded now")
+
+
+def _read() -> tuple[Drives, ClassTable]:
+    """The drives of the manifest, whose rows are let go before workers start, and its class table."""
+    manifest = read_manifest(Path("data/manifest.parquet"), columns=NEEDED)
+    return Drives.of(manifest.rows), manifest.classes
 
 
 def _code() -> dict[str, str]:
     return code_digests("contracts", "imaging", "preprocess")
 
 
-def _encoded(task: Task, drives: Iterable[Drive], few: bool) -> Iterator[tuple[str, Path, Encoded]]:
+def _encoded(task: Task, drives: Iterable[Drive], few: bool) -> Iterator[tuple[str, Path]]:
     waiting = iter(drives)
     batches = iter(lambda: list(islice(waiting, BATCH)), [])
     if few:
@@ -109,14 +113,12 @@ def _encoded(task: Task, drives: Iterable[Drive], few: bool) -> Iterator[tuple[s
         yield from chain.from_iterable(stream(workers, task, batches, AHEAD))
 
 
-def _encode(task: Task, store: Store, drives: Iterable[Drive], few: bool) -> dict[str, Encoded]:
+def _encode(task: Task, store: Store, drives: Iterable[Drive], few: bool) -> None:
     """Encode drives and keep them, so many at once that the disk is waited for seldom, and beside the workers."""
-    made: dict[str, Encoded] = {}
     finished: list[tuple[Path, str]] = []
     with ThreadPoolExecutor(1) as keeper:
         kept: list[Future[None]] = []
-        for key, folder, encoded in _encoded(task, drives, few):
-            made[key] = encoded
+        for key, folder in _encoded(task, drives, few):
             finished.append((folder, key))
             if len(finished) == KEPT_AT_ONCE:
                 kept.append(keeper.submit(store.keep, finished))
@@ -124,32 +126,31 @@ def _encode(task: Task, store: Store, drives: Iterable[Drive], few: bool) -> dic
         kept.append(keeper.submit(store.keep, finished))
         for batch in kept:
             batch.result()
-    return made
 
 
-def _place(store: Store, folder: Path, places: list[tuple[str, str]], known: dict[str, Encoded]) -> dict[str, str]:
+def _place(
+    store: Store, folder: Path, entries: Iterable[tuple[str, str, Encoded]], classes: int
+) -> tuple[dict[str, str], dict[str, list[int]]]:
     """Put every drive from the store into a shards folder.
 
+    Args:
+        store: holds them.
+        folder: the new one.
+        entries: `<split>/<shard>`, key and content of each drive.
+        classes: how many there are.
+
     Returns:
-        sha256 of every shard file by path below the folder.
+        sha256 of every shard file by path below the folder, and pixels by class, void last, for each split.
     """
-    for split in {name.split("/")[0] for name, _ in places}:
-        (folder / split).mkdir()
-    files = [
-        (key, kind, f"{name}.{kind}.npy", digest)
-        for name, key in places
-        for kind, digest in sorted(known[key].digests.items())
-    ]
-    store.place((key, kind, folder / path) for key, kind, path, _ in files)
-    return {path: digest for _, _, path, digest in files}
-
-
-def _pixels(places: list[tuple[str, str]], known: dict[str, Encoded], classes: int) -> dict[str, list[int]]:
-    """Pixels by class, void last, for each split."""
-    total = {split: np.zeros(classes + 1, np.int64) for split in SPLITS}
-    for name, key in places:
-        total[name.split("/")[0]] += np.array(known[key].pixels)
-    return {split: counts.tolist() for split, counts in total.items()}
+    files: dict[str, str] = {}
+    pixels = {split: np.zeros(classes + 1, np.int64) for split in SPLITS}
+    for name, key, encoded in entries:
+        (folder / name).parent.mkdir(exist_ok=True)
+        pixels[name.split("/")[0]] += np.array(encoded.pixels)
+        for kind, digest in sorted(encoded.digests.items()):
+            store.place(key, kind, folder / f"{name}.{kind}.npy")
+            files[f"{name}.{kind}.npy"] = digest
+    return files, {split: counts.tolist() for split, counts in pixels.items()}
 
 
 @contextmanager

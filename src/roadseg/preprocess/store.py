@@ -13,16 +13,16 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import as_json, digest_file, failpoint, read_json, sync_disk, sync_folder
-from roadseg.preprocess.encode import Encoded
+from roadseg.preprocess.encode import FILES, Encoded
 
-ENTRY = "entry.json"
+ENTRY = Path("entry.json")
 KEPT_DAYS = 30
 FAILPOINTS = ("entry:write", "entry:written", "keep:sync", "keep:rename", "keep:renamed", "keep:done")
 FICLONE = 0x40049409  # ioctl_ficlone(2): the copy shares blocks until one side changes
@@ -34,9 +34,15 @@ CANNOT_SHARE = {  # of ioctl_ficlone(2) and link(2): another disk, a file system
 
 @dataclass(frozen=True)
 class Store:
-    """The folder of all entries."""
+    """The folder of all entries.
+
+    Attributes:
+        folder: where it is.
+        ways: to put a file elsewhere, the best first; those found not to work here are dropped.
+    """
 
     folder: Path
+    ways: list[Callable[[Path, Path], object]] = field(default_factory=lambda: [reflink, _hard_link, shutil.copyfile])
 
     def find(self, key: str) -> Encoded | None:
         """The entry of this key if it is whole; a damaged one is dropped."""
@@ -45,13 +51,23 @@ class Store:
             content = read_json(entry / ENTRY, "shard", "dvc repro preprocess")
             encoded = Encoded(content["digests"], content["pixels"])
             if content["identities"] != _identities(entry, encoded):  # moved with its home, or touched
-                if any(digest_file(entry / f"{kind}.npy") != known for kind, known in encoded.digests.items()):
+                if any(digest_file(entry / FILES[kind]) != known for kind, known in encoded.digests.items()):
                     raise ValueError("other bytes than were written")
                 describe(entry, encoded)
         except (UsageError, OSError, KeyError, ValueError):
             shutil.rmtree(entry, ignore_errors=True)
             return None
         return encoded
+
+    def get(self, key: str) -> Encoded:
+        """The entry of this key, which was kept a moment ago.
+
+        Raises:
+            UsageError: it is gone or damaged.
+        """
+        if encoded := self.find(key):
+            return encoded
+        raise UsageError(f"{self.folder / key} was removed or damaged while it was used: run the same command again")
 
     @contextmanager
     def begin(self) -> Iterator[Path]:
@@ -79,13 +95,11 @@ class Store:
         sync_folder(self.folder)
         failpoint("keep:done")
 
-    def place(self, files: Iterable[tuple[str, str, Path]]) -> None:
-        """Put files of entries where a checkout wants them: key, kind and the target, which must not exist."""
-        ways: list[Callable[[Path, Path], object]] = [reflink, _hard_link, shutil.copyfile]
-        for key, kind, target in files:
-            source = self.folder / key / f"{kind}.npy"
-            while not _done(ways[0], source, target):
-                del ways[0]
+    def place(self, key: str, kind: str, target: Path) -> None:
+        """Put a file of an entry where a checkout wants it; `target` must not exist."""
+        source = self.folder / key / FILES[kind]
+        while not _done(self.ways[0], source, target):
+            del self.ways[0]
 
     def sweep(self, used: set[str]) -> None:
         """Mark the entries used now; drop what no run has used for `KEPT_DAYS`, half-made folders too."""
@@ -100,7 +114,7 @@ class Store:
 def describe(entry: Path, encoded: Encoded) -> None:
     """Write beside the files of one drive what they are; half a description is found damaged, so none is synced."""
     for kind in encoded.digests:
-        (entry / f"{kind}.npy").chmod(0o444)
+        (entry / FILES[kind]).chmod(0o444)
     content = asdict(encoded) | {"identities": _identities(entry, encoded)}
     failpoint("entry:write")
     (entry / ENTRY).write_text(as_json("shard", content), encoding="utf-8")
@@ -136,5 +150,5 @@ def _hard_link(source: Path, target: Path) -> None:
 
 
 def _identities(entry: Path, encoded: Encoded) -> dict[str, list[int]]:
-    found = {kind: (entry / f"{kind}.npy").stat() for kind in encoded.digests}
+    found = {kind: (entry / FILES[kind]).stat() for kind in encoded.digests}
     return {kind: [stat.st_size, stat.st_mtime_ns, stat.st_ino] for kind, stat in found.items()}  # ctime: of each link

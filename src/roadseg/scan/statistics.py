@@ -1,5 +1,6 @@
 """The facts of one file, from its pixels."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,16 @@ from PIL import Image
 from scipy.fft import dctn
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.files import digest_file
-from roadseg.imaging.masks import read_classes
-from roadseg.imaging.pixels import Undecodable, read_image
+from roadseg.imaging.masks import decode_classes
+from roadseg.imaging.pixels import Undecodable, decode_image, read_bytes
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 JPEG = b"\xff\xd8"
 LEAST_EDGES = 100  # fewer say nothing about how a mask was resized
+
+
+class _Unreadable(Exception):
+    """A file has no bytes to tell of."""
 
 
 def image_facts(path: Path) -> dict[str, Any]:
@@ -26,12 +30,12 @@ def image_facts(path: Path) -> dict[str, Any]:
         decoded `image_sha` and `error`; of one that cannot be read only `error`.
     """
     try:
-        digest = digest_file(path)
-        image = read_image(path)
+        content, digest = _read(path)
+        image = decode_image(content)
+    except _Unreadable as error:
+        return {"error": str(error)}
     except Undecodable as error:
         return {"image_sha": digest, "error": str(error)}
-    except OSError as error:
-        return {"error": f"cannot be read: {error.strerror}"}
     grey = image.astype(np.float32) @ GREY
     edges = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]
     return {
@@ -53,14 +57,14 @@ def mask_facts(path: Path, classes: ClassTable) -> dict[str, Any]:
         of a file that cannot be decoded `mask_sha` and `error`; of one that cannot be read only `error`.
     """
     try:
-        digest = digest_file(path)
-        mask, outside = read_classes(path, classes)
-        if _disguised(path):
+        content, digest = _read(path)
+        mask, outside = decode_classes(content, path.name, classes)
+        if content.startswith(JPEG) and path.suffix.lower() not in {".jpg", ".jpeg"}:  # by name an expectation finds it
             raise Undecodable("is a JPEG whatever its name: that changes class ids at every edge; export it as PNG")
+    except _Unreadable as error:
+        return {"error": str(error)}
     except Undecodable as error:
         return {"mask_sha": digest, "error": str(error)}
-    except OSError as error:
-        return {"error": f"cannot be read: {error.strerror}"}
     counts = np.bincount(np.minimum(mask, classes.count).ravel(), minlength=classes.count + 1)
     return {
         "mask_sha": digest,
@@ -72,10 +76,15 @@ def mask_facts(path: Path, classes: ClassTable) -> dict[str, Any]:
     }
 
 
-def _disguised(path: Path) -> bool:
-    """Whether a file is a JPEG under another name; by its name an expectation finds it."""
-    with path.open("rb") as opened:
-        return opened.read(2) == JPEG and path.suffix.lower() not in {".jpg", ".jpeg"}
+def _read(path: Path) -> tuple[bytes, str]:
+    """A file's bytes and their sha256."""
+    try:
+        content = read_bytes(path)
+    except OSError as error:
+        raise _Unreadable(f"cannot be read: {error.strerror}") from None
+    except Undecodable as error:
+        raise _Unreadable(str(error)) from None
+    return content, hashlib.sha256(content).hexdigest()
 
 
 def perceptual_hash(grey: np.ndarray) -> int:
