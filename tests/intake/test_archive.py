@@ -171,7 +171,7 @@ def test_a_zip_with_a_password_is_refused_as_such(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "kind"), [("a.tar.gz", DataRefused), ("a.zip", DataRefused), ("a.rar", UsageError)])
 def test_what_is_no_archive_is_refused(tmp_path: Path, name: str, kind: type[RoadsegError]) -> None:
     (tmp_path / name).write_text("<html>not found</html>")
-    assert "broken" in (said := refusal(tmp_path / name, tmp_path, kind)) or "not a folder, a .tar" in said
+    assert "broken" in (said := refusal(tmp_path / name, tmp_path, kind)) or "not a folder, a .zip, or a .tar" in said
 
 
 def test_a_missing_archive_is_a_fault_of_the_command(tmp_path: Path) -> None:
@@ -184,3 +184,31 @@ def test_what_a_mac_leaves_in_a_zip_is_dropped_and_the_one_top_folder_is_strippe
             opened.writestr(name, b"1")
     root = unpack(tmp_path / "a.zip", tmp_path / "target")
     assert [path.relative_to(root).as_posix() for path in root.rglob("*")] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "magic"),
+    [("data.tar", bytes(8))]  # the oldest are known by their names alone
+    + [(name, magic) for name in ("data.tar", "data.zip", "data") for magic in (b"ustar\x0000", b"ustar  \0")],
+)
+def test_a_tar_whose_last_member_is_a_zip_is_read_as_the_tar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, magic: bytes
+) -> None:
+    monkeypatch.setattr(tarfile, "POSIX_MAGIC", magic)
+    files = {"a": b"1", "z.zip": zipped(tmp_path / "inner", [("inside", b"2")]).read_bytes()}
+    source = tar(tmp_path / "data.tar", list(files.items())).rename(tmp_path / name)
+    assert zipfile.is_zipfile(source)
+    assert contents(unpack(source, tmp_path / "target")) == files
+
+
+@pytest.mark.parametrize("name", ["data.zip", "data.tar", "data"])
+def test_a_zip_whose_last_member_is_a_tar_is_read_as_the_zip(tmp_path: Path, name: str) -> None:
+    files = {"a": b"1", "z.tar": tar(tmp_path / "z.tar", [("inside", b"2")]).read_bytes()}
+    source = zipped(tmp_path / name, list(files.items()))
+    assert contents(unpack(source, tmp_path / "target")) == files
+
+
+def test_a_zip_that_unpacks_itself_is_known_by_its_name(tmp_path: Path) -> None:
+    source = zipped(tmp_path / "data.zip", list(FILES.items()))
+    source.write_bytes(b"MZ program" + source.read_bytes())
+    assert contents(unpack(source, tmp_path / "target")) == UNPACKED

@@ -10,6 +10,7 @@ from roadseg.contracts.errors import DataRefused, RoadsegError, UsageError
 from roadseg.contracts.files import read_json
 from roadseg.contracts.manifest import from_rows, write_manifest
 from roadseg.intake import install as module
+from roadseg.intake import places
 from roadseg.intake.install import install
 from roadseg.pipeline.dvc import dvc
 
@@ -43,6 +44,11 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, bytes]]:
     seen: list[dict[str, bytes]] = []
     monkeypatch.setattr(module, "dvc", lambda tree, *arguments: seen.append(contents(tree / "data/raw")))
     return seen
+
+
+def standing(folder: Path) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """The data in use and those that they replaced."""
+    return contents(folder / "raw"), contents(folder / ".replaced")
 
 
 def hostile(tmp_path: Path) -> Path:
@@ -105,6 +111,30 @@ def test_the_old_data_are_given_to_dvc_before_they_are_moved(
     before = contents(edited)
     install(tree, new, idd_level1)
     assert calls == [before, NEW]
+
+
+def test_the_old_data_are_deleted_only_when_their_copy_and_the_renames_are_on_disk(
+    tree: Path, new: Path, idd_level1: ClassTable, calls: list[dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[object] = []
+    monkeypatch.setattr(module, "sync_disk", lambda _: steps.append((list(calls), contents(tree / "data/raw"))))
+    monkeypatch.setattr(module, "sync_folder", lambda folder: steps.append(standing(folder)))
+    install(tree, new, idd_level1)
+    assert steps == [([OLD], OLD), (NEW, OLD)]
+
+
+@pytest.mark.parametrize("arrived", [{}, NEW], ids=["undone", "completed"])
+def test_what_a_recovery_deletes_is_deleted_when_the_renames_are_on_disk(
+    tree: Path, idd_level1: ClassTable, monkeypatch: pytest.MonkeyPatch, arrived: dict[str, bytes]
+) -> None:
+    (tree / "data/raw").rename(tree / "data/.replaced")
+    put(tree / "data/raw", arrived)
+    steps: list[object] = []
+    monkeypatch.setattr(places, "sync_folder", lambda folder: steps.append(standing(folder)))
+    with pytest.raises(UsageError, match="no such file"):
+        install(tree, tree / "nowhere.zip", idd_level1)
+    assert steps == [(NEW, OLD) if arrived else (OLD, {})]
+    assert standing(tree / "data") == (arrived or OLD, {})
 
 
 def test_where_dvc_cannot_keep_the_old_data_they_stay(
@@ -214,3 +244,23 @@ def test_broken_parameters_are_named_and_nothing_is_imported(
     with pytest.raises(UsageError, match=r"params\.yaml"):
         install(tree, tmp_path, idd_level1)
     assert not (tree / "data/raw").exists()
+
+
+def test_the_class_table_in_use_is_kept_with_its_comments_unless_another_is_given(tree: Path, tmp_path: Path) -> None:
+    table, source = tree / "data/classes.yaml", put(tmp_path / "new", NEW)
+    mine = "# ours\n" + table.read_text().replace("idd-level1", "mine")
+    table.write_text(mine)
+    install(tree, source, None)
+    assert table.read_text() == mine
+    install(tree, source, ClassTable.find("road"))
+    assert ClassTable.read(table).name == "road"
+    table.unlink()
+    install(tree, source, None)
+    assert ClassTable.read(table).name == "idd-level1"
+
+
+def test_a_broken_class_table_is_named_before_anything_is_replaced(tree: Path, tmp_path: Path) -> None:
+    (tree / "data/classes.yaml").write_text("name: mine\nclasses: []\n")
+    with pytest.raises(UsageError, match=r"data/classes\.yaml: classes: "):
+        install(tree, put(tmp_path / "new", NEW), None)
+    assert contents(tree / "data/raw") == OLD

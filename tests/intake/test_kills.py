@@ -29,15 +29,29 @@ def reached(work: Work) -> list[str]:
     """The places that are not of the other work alone; a list or a reference that is there is not written again."""
     foreign = "add:" if work is replace else "import:"
     kept = ("quarantine.csv:", "reference.json:")
-    return [point for point in FAILPOINTS if not point.startswith((foreign, *kept))]
+    return [point for point in FAILPOINTS if not point.startswith((foreign, *kept, "recover:"))]
 
 
-CASES = [(work, point) for work in (replace, add) for point in reached(work)]
+RECOVERING = [point for point in FAILPOINTS if point.startswith("recover:")]
+CASES = [  # the work, where it is killed first, and where it is killed again, if at all, while it recovers
+    *((work, point, None) for work in (replace, add) for point in reached(work)),
+    *((replace, "import:move-new", point) for point in RECOVERING),
+    *((replace, "import:moved", point) for point in ("recover:synced", "recover:done")),
+    *((add, "add:begun", point) for point in ("add:move", "add:moved", "add:merged")),
+]
 
 
-@pytest.mark.parametrize(("work", "point"), CASES, ids=[f"{work.__name__}-{point}" for work, point in CASES])
+@pytest.mark.parametrize(
+    ("work", "point", "again"), CASES, ids=["-".join((work.__name__, *filter(None, points))) for work, *points in CASES]
+)
 def test_the_work_again_ends_as_if_undisturbed_and_the_old_data_are_never_lost(
-    make_tree: Callable[[str], Path], tmp_path: Path, cached: Path, killed: Killed, work: Work, point: str
+    make_tree: Callable[[str], Path],
+    tmp_path: Path,
+    cached: Path,
+    killed: Killed,
+    work: Work,
+    point: str,
+    again: str | None,
 ) -> None:
     tree, undisturbed, source = make_tree("tree"), make_tree("undisturbed"), put(tmp_path / "new", NEW)
     for copy in sorted(cached.iterdir()):  # so that what the import itself keeps is told apart
@@ -46,7 +60,8 @@ def test_the_work_again_ends_as_if_undisturbed_and_the_old_data_are_never_lost(
     for copy in sorted(cached.iterdir()):
         copy.rename(tmp_path / f"undisturbed-{copy.name}")
 
-    assert killed(tree, point, lambda: work(tree, source))
+    for place in filter(None, (point, again)):
+        assert killed(tree, place, lambda: work(tree, source))
     places = [tree / "data/raw", tree / "data/.replaced", *cached.iterdir()]
     assert any(OLD.items() <= contents(place).items() for place in places)
     work(tree, source)

@@ -99,6 +99,21 @@ def test_the_class_table_is_kept_unless_another_is_given(tree: Path, tmp_path: P
     assert ClassTable.read(tree / "data/classes.yaml").name == "road"
 
 
+@pytest.mark.parametrize("archive", [False, True])
+def test_a_single_drive_split_or_part_is_added_beside_those_that_are_there(
+    make_tree: Callable[[str], Path], tmp_path: Path, archive: bool
+) -> None:
+    pairs = {f"{drive}/{kind}/1.png": drive.encode() for drive in "abc" for kind in ("images", "masks")}
+    one = {name: content for name, content in pairs.items() if name.startswith("c/")}
+    tree = make_tree("tree")
+    install(tree, put(tmp_path / "two", {name: pairs[name] for name in pairs.keys() - one.keys()}), None)
+    source = put(tmp_path / "one", one)
+    if archive:
+        source = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", source))
+    assert merge(tree, source, None) == Merged("folders", new=2, known=0)
+    assert contents(tree / "data/raw") == pairs
+
+
 def test_without_data_there_is_nothing_to_add_to(tree: Path, tmp_path: Path) -> None:
     shutil.rmtree(tree / "data/raw")
     with pytest.raises(UsageError, match="data/raw is missing, so nothing can be added to it: import without --add"):

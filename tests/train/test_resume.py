@@ -16,6 +16,7 @@ from small_training import ALL
 from trees import ROOT
 
 from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.files import REPLACING
 from roadseg.contracts.heartbeat import Heartbeat, beat, read_heartbeat
 from roadseg.contracts.journal import read_journal
 from roadseg.contracts.shards import Shards
@@ -102,7 +103,7 @@ def test_a_kill_costs_nothing(tree: Path, undisturbed: str) -> None:
 
 def test_a_kill_at_each_named_place_of_saving_costs_nothing(tree: Path, undisturbed: str) -> None:
     for name in NAMES:
-        for place in ("write", "fsync", "rename", "done"):
+        for place in REPLACING:
             process = start(tree, ROADSEG_FAILPOINT=f"{name}:{place}")
             printed, _ = process.communicate(timeout=120)
             assert process.returncode == -signal.SIGKILL, printed

@@ -10,14 +10,16 @@ app = typer.Typer(help="Bring data in, make some, leave samples out.", no_args_i
 
 @app.command("import")
 def import_(
-    source: Annotated[Path, typer.Argument(help="Archive (.tar.gz, .tgz, .tar, .zip) or folder.")],
+    source: Annotated[Path, typer.Argument(help="Archive (.zip, .tar, .tar.gz, .tgz, .tar.bz2, .tar.xz) or folder.")],
     layout: Annotated[
         str | None,
         typer.Option(help="idd-lite, idd-20k, numbered or folders; auto looks. Kept as scan.layout in params.yaml."),
     ] = None,
     classes: Annotated[
         str | None,
-        typer.Option(help="Class table: idd-level1 (the default), idd-level2, idd-level3, road, or a .yaml file."),
+        typer.Option(
+            help="Class table: idd-level1, idd-level2, idd-level3, road or a .yaml file; else that in use (idd-level1)."
+        ),
     ] = None,
     images: Annotated[
         str | None, typer.Option(help="Where images are: 'rgb/{split}/{drive}/{id}.jpg'. Kept as scan.images.")
@@ -54,8 +56,8 @@ def import_(
         done = merge(Path.cwd(), source, ClassTable.find(classes) if classes else None, **found_by)
         print(f"data/raw: {done.new} new files of {source.name} added, {done.known} were there; next: dvc repro")
         return
-    table = ClassTable.find(classes or "idd-level1")
-    name = install(Path.cwd(), source, table, **found_by)
+    name = install(Path.cwd(), source, ClassTable.find(classes) if classes else None, **found_by)
+    table = ClassTable.read(Path("data/classes.yaml"))
     print(f"data/raw holds {source.name} (layout {name}, classes {table.name}); next: dvc repro")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from roadseg.contracts.errors import UsageError
 
 CODE = {".py", ".csv"}  # IDD's label table decides how masks are read
+REPLACING = ("write", "fsync", "rename", "renamed", "done")  # failpoints of `replacing`, behind the file's name
 
 
 @contextmanager
@@ -32,6 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         failpoint(f"{path.name}:rename")
         temporary.replace(path)
+        failpoint(f"{path.name}:renamed")
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)

@@ -11,17 +11,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Self
+from typing import IO
 
 from roadseg.contracts.errors import DataRefused, RoadsegError, UsageError
 from roadseg.contracts.files import failpoint
 from roadseg.intake.names import Names, name_fault
+from roadseg.intake.tars import PIECE, Header, Hostile, entries
 
 KEEP_FREE = 1 << 30  # bytes of disk that an import leaves
-PIECE = 1 << 20  # bytes copied at once
 # RuntimeError: zipfile's word for a password or a method that it lacks
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError, RuntimeError, ValueError)
 OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EIO}
+TAR_NAMES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 LEFT_BY_A_MAC = {"__MACOSX", ".DS_Store"}  # of no use, and beside the one top folder they would keep it
 
 
@@ -39,7 +40,7 @@ def unpack(source: Path, target: Path) -> Path:
     """Unpack an archive, or copy a folder, into `target`, which must not exist.
 
     Args:
-        source: `.tar`, `.tar.gz`, `.tgz`, `.zip`, or a folder.
+        source: `.zip`, `.tar`, `.tar.gz`, `.tgz`, `.tar.bz2`, `.tar.xz`, or a folder.
         target: made here, and removed again on any error.
 
     Returns:
@@ -61,6 +62,9 @@ def unpack(source: Path, target: Path) -> Path:
             ) from None
         said = str(error).partition("\n")[0].rstrip(":")  # tarfile lists on further lines what it tried
         raise DataRefused(f"{source} is broken ({said}): get it again; nothing was imported") from None
+    except Hostile as error:
+        shutil.rmtree(target)
+        raise DataRefused(f"{source}: {error}; nothing was imported") from None
     except BaseException:
         shutil.rmtree(target)
         raise
@@ -71,17 +75,18 @@ def unpack(source: Path, target: Path) -> Path:
 def _write(source: Path, members: Iterator[Member], target: Path) -> None:
     room, names = shutil.disk_usage(target).free - KEEP_FREE, Names()
     for member in members:
-        if LEFT_BY_A_MAC & set(PurePosixPath(member.name).parts):
-            continue
-        if fault := _fault(member) or names.fault(member.name, is_folder=member.open is None):
+        unwanted = bool(LEFT_BY_A_MAC & set(PurePosixPath(member.name).parts))
+        if not unwanted and (fault := _fault(member) or names.fault(member.name, is_folder=member.open is None)):
             raise DataRefused(f"{source}: member {member.name!r} {fault}; nothing was imported")
+        room -= member.size  # also of what is unwanted, since a tar is read over it
+        if room < 0:
+            raise DataRefused(f"{source}: unpacked it is larger than the free disk; nothing was imported")
+        if unwanted:
+            continue
         path = target / PurePosixPath(member.name)
         if member.open is None:
             path.mkdir(parents=True, exist_ok=True)
             continue
-        room -= member.size
-        if room < 0:
-            raise DataRefused(f"{source}: unpacked it is larger than the free disk; nothing was imported")
         path.parent.mkdir(parents=True, exist_ok=True)
         failpoint("member:write")
         with member.open() as read, path.open("xb") as written:
@@ -109,38 +114,29 @@ def _members(source: Path) -> Iterator[Iterator[Member]]:
         yield _of_folder(source)
     elif not source.exists():
         raise UsageError(f"{source}: no such file or folder")
-    elif zipfile.is_zipfile(source) or source.suffix.lower() == ".zip":  # a cut zip is not known as one
+    elif (kind := _kind(source)) == "zip":
         with zipfile.ZipFile(source) as opened:
             yield _of_zip(opened)
-    elif source.name.lower().endswith((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")):
+    elif kind == "tar":
         with tarfile.open(source, tarinfo=Header) as tar:
             yield _of_tar(tar)
     else:
-        raise UsageError(f"{source}: not a folder, a .tar, .tar.gz, .tgz or a .zip")
+        raise UsageError(f"{source}: not a folder, a .zip, or a .tar, also as .tar.gz, .tgz, .tar.bz2 or .tar.xz")
 
 
-class Header(tarfile.TarInfo):
-    """A header of a tar that must be whole: by itself tarfile takes a cut or damaged one for the end."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """Parse one block.
-
-        Raises:
-            tarfile.ReadError: it is neither a header nor the end mark.
-        """
-        if len(buf) < tarfile.BLOCKSIZE:
-            raise tarfile.ReadError("it ends before its end mark")
-        if not any(buf):
-            return super().frombuf(buf, encoding, errors)  # the end mark, which tarfile knows
-        try:
-            return super().frombuf(buf, encoding, errors)
-        except tarfile.HeaderError as error:
-            raise tarfile.ReadError(f"the header of a member is damaged: {error}") from None
+def _kind(source: Path) -> str | None:
+    """`zip`, `tar` or None, by how a file starts, else by its name; the end may be that of a zip inside a tar."""
+    with source.open("rb") as opened:
+        start = opened.read(tarfile.BLOCKSIZE)
+    if start.startswith((b"PK\3\4", b"PK\5\6")):
+        return "zip"
+    if start[257:262] == b"ustar" or source.name.lower().endswith(TAR_NAMES):
+        return "tar"
+    return "zip" if source.suffix.lower() == ".zip" else None
 
 
 def _of_tar(tar: tarfile.TarFile) -> Iterator[Member]:
-    for info in tar:
+    for info in entries(tar):
 
         def read(info: tarfile.TarInfo = info) -> IO[bytes]:
             opened = tar.extractfile(info)
@@ -149,9 +145,6 @@ def _of_tar(tar: tarfile.TarFile) -> Iterator[Member]:
 
         plain = info.isdir() or (info.isreg() and not info.issparse())  # a sparse file is larger than what is read
         yield Member(info.name, info.size, read if info.isreg() else None, plain)
-    assert tar.fileobj is not None  # it is open
-    while tar.fileobj.read(1 << 20):
-        pass  # tarfile stops at the end mark, before the checksum that ends a compressed file
 
 
 def _of_zip(opened: zipfile.ZipFile) -> Iterator[Member]:

@@ -5,14 +5,16 @@ from pathlib import Path
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import failpoint, sync_disk
+from roadseg.contracts.files import failpoint, sync_disk, sync_folder
 from roadseg.intake.archive import unpack
 from roadseg.intake.places import OLD, RAW, STAGED, alone, laid_out
 from roadseg.intake.records import finding, write_records
 from roadseg.pipeline.dvc import dvc
 
+DEFAULT = "idd-level1"
 
-def install(tree: Path, source: Path, classes: ClassTable, **given: str | None) -> str:
+
+def install(tree: Path, source: Path, classes: ClassTable | None, **given: str | None) -> str:
     """Import a data set.
 
     What stands at data/raw is committed to DVC's cache first, then replaced; a broken source changes nothing. An
@@ -21,32 +23,37 @@ def install(tree: Path, source: Path, classes: ClassTable, **given: str | None) 
     Args:
         tree: the folder that holds dvc.yaml.
         source: an archive or a folder, see `archive.unpack`.
-        classes: the class table of its masks.
+        classes: the class table of its masks; None keeps the one in use, or takes `DEFAULT`.
         given: `layout`, `images`, `masks`, see `known.look`; written to params.yaml.
 
     Returns:
         The name of the layout.
 
     Raises:
-        UsageError, DataRefused: see `archive.unpack`, `known.look` and `places.alone`.
+        UsageError, DataRefused: see `archive.unpack`, `known.look` and `places.alone`; or the table in use is broken.
     """
     with alone(tree):
         if source.resolve() == (tree / RAW).resolve():
             raise UsageError(f"{source} is data/raw itself: edit it and run `dvc repro`, or import from elsewhere")
         found_by = finding(tree, **given)
+        classes = classes or _missing(tree / "data/classes.yaml")
         try:
             failpoint("import:unpack")
             staged = unpack(source, tree / STAGED)
             failpoint("import:unpacked")
             staged, layout = laid_out(source, staged, tree / STAGED, found_by)
-            sync_disk(staged)
-            failpoint("import:synced")
             if (tree / RAW).exists():
                 dvc(tree, "add", "--quiet", RAW)
+            failpoint("import:kept")
+            sync_disk(staged)  # also DVC's copy of the old data, which are deleted below
+            failpoint("import:synced")
+            if (tree / RAW).exists():
                 failpoint("import:move-old")
                 (tree / RAW).rename(tree / OLD)
             failpoint("import:move-new")
             staged.rename(tree / RAW)
+            failpoint("import:renamed")
+            sync_folder(tree / "data")
         finally:
             shutil.rmtree(tree / STAGED, ignore_errors=True)
         failpoint("import:moved")
@@ -56,3 +63,11 @@ def install(tree: Path, source: Path, classes: ClassTable, **given: str | None) 
         shutil.rmtree(tree / OLD, ignore_errors=True)
         failpoint("import:done")
     return layout
+
+
+def _missing(path: Path) -> ClassTable | None:
+    """The default class table where there is none; one that is there is only checked, since people comment in it."""
+    if not path.exists():
+        return ClassTable.find(DEFAULT)
+    ClassTable.read(path)
+    return None

@@ -63,6 +63,7 @@ def merge(tree: Path, source: Path, classes: ClassTable | None, **given: str | N
                 sync_disk(staged)
                 failpoint("add:synced")
                 staged.rename(tree / MERGE)  # from here on the addition is completed, whatever happens
+                failpoint("add:renamed")
                 sync_folder(tree / "data")
         finally:
             shutil.rmtree(tree / STAGED, ignore_errors=True)
@@ -78,6 +79,8 @@ def merge(tree: Path, source: Path, classes: ClassTable | None, **given: str | N
 
 def _fitting(tree: Path, source: Path, staged: Path, there: str, found_by: dict[str, str]) -> tuple[Path, str]:
     """As `laid_out`; also of files that are samples only with those in data/raw, as masks that come later are."""
+    if _is_one_of_many(staged, tree / RAW):
+        staged = tree / STAGED
     try:
         return laid_out(source, staged, tree / STAGED, found_by)
     except DataRefused:
@@ -85,6 +88,12 @@ def _fitting(tree: Path, source: Path, staged: Path, there: str, found_by: dict[
             if _completes(folder, tree / RAW, found_by):
                 return folder, there
         raise
+
+
+def _is_one_of_many(staged: Path, raw: Path) -> bool:
+    """Whether the one top folder of what was unpacked is a drive, split or part beside those in `raw`, no wrapping."""
+    names = {path.name for path in staged.iterdir()}
+    return names.isdisjoint(path.name for path in raw.iterdir()) and any(path.name in names for path in raw.glob("*/*"))
 
 
 def _completes(folder: Path, raw: Path, found_by: dict[str, str]) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from roadseg.contracts.errors import Busy, DataRefused, UsageError
-from roadseg.contracts.files import failpoint
+from roadseg.contracts.files import REPLACING, failpoint, sync_disk, sync_folder
 from roadseg.intake.records import RECORDS
 from roadseg.pipeline.dvc import dvc
 from roadseg.scan.layouts.known import look
@@ -18,11 +18,12 @@ from roadseg.scan.layouts.known import look
 RAW, STAGED, OLD, MERGE = "data/raw", "data/.import", "data/.replaced", "data/.merge"
 FAILPOINTS = (
     *("member:write", "member:opened", "member:written"),
-    *("import:unpack", "import:unpacked", "import:synced", "import:move-old", "import:move-new", "import:moved"),
-    *("import:added", "import:done"),
-    *("add:unpack", "add:unpacked", "add:checked", "add:synced", "add:begun", "add:move", "add:moved", "add:merged"),
-    *("add:added", "add:done"),
-    *(f"{Path(name).name}:{point}" for name in RECORDS for point in ("write", "fsync", "rename", "done")),
+    *("recover:rename", "recover:renamed", "recover:synced", "recover:done"),
+    *("import:unpack", "import:unpacked", "import:kept", "import:synced", "import:move-old", "import:move-new"),
+    *("import:renamed", "import:moved", "import:added", "import:done"),
+    *("add:unpack", "add:unpacked", "add:checked", "add:synced", "add:renamed", "add:begun", "add:move", "add:moved"),
+    *("add:settled", "add:merged", "add:added", "add:done"),
+    *(f"{Path(name).name}:{point}" for name in RECORDS for point in REPLACING),
 )
 
 
@@ -75,6 +76,8 @@ def move_in(tree: Path) -> None:
             failpoint("add:move")
             (Path(folder) / name).rename(target / name)
             failpoint("add:moved")
+    sync_disk(tree / RAW)
+    failpoint("add:settled")
     shutil.rmtree(merge)
     failpoint("add:merged")
 
@@ -85,9 +88,15 @@ def _recover(tree: Path) -> None:
     for path in map(tree.joinpath, RECORDS):
         for left in path.parent.glob(f".{escape(path.name)}.*.tmp"):
             left.unlink()
-    if (tree / OLD).exists() and not (tree / RAW).exists():
-        (tree / OLD).rename(tree / RAW)
-    shutil.rmtree(tree / OLD, ignore_errors=True)  # was in DVC's cache before it was moved
+    if (tree / OLD).exists():
+        if not (tree / RAW).exists():
+            failpoint("recover:rename")
+            (tree / OLD).rename(tree / RAW)
+            failpoint("recover:renamed")
+        sync_folder(tree / "data")
+        failpoint("recover:synced")
+        shutil.rmtree(tree / OLD, ignore_errors=True)  # was in DVC's cache before it was moved
+        failpoint("recover:done")
     if (tree / MERGE).exists():
         move_in(tree)
         dvc(tree, "add", "--quiet", RAW)
