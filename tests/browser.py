@@ -79,7 +79,8 @@ class Tab:
 
     def screenshot(self, target: Path) -> None:
         """Write the whole page as a PNG."""
-        shot = self.call("Page.captureScreenshot", captureBeyondViewport=True)
+        whole = self.call("Page.getLayoutMetrics")["cssContentSize"]  # without it the size is the one before a change
+        shot = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=whole | {"scale": 1})
         target.write_bytes(base64.b64decode(shot["data"]))
 
     def _next(self) -> dict[str, Any]:

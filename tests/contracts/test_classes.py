@@ -114,8 +114,16 @@ def test_only_id_and_name_are_required_and_255_is_always_void(tmp_path: Path) ->
         ("[{id: 0, name: a}], void_labels: [a]", "label a is given twice"),
         ("[{id: 0, name: a, values: [7]}], void: 7", "void ids [7] are classes too"),
         ("[{id: 1, name: a}]", "what masks store goes into `values: [...]`"),
-        ("[{id: 0, name: a}, {id: 1, name: b}], source: color", "color (128, 128, 128) is given twice"),
-        ("[{id: 0, name: a}], source: color, void_colors: [[128, 128, 128]]", "color (128, 128, 128) is given twice"),
+        (
+            "[{id: 0, name: a, color: [1, 2, 3]}, {id: 1, name: b, color: [1, 2, 3]}], source: color",
+            "color (1, 2, 3) is given twice",
+        ),
+        (
+            "[{id: 0, name: a, color: [1, 2, 3]}], source: color, void_colors: [[1, 2, 3]]",
+            "color (1, 2, 3) is given twice",
+        ),
+        ("[{id: 0, name: a, color: [1, 2, 3]}, {id: 1, name: b}], source: color", "give `color: [r, g, b]` to b"),
+        ("[{id: 0, name: a}, {id: 1, name: b}], source: color", "give `color: [r, g, b]` to a, b"),
         ("[{id: 0, name: a}], source: colour", "source"),
         ("[]", "classes"),
     ],
@@ -166,6 +174,13 @@ def test_a_class_is_stored_as_its_id_and_called_by_its_name_where_nothing_else_i
 
 def test_two_classes_may_share_a_colour_where_masks_hold_ids() -> None:
     ClassTable.model_validate({"name": "mine", "classes": [{"id": 0, "name": "a"}, {"id": 1, "name": "b"}]})
+
+
+def test_a_class_may_be_given_the_grey_that_others_get_for_want_of_a_colour(tmp_path: Path) -> None:
+    grey = {"id": 0, "name": "a", "color": [128, 128, 128]}
+    table = ClassTable.model_validate({"name": "mine", "source": "color", "classes": [grey]})
+    table.write(tmp_path / "mine.yaml")
+    assert ClassTable.read(tmp_path / "mine.yaml").id_of_color == {0x808080: 0}
 
 
 def test_a_class_may_claim_255_and_it_is_void_no_more() -> None:

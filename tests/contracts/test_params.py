@@ -1,10 +1,12 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import Field, ValidationError
 
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.params import Section, arguments, read_params
+from roadseg.preprocess.stage import PreprocessParams
 
 
 class Oven(Section):
@@ -77,6 +79,22 @@ def test_a_wrong_key_is_named_with_file_path_and_fault(params: Path, key: str, v
     assert refusal(params).startswith(f"{params}: {key}: ")
     assert said in refusal(params)
     assert "\n" not in refusal(params)
+
+
+@pytest.mark.parametrize("key", ["height", "width"])
+@pytest.mark.parametrize("value", [100, 8, 1, 0, -16])
+def test_a_working_size_that_no_model_can_halve_four_times_is_refused_by_its_key(
+    params: Path, key: str, value: int
+) -> None:
+    good = {"height": 128, "width": 256, "aspect": "stretch", "tile": 0}
+    sections: dict[str, type[Section]] = {"preprocess": PreprocessParams}
+    params.write_text(yaml.safe_dump({"preprocess": good}))
+    assert read_params(sections, params)["preprocess"] == PreprocessParams.model_validate(good)
+    params.write_text(yaml.safe_dump({"preprocess": good | {key: value}}))
+    with pytest.raises(UsageError) as caught:
+        read_params(sections, params)
+    wanted = "a multiple of 16" if value > 0 else "greater than 0"
+    assert str(caught.value) == f"{params}: preprocess.{key}: Input should be {wanted}, found {value}"
 
 
 def test_a_number_that_yaml_reads_as_text_gets_a_hint(params: Path) -> None:

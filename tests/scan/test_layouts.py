@@ -13,7 +13,7 @@ from roadseg.scan.stage import ScanParams
 
 IMAGE = "leftImg8bit/train/7/1_leftImg8bit.png"
 POLYGONS = "gtFine/train/7/1_gtFine_polygons.json"
-FINEST_FIRST = ["labelids", "labellevel4Ids", "labellevel3Ids", "labellevel2Ids", "labellevel1Ids"]
+BEST_FIRST = ["labelids", "labellevel3Ids", "labellevel2Ids", "labellevel4Ids", "labellevel1Ids"]
 ONE_OF_EACH = {
     "idd-lite": ["leftImg8bit/train/7/1_image.jpg", "gtFine/train/7/1_label.png"],
     "idd-20k": [IMAGE, POLYGONS],
@@ -51,15 +51,15 @@ def test_an_unknown_layout_lists_those_there_are(tmp_path: Path) -> None:
         look(tmp_path, "cityscapes", "", "")
 
 
-@pytest.mark.parametrize("number", range(len(FINEST_FIRST)))
-def test_of_ready_label_pictures_the_finest_is_taken(tmp_path: Path, number: int) -> None:
-    there = [f"gtFine/train/7/1_gtFine_{name}.png" for name in FINEST_FIRST[number:]]
+@pytest.mark.parametrize("number", range(len(BEST_FIRST)))
+def test_of_ready_label_pictures_that_to_most_levels_is_taken(tmp_path: Path, number: int) -> None:
+    there = [f"gtFine/train/7/1_gtFine_{name}.png" for name in BEST_FIRST[number:]]
     touch(tmp_path, IMAGE, *there, "gtFine/train/7/1_gtFine_instanceids.png")
     assert LAYOUTS["idd-20k"].find(tmp_path) == [Found("train", "7", "1", IMAGE, there[0])]
 
 
 def test_polygons_are_preferred_to_label_pictures(tmp_path: Path) -> None:
-    touch(tmp_path, IMAGE, POLYGONS, *(f"gtFine/train/7/1_gtFine_{name}.png" for name in FINEST_FIRST))
+    touch(tmp_path, IMAGE, POLYGONS, *(f"gtFine/train/7/1_gtFine_{name}.png" for name in BEST_FIRST))
     assert masks(tmp_path, "idd-20k") == [POLYGONS]
 
 

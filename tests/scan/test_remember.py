@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
@@ -95,6 +96,14 @@ def test_facts_that_other_code_found_are_not_served(
 ) -> None:
     look(root, table, capsys)
     monkeypatch.setattr(describe, "code_digests", lambda *_: {"a.py": "other"})
+    assert look(root, table, capsys)[1] == 0
+
+
+def test_facts_that_another_pillow_found_are_not_served(
+    root: Path, table: ClassTable, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look(root, table, capsys)
+    monkeypatch.setattr(PIL, "__version__", "another")
     assert look(root, table, capsys)[1] == 0
 
 

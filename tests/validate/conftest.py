@@ -96,6 +96,13 @@ def disguised_mask(raw: Path) -> Path:
     return mask
 
 
+def tiff_of_jpeg(raw: Path) -> Path:
+    _, mask = first(raw, "train")
+    Image.open(mask).save(mask.with_suffix(".tif"), compression="jpeg", quality=100)
+    mask.unlink()
+    return mask.with_suffix(".tif")
+
+
 def empty_image(raw: Path) -> Path:
     image, _ = first(raw, "val")
     image.write_bytes(b"")
@@ -143,6 +150,7 @@ FAULTS = [
     (interpolated_mask, "mask_not_interpolated", "of its edges pass through ids between their two sides"),
     (mask_as_jpeg, "mask_lossless", "a JPEG changes class ids at every edge; export the masks anew as PNG"),
     (disguised_mask, "files_decode", "is a JPEG whatever its name"),
+    (tiff_of_jpeg, "files_decode", "is a TIFF of JPEG whatever its name"),
     (empty_image, "files_decode", "not a picture in a known format"),
     (text_for_an_image, "files_decode", "not a picture in a known format"),
     (truncated_mask, "files_decode", "cannot be decoded: "),

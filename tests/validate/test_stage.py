@@ -1,15 +1,15 @@
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
-import yaml
+from judging import MANIFEST, SCAN, flagged, judge, passed, scan_and_judge
 from PIL import Image
-from trees import ROOT, scan_params
+from trees import scan_params
+from typer.testing import CliRunner
 
+from roadseg.cli.app import app
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.files import digest_file
@@ -20,28 +20,10 @@ from roadseg.validate import stage
 from roadseg.validate.rules import Rule, of_samples
 
 Fault = tuple[Callable[[Path], Path], str, str]
-SCAN, MANIFEST = Path("data/scan.parquet"), Path("data/manifest.parquet")
 
 
 def first(raw: Path, folder: str) -> Path:
     return min((raw / folder).glob("*/*"))
-
-
-def judge(**changes: float) -> None:
-    stage.run(validate=stage.ValidateParams(**yaml.safe_load((ROOT / "params.yaml").read_text())["validate"] | changes))
-
-
-def scan_and_judge() -> None:
-    scan(scan=scan_params())
-    judge()
-
-
-def flagged() -> list[dict[str, Any]]:
-    return pq.read_table("reports/flagged.parquet").to_pylist()
-
-
-def passed() -> bool:
-    return json.loads(Path("reports/verdict.json").read_text())["passed"]
 
 
 def test_faulty_data_are_refused_by_file_and_reason_and_accepted_when_repaired(
@@ -132,6 +114,25 @@ def test_a_quarantined_sample_is_left_out_and_its_fault_with_it(raw: Path) -> No
     scan_and_judge()
     kept = [row["sample"] for row in read_manifest(MANIFEST).records()]
     assert sorted([*kept, sample]) == [row["sample"] for row in read_manifest(SCAN, "scan").records()]
+
+
+@pytest.mark.parametrize("named", [["train/{}"], ["--expectation", "mask_present"], ["--all"]], ids=lambda it: it[0])
+def test_a_sample_that_is_restored_is_judged_again(raw: Path, named: list[str]) -> None:
+    mask = first(raw, "gtFine/train")
+    mask.unlink()
+    place = f"{mask.parent.name}/{mask.name.removesuffix('_label.png')}"
+    with pytest.raises(DataRefused):
+        scan_and_judge()
+    refused = flagged()
+    assert CliRunner().invoke(app, ["data", "quarantine", "--expectation", "mask_present"]).exit_code == 0
+    judge()
+    assert (passed(), flagged()) == (True, [])
+    done = CliRunner().invoke(app, ["data", "restore", *(word.format(place) for word in named)])
+    assert (done.exit_code, done.stdout) == (0, "samples back in: 1; next: dvc repro\n")
+    with pytest.raises(DataRefused, match="refused by mask_present: "):
+        judge()
+    assert (passed(), flagged()) == (False, refused)
+    assert not MANIFEST.exists()
 
 
 def test_a_quarantined_sample_with_another_image_is_judged_again(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,6 +74,7 @@ class ClassTable(BaseModel):
         _refuse_shared("value", values)
         _refuse_shared("label", [*self.void_labels, *(label for entry in self.classes for label in entry.labels)])
         if self.source == "color":
+            _refuse_colourless(self.classes)
             _refuse_shared("color", [*self.void_colors, *(entry.color for entry in self.classes)])
         return self
 
@@ -171,6 +172,12 @@ class ClassTable(BaseModel):
 def _refuse_shared(what: str, listed: Sequence[object]) -> None:
     if shared := [item for item, times in Counter(listed).items() if times > 1]:
         raise ValueError(f"{what} {shared[0]} is given twice: which of the two is meant?")
+
+
+def _refuse_colourless(entries: Sequence[ClassEntry]) -> None:
+    """Else masks would be read by the grey that stands in for a missing colour."""
+    if bare := [entry.name for entry in entries if "color" not in entry.model_fields_set]:
+        raise ValueError(f"`source: color` finds classes by their colour: give `color: [r, g, b]` to {', '.join(bare)}")
 
 
 def built_in() -> list[str]:

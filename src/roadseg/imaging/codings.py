@@ -12,7 +12,8 @@ import numpy as np
 from roadseg.contracts.classes import VOID, ClassTable
 from roadseg.imaging.pixels import Undecodable
 
-CODINGS = ("id", "level4", "level3", "level2", "level1")  # the finest first
+# What decodes to most levels first: level 4 joins what levels 2 and 3 tell apart.
+CODINGS = ("id", "level3", "level2", "level4", "level1")
 ENDING = re.compile(r"_gtFine_label(level[1-4]Id|id)s\.", re.IGNORECASE)
 
 

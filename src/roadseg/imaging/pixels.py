@@ -5,6 +5,7 @@ import io
 import math
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ OF_THE_MACHINE = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAC
 MAX_PIXELS = 100_000_000  # above any camera of a car, below what fills the memory
 MAX_BYTES = 1 << 30  # above any file of so many pixels
 MARGIN = 1.5  # a JPEG's own scaling is sharper than ours; above this what is left of it is under a grey level
+LOSSY = {"JPEG": "a JPEG", "MPO": "a JPEG", "JPEG2000": "a JPEG 2000", "AVIF": "an AVIF"}  # by Pillow's names
+LOSSY_TIFF = {"jpeg": "a TIFF of JPEG", "tiff_jpeg": "a TIFF of JPEG", "webp": "a TIFF of WebP"}  # by compression
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 
@@ -75,6 +78,38 @@ def decode_picture(content: bytes, at_least: tuple[int, int] | None = None) -> I
     return picture
 
 
+def lossy_coding(content: bytes) -> str:
+    """Name the coding of a picture where it may change pixels; empty where it is lossless, or no picture.
+
+    JPEG 2000, AVIF and WebP in TIFF have a lossless mode too, which is rare and not told apart.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(io.BytesIO(content))  # reads no more than the header
+    except (RoadsegError, MemoryError):  # neither is the file's fault
+        raise
+    except Exception:  # who decodes it says what is wrong
+        return ""
+    if picture.format == "TIFF":
+        return LOSSY_TIFF.get(picture.info.get("compression", ""), "")
+    if picture.format == "WEBP":
+        return "a lossy WebP" if b"VP8 " in _webp_chunks(content) else ""
+    return LOSSY.get(picture.format or "", "")
+
+
+def _webp_chunks(content: bytes) -> Iterator[bytes]:
+    """Names of the chunks: `VP8 ` is a lossy frame, `VP8L` a lossless one.
+
+    Source: the WebP container specification; chunks are padded to even sizes.
+    """
+    at = len("RIFF....WEBP")
+    while name := content[at : at + 4]:
+        yield name
+        size = int.from_bytes(content[at + 4 : at + 8], "little")
+        at += 24 if name == b"ANMF" else 8 + size + size % 2  # ANMF holds 16 bytes and then a frame's chunks
+
+
 def read_image(path: Path) -> np.ndarray:
     """Decode a picture's file to uint8 (H, W, 3), RGB.
 
@@ -84,13 +119,13 @@ def read_image(path: Path) -> np.ndarray:
     return decode_image(read_bytes(path))
 
 
-def decode_image(content: bytes, at_least: tuple[int, int] | None = None) -> np.ndarray:
-    """Decode a picture to uint8 (H, W, 3), RGB; smaller where `at_least` allows, see `decode_picture`.
+def decode_image(content: bytes) -> np.ndarray:
+    """Decode a picture to uint8 (H, W, 3), RGB.
 
     Raises:
         Undecodable: see `decode_picture`.
     """
-    return np.asarray(decode_picture(content, at_least).convert("RGB"))
+    return np.asarray(decode_picture(content).convert("RGB"))
 
 
 def decode_resized(content: bytes, height: int, width: int) -> np.ndarray:

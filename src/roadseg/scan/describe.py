@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import PIL
 from rich.progress import track
 
 from roadseg.contracts.classes import ClassTable
@@ -32,7 +33,7 @@ def describe(root: Path, found: list[Found], classes: ClassTable) -> list[dict[s
     """
     root = root.absolute()  # workers may run in another folder
     files = {name: File.at(root / name, _kind(name, classes, mask)) for name, mask in _names(found)}
-    with opened(home() / "reuse/facts.sqlite", digest_of(code_digests("contracts", "imaging", "scan"))) as memory:
+    with opened(home() / "reuse/facts.sqlite", _recipe()) as memory:
         facts = {name: known for name, file in files.items() if (known := memory.known(file))}
         unknown = [name for name in files if name not in facts]
         if unknown:
@@ -40,6 +41,11 @@ def describe(root: Path, found: list[Found], classes: ClassTable) -> list[dict[s
             facts |= {path.relative_to(root).as_posix(): each for path, each in read}
     print(f"scan: {len(files) - len(unknown)} of {len(files)} files are known from before")
     return [_row(sample, facts) for sample in found]
+
+
+def _recipe() -> str:
+    """What facts depend on beside the bytes: this code, and what decodes pictures for it."""
+    return digest_of([PIL.__version__, code_digests("contracts", "imaging", "scan")])
 
 
 def _names(found: list[Found]) -> Iterator[tuple[str, bool]]:

@@ -10,10 +10,11 @@ from scipy.fft import dctn
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.imaging.masks import decode_classes
-from roadseg.imaging.pixels import Undecodable, decode_image, read_bytes
+from roadseg.imaging.pixels import Undecodable, decode_image, lossy_coding, read_bytes
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
-JPEG = b"\xff\xd8"
+JPEG = (".jpg", ".jpeg")  # an expectation finds such masks by their name
+POLYGONS = ".json"
 LEAST_EDGES = 100  # fewer say nothing about how a mask was resized
 
 
@@ -58,9 +59,8 @@ def mask_facts(path: Path, classes: ClassTable) -> dict[str, Any]:
     """
     try:
         content, digest = _read(path)
+        _refuse_lossy(content, path)
         mask, outside = decode_classes(content, path.name, classes)
-        if content.startswith(JPEG) and path.suffix.lower() not in {".jpg", ".jpeg"}:  # by name an expectation finds it
-            raise Undecodable("is a JPEG whatever its name: that changes class ids at every edge; export it as PNG")
     except _Unreadable as error:
         return {"error": str(error)}
     except Undecodable as error:
@@ -74,6 +74,13 @@ def mask_facts(path: Path, classes: ClassTable) -> dict[str, Any]:
         "invalid_ids": outside,
         "interpolation": interpolation(mask),
     }
+
+
+def _refuse_lossy(content: bytes, path: Path) -> None:
+    if path.suffix.lower() in (*JPEG, POLYGONS):
+        return
+    if coding := lossy_coding(content):
+        raise Undecodable(f"is {coding} whatever its name: that can change class ids at every edge; export it as PNG")
 
 
 def _read(path: Path) -> tuple[bytes, str]:

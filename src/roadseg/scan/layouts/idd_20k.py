@@ -10,7 +10,7 @@ from roadseg.imaging.codings import CODINGS
 from roadseg.scan.layouts.found import Found, Key, paired
 
 IMAGE = "_leftimg8bit"
-# The polygons decode to any level; of the label pictures the finest does.
+# The polygons decode to any level; of the label pictures the first to most.
 MASKS = ("_gtfine_polygons.json", *(f"_gtfine_label{coding.removesuffix('id')}ids.png" for coding in CODINGS))
 
 
