@@ -1,7 +1,7 @@
 """Scan, validate and `dvc repro preprocess` over many samples: the first run, and the second in which nothing changed.
 
-The samples are IDD Lite (`ROADSEG_IDD_LITE`), else generated scenes, copied until there are enough, each copy with
-bytes and a drive of its own. The second runs say what a schedule costs on a night without new data.
+The samples are IDD Lite (`ROADSEG_IDD_LITE`), else generated scenes, copied within their split until there are enough,
+each copy with bytes of its own, ten to a drive. The second runs say what a schedule costs on a night without new data.
 Example: `python -m benchmarks.no_change 20000`
 """
 
@@ -19,7 +19,6 @@ from benchmarks.samples import unpack
 from roadseg.scan.layouts import idd_lite
 
 ROOT = Path(__file__).parent.parent
-NO_COPIES = "  near_duplicate: -1\n"  # the copies look alike
 
 
 def multiply(source: Path, raw: Path, samples: int) -> None:
@@ -48,8 +47,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
         subprocess.run(["git", "clone", "-q", str(ROOT), str(tree)], check=True)
-        params = (tree / "params.yaml").read_text()
-        (tree / "params.yaml").write_text(params.replace("  near_duplicate: 4\n", NO_COPIES))
         multiply(unpack(Path(folder) / "source"), tree / "data/raw", samples)
         (tree / "data/classes.yaml").write_text((ROOT / "src/roadseg/contracts/tables/idd-level1.yaml").read_text())
         (tree / "data/quarantine.csv").write_text("sample,image_sha,reason\n")

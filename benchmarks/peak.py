@@ -24,7 +24,7 @@ def peak_gflops() -> dict[str, float]:
 def convolution(
     place: tuple[int, ...], kernel: tuple[int, ...], strides: int, transposed: bool
 ) -> Callable[[], object]:
-    """Makes a convolution and its gradients alone, float32.
+    """Make a convolution and its gradients alone, float32.
 
     Args:
         place: (N, H, W, C) of what goes in.

@@ -29,7 +29,7 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.lifeline import pool
 from roadseg.contracts.manifest import from_rows, write_manifest
 from roadseg.imaging.masks import read_classes
-from roadseg.imaging.pixels import MARGIN, decode_image
+from roadseg.imaging.pixels import MARGIN, decode_picture
 from roadseg.preprocess.stage import PreprocessParams, run
 
 Row = dict[str, Any]
@@ -65,7 +65,8 @@ def decode(task: tuple[Path, list[Row], tuple[int, int]]) -> None:
     """Only decode: masks in full, images no smaller than is needed for a size as exact as the stage gives it."""
     raw, rows, (height, width) = task
     for row in rows:
-        decode_image((raw / row["image"]).read_bytes(), (math.ceil(MARGIN * height), math.ceil(MARGIN * width)))
+        enough = math.ceil(MARGIN * height), math.ceil(MARGIN * width)
+        np.asarray(decode_picture((raw / row["image"]).read_bytes(), enough))
         if row["mask"]:
             read_classes(raw / row["mask"], CLASSES)
 
@@ -167,7 +168,7 @@ def main() -> None:
         figures = {
             **{f"{name}_ratio": ratio for name, (ratio, _) in found.items()},
             "limit_share": found["idd_lite"][1],
-            **{f"{name}_limit_share": share for name, (_, share) in list(found.items())[1:]},
+            **{f"{name}_limit_share": share for name, (_, share) in found.items() if name != "idd_lite"},
             "one_new_drive": one_new_drive(folder, raw, rows),
             "growth": [growth(folder, raw, rows, times) for times in (1, 4, 16)],
             "date": time.strftime("%Y-%m-%d"),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from distributed import Client
 from servers import free_port
 from trees import ROOT
 
@@ -32,6 +33,10 @@ class Dask:
     def worker(self, **environment: str) -> "subprocess.Popen[bytes]":
         options = ["--no-nanny", "--nthreads", "1", "--no-dashboard", "--local-directory", str(self.folder)]
         return self._run("worker", self.address, *options, **environment)
+
+    def wait_for(self, workers: int) -> None:
+        with Client(self.address, set_as_default=False) as client:
+            client.wait_for_workers(workers, timeout=60)
 
     def _run(self, *arguments: str, **environment: str) -> "subprocess.Popen[bytes]":
         env = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **environment}

@@ -117,7 +117,7 @@ def killed() -> Callable[[Path, str, Callable[[], None]], bool]:
                 os._exit(1)
             os._exit(0)
         status = os.waitpid(child, 0)[1]
-        if point.startswith("entry:"):  # in a worker
+        if point.startswith(("entry:", "image.npy:", "mask.npy:")):  # in a worker
             return os.WIFEXITED(status) and os.WEXITSTATUS(status) != 0
         return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 

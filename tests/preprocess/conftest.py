@@ -3,11 +3,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from trees import shard_digests
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.manifest import from_rows, write_manifest
+from roadseg.preprocess.stage import PreprocessParams, run
 from roadseg.scan.describe import describe
 from roadseg.scan.layouts.known import LAYOUTS
+
+PARAMS = PreprocessParams(height=32, width=48, aspect="stretch", tile=0)
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +33,25 @@ def make_tree(scenes: Path, idd_level1: ClassTable) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def preprocess(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[dict[str, str], int]]:
+    """Run the stage in a folder; gives the digests of what it wrote and how many shards it decoded."""
+    monkeypatch.setenv("ROADSEG_WORKERS", "1")
+
+    def preprocess(tree: Path, params: PreprocessParams = PARAMS) -> tuple[dict[str, str], int]:
+        monkeypatch.chdir(tree)
+        capsys.readouterr()
+        run(preprocess=params)
+        decoded = capsys.readouterr().out.split(" shards, ")[1].split()[0]
+        return shard_digests(tree), int(decoded)
+
+    return preprocess
+
+
+@pytest.fixture
+def drives(rows: list[dict[str, Any]]) -> int:
+    return len({(row["split"], row["drive"]) for row in rows})

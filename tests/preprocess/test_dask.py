@@ -1,3 +1,4 @@
+import os
 import signal
 import threading
 import time
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 from clusters import Dask
+from distributed import Client
 from trees import scan_params, shard_digests
 
 from roadseg.contracts.classes import ClassTable
@@ -60,15 +62,19 @@ def test_on_a_cluster_that_loses_a_worker_the_shards_equal_those_of_a_local_run(
     left = []
 
     def kill_one() -> None:
-        while not list(home.glob("reuse/shards/*/entry.json")):
-            time.sleep(0.005)
+        with Client(dask.address, set_as_default=False) as client:
+            pids = client.run(os.getpid)
+            [address] = [address for address, pid in pids.items() if pid == workers[0].pid]
+            while not (list(home.glob("reuse/shards/*/entry.json")) and client.processing()[address]):
+                time.sleep(0.005)
         left.append(len(rows) - len(list(home.glob("reuse/shards/*/entry.json"))))
         workers[0].send_signal(signal.SIGKILL)
 
+    dask.wait_for(2)
     killer = threading.Thread(target=kill_one, daemon=True)
     killer.start()
     run(preprocess=PARAMS)
     killer.join(10)
     assert workers[0].wait(10) == -signal.SIGKILL
-    assert left[0] > 3  # it died while there was work
+    assert left[0] > 3  # it died while it was at work, and there was more
     assert shard_digests(tree) == shard_digests(local)

@@ -1,8 +1,14 @@
 """Rows on disk are those that were given, whichever of them are asked for."""
 
+from pathlib import Path
+from typing import Any
+
 import pyarrow as pa
 import pytest
 
+from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.manifest import from_rows, write_manifest
+from roadseg.preprocess import stage
 from roadseg.preprocess.drives import PIECE, Spilled
 
 ROWS = 2 * PIECE + 7
@@ -26,3 +32,31 @@ def test_pieces_are_all_rows_in_order() -> None:
     pieces = list(Spilled(TABLE).pieces())
     assert [len(piece) for piece in pieces] == [PIECE, PIECE, 7]
     assert pa.Table.from_batches(pieces).equals(TABLE)
+
+
+def test_while_pictures_are_decoded_the_rows_of_the_manifest_are_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, idd_level1: ClassTable
+) -> None:
+    def row(number: int) -> dict[str, Any]:
+        names = {"sample": f"train/{number // 50}/{number}", "drive": str(number // 50), "split": "train"}
+        return names | {"image": f"{number}.jpg", "image_sha": f"{number:064x}", "height": 9, "width": 9}
+
+    held = []
+
+    class Decoding(Exception):
+        pass
+
+    def measure(*_: object) -> None:
+        held.append(pa.total_allocated_bytes() - before)
+        raise Decoding
+
+    write_manifest(
+        tmp_path / "data/manifest.parquet", "manifest", from_rows([row(n) for n in range(20_000)], "x", idd_level1)
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ROADSEG_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(stage, "_encode", measure)
+    before = pa.total_allocated_bytes()
+    with pytest.raises(Decoding):
+        stage.run(preprocess=stage.PreprocessParams(height=32, width=48, aspect="stretch", tile=0))
+    assert held[0] < 500_000  # the rows are 2.5 MB

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from trees import shard_digests
 
+from roadseg.contracts.files import REPLACING
 from roadseg.contracts.shards import Shards
-from roadseg.preprocess import stage, store
+from roadseg.preprocess import encode, stage, store
 
 RUN = """
 from roadseg.preprocess import stage
@@ -56,9 +57,10 @@ def test_killed_at_any_time_the_next_run_goes_on_and_gives_equal_shard_digests(
 
 
 POINTS = [
+    *encode.FAILPOINTS,
     *stage.FAILPOINTS,
     *store.FAILPOINTS,
-    *(f"{name}:{point}" for name in ("index.parquet", "shards.json") for point in ("write", "fsync", "rename", "done")),
+    *(f"{name}:{point}" for name in ("index.parquet", "shards.json") for point in REPLACING),
 ]
 
 

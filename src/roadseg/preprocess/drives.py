@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import islice
+from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
@@ -20,10 +21,15 @@ PIECE = 1024  # rows that are read at once
 
 
 class Spilled:
-    """An Arrow table on disk, read a piece at a time, so that memory does not grow with it."""
+    """An Arrow table on disk, read a piece at a time, so that memory does not grow with it.
 
-    def __init__(self, table: pa.Table) -> None:
-        with NamedTemporaryFile() as file:  # the name goes here, the bytes with the reader, however that ends
+    Args:
+        table: what to write.
+        folder: where; by default the system's, which on some machines is memory.
+    """
+
+    def __init__(self, table: pa.Table, folder: Path | None = None) -> None:
+        with NamedTemporaryFile(dir=folder) as file:  # the name goes here, the bytes with the reader, however that ends
             with pa.ipc.new_file(file.name, table.schema) as writer:
                 writer.write_table(table.combine_chunks(), max_chunksize=PIECE)
             self._reader = pa.ipc.open_file(pa.OSFile(file.name))
@@ -47,7 +53,7 @@ class Spilled:
 
 @dataclass(frozen=True)
 class Drives:
-    """Manifest rows by shard; none of them is held in memory.
+    """Manifest rows by shard; but for the index, which needs them all, a piece of them is in memory.
 
     Attributes:
         rows: columns `NEEDED`, sorted by split, shard and sample.
@@ -60,8 +66,8 @@ class Drives:
     starts: list[int]
 
     @classmethod
-    def of(cls, rows: pa.Table) -> "Drives":
-        """Sort the rows of a manifest, in whatever order they come."""
+    def of(cls, rows: pa.Table, folder: Path | None = None) -> "Drives":
+        """Sort the rows of a manifest, in whatever order they come; `folder` as for `Spilled`."""
         pairs = _values(rows.to_batches(max_chunksize=PIECE), "drive", "image_sha")
         shards = (shard_name(*pair) for pair in pairs)
         rows = rows.select(NEEDED).append_column("shard", pa.array(shards, pa.string(), size=len(rows)))
@@ -69,7 +75,7 @@ class Drives:
         starts: dict[str, int] = {}
         for number, (split, shard) in enumerate(_values(rows.to_batches(max_chunksize=PIECE), "split", "shard")):
             starts.setdefault(f"{split}/{shard}", number)
-        return cls(Spilled(rows.drop_columns("shard")), list(starts), [*starts.values(), rows.num_rows])
+        return cls(Spilled(rows.drop_columns("shard"), folder), list(starts), [*starts.values(), rows.num_rows])
 
     def __len__(self) -> int:
         return len(self.names)

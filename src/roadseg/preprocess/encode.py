@@ -12,6 +12,7 @@ from PIL import Image
 
 from roadseg.contracts.classes import VOID, ClassTable
 from roadseg.contracts.errors import DataRefused
+from roadseg.contracts.files import failpoint
 from roadseg.contracts.framing import Framing
 from roadseg.contracts.shards import ArrayWriter
 from roadseg.imaging.masks import decode_classes
@@ -20,6 +21,7 @@ from roadseg.imaging.tiles import cut
 
 PADDING = 0
 FILES = {kind: Path(f"{kind}.npy") for kind in ("image", "mask")}
+FAILPOINTS = tuple(f"{file}:{point}" for file in FILES.values() for point in ("write", "written"))
 Row = dict[str, Any]
 
 
@@ -51,18 +53,26 @@ def encode(raw: Path, samples: list[Row], folder: Path, classes: ClassTable, fra
     """
     tiles = sum(len(framing.tiles(row["height"], row["width"])) for row in samples)
     shape = (tiles, framing.height, framing.width)
-    with ArrayWriter(folder / FILES["image"], (*shape, 3)) as images:
+    with _writer(folder, "image", (*shape, 3)) as images:
         for row in samples:
             with _scanned(f"{raw}/{row['image']}", row["image_sha"]) as content:
                 images.append(_image(content, framing, row["height"], row["width"]))
     digests, pixels = {"image": images.digest}, np.zeros(classes.count + 1, np.int64)
     if any(row["mask"] for row in samples):  # a shard is labelled whole or not at all
-        with ArrayWriter(folder / FILES["mask"], shape) as masks:
+        with _writer(folder, "mask", shape) as masks:
             for mask in _masks(raw, samples, classes, framing):
                 masks.append(mask)
                 pixels += _counts(mask, classes.count)
         digests["mask"] = masks.digest
     return Encoded(digests, pixels.tolist())
+
+
+@contextmanager
+def _writer(folder: Path, kind: str, shape: tuple[int, ...]) -> Iterator[ArrayWriter]:
+    failpoint(f"{FILES[kind]}:write")
+    with ArrayWriter(folder / FILES[kind], shape) as writer:
+        yield writer
+    failpoint(f"{FILES[kind]}:written")
 
 
 def _counts(mask: np.ndarray, classes: int) -> np.ndarray:

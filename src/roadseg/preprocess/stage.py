@@ -33,7 +33,7 @@ KEPT_AT_ONCE = 32  # drives; a killed run decodes at most so many again
 AHEAD = 16  # tasks that are given out before the first is back
 FAILPOINTS = ("shards:written", "shards:removed", "shards:renamed")
 BATCH = 4  # drives in a task: a task costs as much as a picture
-FEW = 32  # samples that are decoded sooner than worker processes start
+FEW = 32  # samples that are decoded sooner than worker processes and a progress bar start
 
 
 class PreprocessParams(Section):
@@ -71,8 +71,8 @@ class Task:
 def run(*, preprocess: PreprocessParams) -> None:
     """Write the shards of every drive in the manifest; decode those that home does not hold yet."""
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps several times what it holds
-    drives, classes = _read()
     framing, store = Framing(**preprocess.model_dump()), Store(home() / "reuse/shards")
+    drives, classes = _read(store.folder)
     recipe = digest_of([classes.content, framing.content, PIL.__version__, _code()])
     keys = [digest_of([recipe, content]) for content in drives.contents()]
     known = {key: found for key in keys if (found := store.find(key))}
@@ -80,9 +80,9 @@ def run(*, preprocess: PreprocessParams) -> None:
     if missing:
         with store.begin() as temporary:
             task = Task(Path("data/raw").absolute(), temporary, classes, framing)
-            samples = ((key, drives.samples(number)) for key, number in missing.items())
+            samples: Iterable[Drive] = ((key, drives.samples(number)) for key, number in missing.items())
             few = sum(drives.count(number) for number in missing.values()) <= FEW
-            _encode(task, store, track(samples, "preprocess", len(missing)), few)
+            _encode(task, store, samples if few else track(samples, "preprocess", len(missing)), few)
     with _replacing_folder(Path("data/shards")) as folder:
         entries = ((name, key, known.get(key) or store.get(key)) for name, key in zip(drives.names, keys, strict=True))
         files, pixels = _place(store, folder, entries, classes.count)
@@ -93,10 +93,11 @@ def run(*, preprocess: PreprocessParams) -> None:
     print(f"preprocess: {len(index)} tiles of {size} in {len(drives)} shards, {len(missing)} of them decoded now")
 
 
-def _read() -> tuple[Drives, ClassTable]:
-    """The drives of the manifest, whose rows are let go before workers start, and its class table."""
+def _read(folder: Path) -> tuple[Drives, ClassTable]:
+    """The drives of the manifest, whose rows wait in a folder while workers are there, and its class table."""
     manifest = read_manifest(Path("data/manifest.parquet"), columns=NEEDED)
-    return Drives.of(manifest.rows), manifest.classes
+    folder.mkdir(parents=True, exist_ok=True)
+    return Drives.of(manifest.rows, folder), manifest.classes
 
 
 def _code() -> dict[str, str]:
@@ -143,14 +144,17 @@ def _place(
         sha256 of every shard file by path below the folder, and pixels by class, void last, for each split.
     """
     files: dict[str, str] = {}
-    pixels = {split: np.zeros(classes + 1, np.int64) for split in SPLITS}
+    pixels: dict[str, np.ndarray] = {}
     for name, key, encoded in entries:
-        (folder / name).parent.mkdir(exist_ok=True)
-        pixels[name.split("/")[0]] += np.array(encoded.pixels)
-        for kind, digest in sorted(encoded.digests.items()):
-            store.place(key, kind, folder / f"{name}.{kind}.npy")
-            files[f"{name}.{kind}.npy"] = digest
-    return files, {split: counts.tolist() for split, counts in pixels.items()}
+        split = name.split("/")[0]
+        if split not in pixels:
+            (folder / split).mkdir()
+            pixels[split] = np.zeros(classes + 1, np.int64)
+        pixels[split] += np.array(encoded.pixels)
+        store.place(key, {kind: folder / f"{name}.{kind}.npy" for kind in encoded.digests})
+        files |= {f"{name}.{kind}.npy": digest for kind, digest in encoded.digests.items()}
+    nothing = np.zeros(classes + 1, np.int64)
+    return files, {split: pixels.get(split, nothing).tolist() for split in SPLITS}
 
 
 @contextmanager

@@ -24,7 +24,10 @@ from roadseg.preprocess.encode import FILES, Encoded
 
 ENTRY = Path("entry.json")
 KEPT_DAYS = 30
-FAILPOINTS = ("entry:write", "entry:written", "keep:sync", "keep:rename", "keep:renamed", "keep:done")
+FAILPOINTS = (
+    *("entry:write", "entry:written", "keep:sync", "keep:rename", "keep:renamed", "keep:done"),
+    *("place:share", "place:shared"),
+)
 FICLONE = 0x40049409  # ioctl_ficlone(2): the copy shares blocks until one side changes
 CANNOT_SHARE = {  # of ioctl_ficlone(2) and link(2): another disk, a file system without it, too many links
     *(errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY, errno.ENOSYS),
@@ -42,7 +45,7 @@ class Store:
     """
 
     folder: Path
-    ways: list[Callable[[Path, Path], object]] = field(default_factory=lambda: [reflink, _hard_link, shutil.copyfile])
+    ways: list[Callable[[Path, Path], None]] = field(default_factory=lambda: [reflink, _hard_link, _copy])
 
     def find(self, key: str) -> Encoded | None:
         """The entry of this key if it is whole; a damaged one is dropped."""
@@ -95,11 +98,24 @@ class Store:
         sync_folder(self.folder)
         failpoint("keep:done")
 
-    def place(self, key: str, kind: str, target: Path) -> None:
-        """Put a file of an entry where a checkout wants it; `target` must not exist."""
-        source = self.folder / key / FILES[kind]
-        while not _done(self.ways[0], source, target):
-            del self.ways[0]
+    def place(self, key: str, targets: dict[str, Path]) -> None:
+        """Put the files of an entry where a checkout wants them: targets by kind, which must not exist."""
+        entry = self.folder / key
+        for kind, target in targets.items():
+            failpoint("place:share")
+            self._share(entry / FILES[kind], target)
+        failpoint("place:shared")
+
+    def _share(self, source: Path, target: Path) -> None:
+        *sooner, last = self.ways
+        for way in sooner:
+            try:
+                return way(source, target)
+            except OSError as error:
+                if error.errno not in CANNOT_SHARE:
+                    raise
+                self.ways.remove(way)
+        return last(source, target)
 
     def sweep(self, used: set[str]) -> None:
         """Mark the entries used now; drop what no run has used for `KEPT_DAYS`, half-made folders too."""
@@ -108,7 +124,7 @@ class Store:
             if entry.name in used:
                 os.utime(entry.path)
             elif entry.stat().st_mtime < oldest:
-                shutil.rmtree(entry.path, ignore_errors=True)
+                shutil.rmtree(entry.path, ignore_errors=True) if entry.is_dir() else Path(entry.path).unlink()
 
 
 def describe(entry: Path, encoded: Encoded) -> None:
@@ -119,16 +135,6 @@ def describe(entry: Path, encoded: Encoded) -> None:
     failpoint("entry:write")
     (entry / ENTRY).write_text(as_json("shard", content), encoding="utf-8")
     failpoint("entry:written")
-
-
-def _done(way: Callable[[Path, Path], object], source: Path, target: Path) -> bool:
-    try:
-        way(source, target)
-    except OSError as error:
-        if error.errno not in CANNOT_SHARE:
-            raise
-        return False
-    return True
 
 
 def reflink(source: Path, target: Path) -> None:
@@ -147,6 +153,10 @@ def reflink(source: Path, target: Path) -> None:
 
 def _hard_link(source: Path, target: Path) -> None:
     target.hardlink_to(source)
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
 
 
 def _identities(entry: Path, encoded: Encoded) -> dict[str, list[int]]:
