@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.imaging.codings import CODINGS, coding_of
+from roadseg.imaging.codings import CODINGS, coding_of, how_coded
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import Undecodable
 
@@ -58,7 +58,8 @@ def test_a_value_is_the_class_that_lists_all_of_its_labels_or_is_refused(
         if len(meant) == 1:
             assert read(tmp_path, ending, [value], table) == ([*meant], [])
         else:
-            with pytest.raises(Undecodable, match=f"{coding} id {value} stands for {re.escape(', '.join(labels))}"):
+            called = "id" if coding == "id" else f"{coding} id"
+            with pytest.raises(Undecodable, match=f"^{called} {value} stands for {re.escape(', '.join(labels))}"):
                 read(tmp_path, ending, [value], table)
 
 
@@ -83,5 +84,11 @@ def test_a_label_that_the_table_does_not_list_is_named(tmp_path: Path) -> None:
     path = tmp_path / "1_gtFine_labelids.png"
     Image.fromarray(np.array([[12]], np.uint8)).save(path)
     table = ClassTable.model_validate({"name": "mine", "classes": [{"id": 0, "name": "road"}]})
-    with pytest.raises(Undecodable, match="id id 12 stands for 'car', which no class of mine lists: add it to the"):
+    with pytest.raises(Undecodable, match=r"^id 12 stands for 'car', which no class of mine lists: add it to the"):
         read_classes(path, table)
+
+
+def test_a_folder_that_is_called_like_a_label_picture_says_nothing_of_the_files_in_it() -> None:
+    assert coding_of("drive_gtFine_labelids.old/1.png") is None
+    assert how_coded("drive_gtFine_labelids.old/1.png") == how_coded("1.png")
+    assert coding_of("drive_gtFine_labelids.old/1_gtFine_labellevel2Ids.png").name == "level2"  # type: ignore[union-attr]

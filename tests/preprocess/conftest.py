@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ from roadseg.preprocess.stage import PreprocessParams, run
 from roadseg.scan.describe import describe
 from roadseg.scan.layouts.known import LAYOUTS
 
+Make = Callable[..., Path]
+Rows = list[dict[str, Any]]
+Preprocess = Callable[..., tuple[dict[str, str], int]]
 PARAMS = PreprocessParams(height=32, width=48, aspect="stretch", tile=0)
 
 
 @pytest.fixture(scope="session")
-def rows(scenes: Path, idd_level1: ClassTable, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def rows(scenes: Path, idd_level1: ClassTable, tmp_path_factory: pytest.TempPathFactory) -> Rows:
     """Manifest rows of all scenes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROADSEG_HOME", str(tmp_path_factory.mktemp("home")))
@@ -23,10 +27,10 @@ def rows(scenes: Path, idd_level1: ClassTable, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="session")
-def make_tree(scenes: Path, idd_level1: ClassTable) -> Callable[..., Path]:
+def make_tree(scenes: Path, idd_level1: ClassTable) -> Make:
     """A folder that holds the scenes and a manifest of these rows."""
 
-    def make(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    def make(folder: Path, rows: Rows) -> Path:
         write_manifest(folder / "data/manifest.parquet", "manifest", from_rows(rows, "idd-lite", idd_level1))
         if not (folder / "data/raw").exists():
             (folder / "data/raw").symlink_to(scenes)
@@ -36,9 +40,7 @@ def make_tree(scenes: Path, idd_level1: ClassTable) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def preprocess(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[dict[str, str], int]]:
+def preprocess(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Preprocess:
     """Run the stage in a folder; gives the digests of what it wrote and how many shards it decoded."""
     monkeypatch.setenv("ROADSEG_WORKERS", "1")
 
@@ -53,5 +55,9 @@ def preprocess(
 
 
 @pytest.fixture
-def drives(rows: list[dict[str, Any]]) -> int:
+def drives(rows: Rows) -> int:
     return len({(row["split"], row["drive"]) for row in rows})
+
+
+def store() -> Path:
+    return Path(os.environ["ROADSEG_HOME"]) / "reuse/shards"

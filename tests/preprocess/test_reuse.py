@@ -1,8 +1,5 @@
-import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,15 +11,7 @@ from roadseg.contracts.shards import Shards
 from roadseg.preprocess import stage
 from roadseg.preprocess.drives import Drives
 
-from .conftest import PARAMS
-
-Make = Callable[..., Path]
-Rows = list[dict[str, Any]]
-Preprocess = Callable[..., tuple[dict[str, str], int]]
-
-
-def store() -> Path:
-    return Path(os.environ["ROADSEG_HOME"]) / "reuse/shards"
+from .conftest import PARAMS, Make, Preprocess, Rows, store
 
 
 def test_a_second_run_decodes_nothing_and_writes_the_same(

@@ -2,7 +2,6 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,7 @@ from roadseg.preprocess import stage
 from roadseg.preprocess import store as kept
 from roadseg.preprocess.store import KEPT_DAYS
 
-from .conftest import PARAMS
-
-Make = Callable[..., Path]
-Rows = list[dict[str, Any]]
-Preprocess = Callable[..., tuple[dict[str, str], int]]
-
-
-def store() -> Path:
-    return Path(os.environ["ROADSEG_HOME"]) / "reuse/shards"
+from .conftest import PARAMS, Make, Preprocess, Rows, store
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone", "entry cut", "entry gone", "entry of another schema"])

@@ -14,7 +14,7 @@ from roadseg.imaging.pixels import Undecodable
 
 # What decodes to most levels first: level 4 joins what levels 2 and 3 tell apart.
 CODINGS = ("id", "level3", "level2", "level4", "level1")
-ENDING = re.compile(r"_gtFine_label(level[1-4]Id|id)s\.", re.IGNORECASE)
+ENDING = re.compile(r"_gtFine_label(level[1-4]Id|id)s\.[^/]*$", re.IGNORECASE)  # of the file, not of a folder
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,20 @@ class Coding:
             meant = {label: self._class_of(value, label, classes) for label in self.labels.get(value, ())}
             if len(set(meant.values())) > 1:
                 raise Undecodable(
-                    f"{self.name} id {value} stands for {', '.join(meant)}, which are several classes of "
+                    f"{self._id} {value} stands for {', '.join(meant)}, which are several classes of "
                     f"{classes.name}: use the polygons, finer label pictures or a coarser class table"
                 )
             ids[value] = next(iter(meant.values()), -1)
         return ids
 
+    @property
+    def _id(self) -> str:
+        return self.name if self.name == "id" else f"{self.name} id"
+
     def _class_of(self, value: int, label: str, classes: ClassTable) -> int:
         if label not in classes.id_of_label:
             raise Undecodable(
-                f"{self.name} id {value} stands for {label!r}, which no class of {classes.name} lists: add it to the "
+                f"{self._id} {value} stands for {label!r}, which no class of {classes.name} lists: add it to the "
                 "`labels` of a class or to `void_labels`"
             )
         return classes.id_of_label[label]
