@@ -24,7 +24,7 @@ from roadseg.contracts.manifest import from_rows, write_manifest
 from roadseg.evaluate.scores import evaluated
 from roadseg.evaluate.stage import EvaluateParams, counted, images, run
 from roadseg.evaluate.write import write_scores
-from roadseg.intake.synthetic import generate
+from roadseg.synthetic.dataset import generate
 
 ROUNDS, TIMES = 5, (1, 4, 16)
 SETTINGS: dict[str, Any] = {"batch": "auto", "flip": False, "scales": [1.0], "overlap": 0.0}

@@ -26,10 +26,10 @@ from benchmarks.machine import machine
 from benchmarks.samples import enlarge, find_rows, unpack
 from benchmarks.whole_run import tree_memory
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.lifeline import pool
 from roadseg.contracts.manifest import from_rows, write_manifest
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import MARGIN, decode_picture
+from roadseg.machine.workers import pool
 from roadseg.preprocess.stage import PreprocessParams, run
 
 Row = dict[str, Any]

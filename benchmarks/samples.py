@@ -8,8 +8,8 @@ from PIL import Image
 
 from roadseg.contracts.files import digest_file
 from roadseg.intake import archive
-from roadseg.intake.synthetic import generate
 from roadseg.scan.layouts import idd_lite
+from roadseg.synthetic.dataset import generate
 
 Row = dict[str, Any]
 FULL_HD = (1920, 1080)

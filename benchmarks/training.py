@@ -44,10 +44,10 @@ def usual() -> tuple[Callable[[], object], Callable[[], object]]:
 
 def ours(name: str, height: int, width: int, batch: int = BATCH) -> tuple[Callable[[], object], Callable[[], object]]:
     """A guarded step of ours, and a prediction of the bundle's model."""
-    from roadseg.train.guard import Guard
-    from roadseg.train.loop import compiled
     from roadseg.train.models.deploy import deploy
     from roadseg.train.models.known import MODELS
+    from roadseg.train.run.loop import compiled
+    from roadseg.train.step.guard import Guard
 
     architecture = MODELS[name]
     recipe = {"learning_rate": 1e-3, "weight_decay": 0.02, "warmup": 0.05, "clip": 5.0, "average": 0.98}
@@ -85,7 +85,7 @@ def convolutions(name: str, height: int, width: int, batch: int) -> Callable[[],
     """A step's convolutions alone, one after the other, each with its gradients."""
     from keras import layers
 
-    from roadseg.contracts.memory import output_shapes
+    from roadseg.contracts.batch_size import output_shapes
     from roadseg.train.models.known import MODELS
 
     model = MODELS[name].build(CLASSES)

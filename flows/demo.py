@@ -11,11 +11,11 @@ from rich.console import Console
 from flows.retrain import retrain
 from flows.server import prefect_server
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.environment import settle
 from roadseg.contracts.errors import RoadsegError, UsageError
 from roadseg.contracts.files import home, read_json
 from roadseg.intake.install import install
-from roadseg.intake.synthetic import generate
+from roadseg.pipeline.environment import settle
+from roadseg.synthetic.dataset import generate
 
 TRAIN, VAL, TEST, SEED = 128, 32, 8, 0
 PICTURE = Path("reports/predictions.jpg")
@@ -60,8 +60,8 @@ def show(tree: Path, decision: str, version: int) -> None:
     """Print scores, version and where to look next; write a picture of predictions."""
     from roadseg.cli.models import score_table
     from roadseg.contracts.shards import Shards
-    from roadseg.evaluate.floor import mode_score
     from roadseg.pages.pictures import prediction_sheet
+    from roadseg.scoring.floor import mode_score
 
     scores = read_json(tree / "metrics.json", "metrics", "dvc repro evaluate")
     shards = Shards.open(tree / "data/shards")

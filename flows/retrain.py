@@ -12,9 +12,9 @@ from prefect import flow, get_run_logger, task
 from flows.pages import link_pages, report_refusal
 from flows.server import prefect_server
 from flows.stages import StageFailed, commit_sources, run_stage
-from roadseg.contracts.environment import settle
 from roadseg.contracts.errors import REFUSED, RoadsegError
 from roadseg.contracts.files import home
+from roadseg.pipeline.environment import settle
 from roadseg.pipeline.graph import read_graph, sources
 from roadseg.registry.gate import Decision
 from roadseg.tracking.published import Published

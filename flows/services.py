@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 
 from flows.server import wait_for
-from roadseg.contracts.environment import settle
 from roadseg.contracts.errors import RoadsegError, UsageError
 from roadseg.contracts.files import digest_of, home
+from roadseg.pipeline.environment import settle
 
 CONFIGURATION = Path(__file__).with_name("services.conf")
 

@@ -10,10 +10,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from roadseg.contracts.errors import DEFECT, DONE, RoadsegError
-from roadseg.contracts.receipt import VARIABLE, read_receipt
 from roadseg.pipeline.dvc import WAITING, environment
 from roadseg.pipeline.graph import why
 from roadseg.pipeline.process import stream
+from roadseg.pipeline.receipt import VARIABLE, read_receipt
 
 HINTS = ("To track the changes", "git add", "To enable auto staging", "dvc config", "Use `dvc push`")
 TAIL = 15  # lines of a failed stage that its error repeats

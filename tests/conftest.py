@@ -13,9 +13,9 @@ from filelock import FileLock
 from trees import commit, make_checkout, run
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.environment import settle
 from roadseg.intake.install import install
-from roadseg.intake.synthetic import generate
+from roadseg.pipeline.environment import settle
+from roadseg.synthetic.dataset import generate
 
 settle()
 hypothesis.settings.register_profile("shared machine", deadline=None)
@@ -130,8 +130,8 @@ def pretend_device(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     import keras  # late: few tests need it
 
     def pretend(memory_bytes: int, gpu_bytes: int = 0) -> None:
-        monkeypatch.setattr("roadseg.contracts.memory.machine_memory", lambda: memory_bytes)
-        monkeypatch.setattr("roadseg.contracts.memory.gpu_memory", lambda: [gpu_bytes] if gpu_bytes else [])
+        monkeypatch.setattr("roadseg.machine.hardware.machine_memory", lambda: memory_bytes)
+        monkeypatch.setattr("roadseg.machine.hardware.gpu_memory", lambda: [gpu_bytes] if gpu_bytes else [])
         monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"] if gpu_bytes else ["cpu:0"])
 
     return pretend

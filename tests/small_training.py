@@ -16,10 +16,11 @@ import yaml
 
 from roadseg.contracts.errors import RoadsegError
 from roadseg.pipeline.watchdog import watched
-from roadseg.train import loop, stage
+from roadseg.train import stage
 from roadseg.train.models.known import MODELS, residual_unet
 from roadseg.train.models.unet import SIZES
 from roadseg.train.params import TrainParams
+from roadseg.train.run import loop
 
 ROOT = Path(__file__).parent.parent
 SMALL = {"model": "small", "epochs": 1, "batch": 4, "precision": "float32", "reduced_share": 0.0}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from trees import ROOT
 
-from roadseg.contracts import environment
+from roadseg.pipeline import environment
 
 LOCKS = {"cpu": "dev.txt", "gpu": "gpu.txt", "jax": "jax.txt"}
 BACKENDS = {"cpu": {"tensorflow-cpu"}, "gpu": {"tensorflow"}, "jax": {"jax-cuda12-plugin"}}

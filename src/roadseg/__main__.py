@@ -2,8 +2,8 @@
 
 import sys
 
-from roadseg.contracts.environment import settle
 from roadseg.contracts.errors import RoadsegError
+from roadseg.pipeline.environment import settle
 
 
 def main() -> None:

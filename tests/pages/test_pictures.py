@@ -8,8 +8,8 @@ from PIL import Image
 from roadseg.contracts.bundle import SAMPLES, write_bundle
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.manifest import from_rows, write_manifest
-from roadseg.contracts.watched import Watched
 from roadseg.pages.pictures import WIDTH, prediction_sheet, watched_sheet
+from roadseg.train.run.watched import Watched
 
 KINDS = [0, 1, 3, 5, 6]  # class that fills each picture of the val split
 

@@ -18,6 +18,8 @@ from roadseg.pipeline.graph import read_graph, sources, why
 GRAPH = {stage.name: stage for stage in read_graph(ROOT)}
 BLOCKS = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 UNCACHED = {"metrics.json", "reports/verdict.json"}
+NO_RESULT = {"machine"}  # changes no byte of a result (tests/machine/test_results.py), so an edit reruns nothing
+MODULES = grimp.build_graph("roadseg")
 
 
 def test_the_order_follows_from_the_files() -> None:
@@ -33,9 +35,21 @@ def test_a_stage_reads_and_writes_what_dvc_is_told(name: str) -> None:
 
 @pytest.mark.parametrize("name", GRAPH)
 def test_a_stage_depends_on_the_packages_it_imports_and_no_others(name: str) -> None:
-    imported = grimp.build_graph("roadseg").find_upstream_modules(f"roadseg.{name}.stage")
-    packages = {module.split(".")[1] for module in imported if module != "roadseg"}
-    assert packages | {name} == set(GRAPH[name].packages)
+    packages = {module.split(".")[1] for module in reached(name) if module != "roadseg"}
+    assert packages - NO_RESULT == set(GRAPH[name].packages)
+
+
+def test_every_file_of_a_stage_s_code_is_reached_by_a_stage() -> None:
+    packages = {package for stage in GRAPH.values() for package in stage.packages}
+    code = {module for module in MODULES.modules if module.split(".")[1:2] and module.split(".")[1] in packages}
+    files = {module for module in code if not MODULES.find_children(module)}
+    strangers = files.difference(*(reached(name) for name in GRAPH))
+    assert not strangers, f"{strangers}: this file is reached by no stage, and an edit of it reruns some: move it"
+
+
+def reached(name: str) -> set[str]:
+    """Modules that a stage imports, directly or not, and itself."""
+    return MODULES.find_upstream_modules(f"roadseg.{name}.stage") | {f"roadseg.{name}.stage"}
 
 
 @pytest.mark.parametrize("name", GRAPH)
@@ -84,7 +98,7 @@ def test_what_changed_is_said_by_name(finished_checkout: Path) -> None:
     assert sources(tree) == ["data/raw.dvc"]
     assert why(tree, "train") == []
     (tree / "params.yaml").write_text((tree / "params.yaml").read_text().replace("seed: 0", "seed: 1"))
-    with (tree / "src/roadseg/train/loop.py").open("a") as code:
+    with (tree / "src/roadseg/train/run/loop.py").open("a") as code:
         code.write("# changed\n")
     assert set(why(tree, "train")) == {"train.seed modified", "src/roadseg/train modified"}
 

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 
+from roadseg.contracts.batch_size import output_bytes, output_shapes
 from roadseg.contracts.bundle import SAMPLES, Bundle, write_bundle
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.memory import output_bytes, output_shapes
 from roadseg.evaluate.counting import count
 from roadseg.predict.batch import MOST_ON_CPU, MOST_ON_GPU, auto_batch
 from roadseg.predict.predictor import Predictor

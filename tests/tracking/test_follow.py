@@ -14,12 +14,12 @@ from mlflow import MlflowClient
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.files import home
-from roadseg.contracts.journal import Journal, run_folder
-from roadseg.contracts.watched import write_guess, write_watched
 from roadseg.tracking import beside
 from roadseg.tracking.beside import PATIENCE, following
 from roadseg.tracking.follow import follow, send_unsent
 from roadseg.tracking.store import find_run
+from roadseg.train.run.journal import Journal, run_folder
+from roadseg.train.run.watched import write_guess, write_watched
 
 FINGERPRINT = "f" * 64
 

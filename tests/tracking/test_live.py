@@ -10,7 +10,7 @@ from typing import Any
 from servers import MlflowServer, kill_tree, wait_for
 from trees import change_params, command_environment, run
 
-from roadseg.contracts.journal import read_journal
+from roadseg.train.run.journal import read_journal
 
 
 def epochs_in_mlflow(tree: Path, key: str = "monitored.miou", database: Path | None = None) -> list[int]:

@@ -17,11 +17,11 @@ from trees import ROOT
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.files import REPLACING
-from roadseg.contracts.heartbeat import Heartbeat, beat, read_heartbeat
-from roadseg.contracts.journal import read_journal
 from roadseg.contracts.shards import Shards
 from roadseg.pipeline.watchdog import hung
-from roadseg.train.checkpoint import NAMES
+from roadseg.train.run.checkpoint import NAMES
+from roadseg.train.run.heartbeat import Heartbeat, beat, read_heartbeat
+from roadseg.train.run.journal import read_journal
 
 EPOCHS = 12
 

@@ -17,14 +17,15 @@ from small_training import PARAMS, SHORT
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import Busy, UsageError
-from roadseg.contracts.journal import read_journal
 from roadseg.contracts.shards import Shards, write_array, write_index
-from roadseg.contracts.watched import read_watched
-from roadseg.train import loop, stage
-from roadseg.train.batches import split_monitored
+from roadseg.train import stage
+from roadseg.train.data.batches import split_monitored
 from roadseg.train.models.known import MODELS
 from roadseg.train.params import TrainParams, epoch_sizes, resolve_precision
-from roadseg.train.tell import IMAGES, chosen
+from roadseg.train.run import loop
+from roadseg.train.run.journal import read_journal
+from roadseg.train.run.reporting import IMAGES, chosen
+from roadseg.train.run.watched import read_watched
 
 
 class Trained(NamedTuple):
@@ -217,7 +218,7 @@ def test_the_batch_of_auto_is_resolved_before_the_fingerprint(
     fingerprint: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert fingerprint(batch="auto") == fingerprint(batch=8)
-    monkeypatch.setattr("roadseg.contracts.memory.machine_memory", lambda: 1 << 20)
+    monkeypatch.setattr("roadseg.machine.memory.machine_memory", lambda: 1 << 20)
     assert fingerprint(batch="auto") == fingerprint(batch=1)
 
 

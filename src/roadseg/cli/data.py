@@ -76,7 +76,7 @@ def synthetic(
     from rich.progress import Progress
 
     from roadseg.contracts.errors import UsageError
-    from roadseg.intake.synthetic import generate
+    from roadseg.synthetic.dataset import generate
 
     with Progress() as progress:
         task = progress.add_task("scenes", total=train + val + test)

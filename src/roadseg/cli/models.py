@@ -119,9 +119,9 @@ def predict(
     from rich.progress import track
 
     from roadseg.contracts.bundle import Bundle
-    from roadseg.predict.folders import pictures_in, predict_files
     from roadseg.predict.predictor import Predictor
     from roadseg.registry.versions import fetch_bundle
+    from roadseg.serving.folders import pictures_in, predict_files
 
     paths = pictures_in(source)
     bundle = Bundle.open(fetch_bundle(model))
@@ -151,8 +151,8 @@ def score(
     `roadseg score theirs labels --report out.html --against ours`
     """
     from roadseg.contracts.classes import ClassTable
-    from roadseg.evaluate.folders import pairs, score_folders
     from roadseg.evaluate.scores import summary
+    from roadseg.scoring.folders import pairs, score_folders
 
     if against and not report:
         raise UsageError("--against compares on the page: give --report FILE.html too")

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from roadseg.evaluate.slices import Slice
+    from roadseg.scoring.slices import Slice
 
 EVALUATION = Path("reports/evaluation")
 WORST = 10
@@ -34,7 +34,7 @@ def slice_(
     Examples: `roadseg slice`; `roadseg slice drive`; `roadseg slice size --worst 5 --json`
     """
     from roadseg.contracts.evaluation import read_evaluation
-    from roadseg.evaluate.slices import slices, worst_slices
+    from roadseg.scoring.slices import slices, worst_slices
 
     stored = read_evaluation(evaluation)
     if by is None:

@@ -12,16 +12,16 @@ from types import FrameType, ModuleType
 from roadseg.cli.report import after_stage
 from roadseg.contracts.errors import DEFECT, DONE, Interrupted, RoadsegError
 from roadseg.contracts.files import code_digests, home
-from roadseg.contracts.lifeline import follow_parent
 from roadseg.contracts.params import Section, arguments, read_params
-from roadseg.contracts.receipt import leave_receipt
 from roadseg.evaluate import stage as evaluate
+from roadseg.machine.signals import follow_parent
 from roadseg.pipeline.graph import read_graph
+from roadseg.pipeline.receipt import leave_receipt
 from roadseg.preprocess import stage as preprocess
 from roadseg.scan import stage as scan
 from roadseg.train import stage as train
 from roadseg.train.params import TrainParams
-from roadseg.train.processes import Processes
+from roadseg.train.step.worker_processes import WorkerProcesses
 from roadseg.validate import stage as validate
 
 STAGES: dict[str, tuple[ModuleType, type[Section]]] = {
@@ -47,7 +47,7 @@ def run_stage(name: str) -> int:
         module, _ = STAGES[name]
         params = read_params({stage: section for stage, (_, section) in STAGES.items()})
         print(f"{name}: home is {home()}")
-        with _accompanied() if name == "train" and Processes.asked().first else nullcontext():
+        with _accompanied() if name == "train" and WorkerProcesses.asked().first else nullcontext():
             module.run(**arguments(module.run, params))
         exit_code = DONE
     except RoadsegError as error:

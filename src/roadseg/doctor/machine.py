@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from roadseg.contracts.hardware import gpus, machine_memory
 from roadseg.doctor.finding import Finding
 from roadseg.doctor.software import installed_lock
+from roadseg.machine.hardware import gpus, machine_memory
 from roadseg.train.params import resolve_precision
 
 CPU_INFO = Path("/proc/cpuinfo")

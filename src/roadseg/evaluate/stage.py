@@ -12,7 +12,6 @@ from rich.progress import track
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import DataRefused
 from roadseg.contracts.evaluation import Counts
-from roadseg.contracts.lifeline import stream
 from roadseg.contracts.manifest import read_manifest
 from roadseg.contracts.params import Section
 from roadseg.evaluate.counting import count
@@ -20,6 +19,7 @@ from roadseg.evaluate.scores import evaluated
 from roadseg.evaluate.write import write_scores
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import read_image
+from roadseg.machine.workers import map_ahead
 
 if TYPE_CHECKING:
     from roadseg.predict.predictor import Predictor
@@ -79,7 +79,7 @@ def counted(rows: list[dict[str, Any]], predictor: "Predictor") -> Counts:
 
     answers = zip(rows, predictor.with_confidence(images(rows)), strict=True)
     with ThreadPoolExecutor(1) as beside:
-        found = stream(beside, one, answers, AHEAD)
+        found = map_ahead(beside, one, answers, AHEAD)
         return Counts.stack(track(found, "evaluate", len(rows)), classes)
 
 

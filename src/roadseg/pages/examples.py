@@ -11,9 +11,9 @@ from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.classes import VOID, ClassTable
 from roadseg.contracts.confusion import iou
 from roadseg.contracts.evaluation import Evaluation
-from roadseg.imaging.draw import colourise, mistakes
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import read_image, resize_mask
+from roadseg.pages.draw import colourise, mistakes
 from roadseg.pages.thumbnails import Thumbnail, thumbnail
 
 SHOWN, SHOWN_OF_A_CLASS = 12, 6

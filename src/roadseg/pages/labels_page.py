@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from roadseg.contracts.classes import ClassEntry, ClassTable
 from roadseg.contracts.files import replacing
-from roadseg.imaging.draw import colourise, mistakes
 from roadseg.imaging.pixels import read_image
 from roadseg.labels.disputes import DOUBT
 from roadseg.labels.suspects import RAW, Suspect, answers
+from roadseg.pages.draw import colourise, mistakes
 from roadseg.pages.examples import LARGE, Group
 from roadseg.pages.rendering import render
 from roadseg.pages.thumbnails import Thumbnail, thumbnail

@@ -15,11 +15,11 @@ from roadseg.contracts.files import digest_file, replacing
 from roadseg.contracts.manifest import read_manifest
 from roadseg.evaluate.measures import shares
 from roadseg.evaluate.scores import CLASS_METRICS
-from roadseg.evaluate.slices import worst_slices
 from roadseg.pages import model_figures as figures
 from roadseg.pages.examples import Pictures, choose, examples, predicted, read
 from roadseg.pages.rendering import render
 from roadseg.pipeline.git import GitState, git_state
+from roadseg.scoring.slices import worst_slices
 
 PAGE = Path("reports/model.html")
 SLICES, QUANTILES = 12, 4

@@ -9,11 +9,11 @@ from PIL import Image
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.manifest import read_manifest
-from roadseg.contracts.watched import Watched
-from roadseg.imaging.draw import contact_sheet, overlay
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import read_image, resize_image, resize_mask
+from roadseg.pages.draw import contact_sheet, overlay
 from roadseg.predict.predictor import Predictor
+from roadseg.train.run.watched import Watched
 
 WIDTH = 320  # pixels of one picture
 

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.imaging.draw import colourise
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import Undecodable, read_image
+from roadseg.pages.draw import colourise
 
 BOX = (256, 192)  # width and height that a thumbnail fits into
 

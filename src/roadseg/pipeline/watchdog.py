@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from roadseg.contracts.files import home
-from roadseg.contracts.heartbeat import Heartbeat, read_heartbeat
-from roadseg.contracts.lifeline import follow_parent
+from roadseg.machine.signals import follow_parent
+from roadseg.train.run.heartbeat import Heartbeat, read_heartbeat
 
 GRACE = 20.0  # seconds in which a trainer that only waits may save its state
 SLOWER = 10.0

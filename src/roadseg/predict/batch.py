@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import keras
 
+from roadseg.contracts.batch_size import fitting_batch, output_bytes, output_shapes
 from roadseg.contracts.framing import Framing
-from roadseg.contracts.memory import fitting_batch, has_gpu, output_bytes, output_shapes
+from roadseg.machine.hardware import device_memory, has_gpu
 
 MOST_ON_CPU = 4  # tiles; more is no faster there and takes more memory: docs/results/evaluation.md
 MOST_ON_GPU = 32  # tiles
@@ -16,4 +17,4 @@ def auto_batch(model: keras.Model, framings: Sequence[Framing]) -> int:
     height, width = max(((framing.height, framing.width) for framing in framings), key=lambda size: size[0] * size[1])
     outputs = output_bytes(model, output_shapes(model, height, width))
     weights = 4 * int(model.count_params())
-    return fitting_batch(MOST_ON_GPU if has_gpu() else MOST_ON_CPU, weights, outputs)
+    return fitting_batch(MOST_ON_GPU if has_gpu() else MOST_ON_CPU, weights, outputs, device_memory())

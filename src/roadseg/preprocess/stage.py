@@ -19,10 +19,10 @@ from rich.progress import track
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.files import code_digests, digest_of, failpoint, home
 from roadseg.contracts.framing import Framing
-from roadseg.contracts.lifeline import pool, stream
 from roadseg.contracts.manifest import SPLITS, read_manifest
 from roadseg.contracts.params import Section
 from roadseg.contracts.shards import write_index
+from roadseg.machine.workers import map_ahead, pool
 from roadseg.preprocess.drives import NEEDED, Drives
 from roadseg.preprocess.encode import Encoded, Row, encode
 from roadseg.preprocess.store import Store, describe
@@ -111,7 +111,7 @@ def _encoded(task: Task, drives: Iterable[Drive], few: bool) -> Iterator[tuple[s
         yield from chain.from_iterable(map(task, batches))
         return
     with pool() as workers:
-        yield from chain.from_iterable(stream(workers, task, batches, AHEAD))
+        yield from chain.from_iterable(map_ahead(workers, task, batches, AHEAD))
 
 
 def _encode(task: Task, store: Store, drives: Iterable[Drive], few: bool) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import mlflow
 
 from roadseg.contracts.files import home
-from roadseg.contracts.lifeline import follow_parent
+from roadseg.machine.signals import follow_parent
 from roadseg.registry.versions import CHAMPION, EVALUATED, MODEL, version_at
 from roadseg.tracking.store import connect
 

@@ -10,8 +10,8 @@ from rich.progress import track
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.files import code_digests, digest_file, digest_of, home
-from roadseg.contracts.lifeline import pool
 from roadseg.imaging.codings import how_coded
+from roadseg.machine.workers import pool
 from roadseg.scan.layouts.found import Found
 from roadseg.scan.remember import Facts, File, Memory, opened
 from roadseg.scan.statistics import image_facts, mask_facts

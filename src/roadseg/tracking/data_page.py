@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from roadseg.contracts.errors import RoadsegError
 from roadseg.contracts.files import digest_file, digest_of
-from roadseg.contracts.lifeline import follow_parent
+from roadseg.machine.signals import follow_parent
 from roadseg.pages.data_page import write_data_page
 from roadseg.pages.summary import verdict_markdown
 from roadseg.tracking.store import artifact_names, connect, experiment_id

@@ -11,8 +11,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from roadseg.contracts.files import home, replacing
-from roadseg.contracts.journal import read_journal
-from roadseg.contracts.lifeline import follow_parent
+from roadseg.machine.signals import follow_parent
+from roadseg.train.run.journal import read_journal
 
 PAUSE = 1.0  # seconds between looks
 

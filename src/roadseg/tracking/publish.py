@@ -17,7 +17,6 @@ from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.evaluation import read_scores
 from roadseg.contracts.files import digest_file, digest_of, home
-from roadseg.contracts.journal import metric_names, run_folder
 from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.pages.pictures import prediction_sheet
 from roadseg.pipeline.git import git_state
@@ -27,6 +26,7 @@ from roadseg.tracking.follow import send_unsent
 from roadseg.tracking.model_page import send_model_page
 from roadseg.tracking.published import Published, evaluation_key
 from roadseg.tracking.store import artifact_names, connect, find_or_create_run, send_missing
+from roadseg.train.run.journal import metric_names, run_folder
 
 
 def publish(tree: Path) -> Published:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from roadseg.contracts.watched import read_watched
 from roadseg.pages.pictures import watched_sheet
 from roadseg.tracking.store import artifact_names
+from roadseg.train.run.watched import read_watched
 
 KEY = "monitored"  # of the pictures, which MLflow shows with a slider over the steps
 

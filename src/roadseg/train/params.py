@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from roadseg.contracts.hardware import gpus
 from roadseg.contracts.params import Section
 from roadseg.contracts.shards import Shards
+from roadseg.machine.hardware import gpus
 
 OF_MODEL = {"learning_rate", "weight_decay", "warmup", "accumulate", "clip", "average"}
 OF_MODEL |= {"balance", "dice", "lovasz", "hard"}
@@ -75,9 +75,9 @@ def resolve_precision(asked: str, capabilities: list[str]) -> str:
 def resolve(train: TrainParams, shards: Shards) -> Resolved:
     """Turn every `auto` into what this machine is fast at and has room for."""
     settle(train.threads)
-    from roadseg.contracts.memory import has_gpu  # late: it loads Keras
-    from roadseg.train import memory
+    from roadseg.machine.hardware import has_gpu  # late: it loads Keras
     from roadseg.train.models.known import MODELS
+    from roadseg.train.step import memory
 
     capabilities = [capability for _, _, capability in gpus()] if has_gpu() else []
     batch = train.batch

@@ -12,14 +12,14 @@ from filelock import FileLock, Timeout
 
 from roadseg.contracts.errors import Busy
 from roadseg.contracts.files import code_digests, digest_of, home
-from roadseg.contracts.journal import Journal, run_folder
-from roadseg.contracts.lifeline import stopping
 from roadseg.contracts.shards import Shards
 from roadseg.contracts.weights import find_weights
-from roadseg.train import system
+from roadseg.machine.signals import stopping
 from roadseg.train.params import OF_DRAWS, OF_MODEL, OF_VIEWS, Resolved, TrainParams, epoch_sizes, resolve
-from roadseg.train.processes import Processes
-from roadseg.train.tell import Teller
+from roadseg.train.run import system_metrics
+from roadseg.train.run.journal import Journal, run_folder
+from roadseg.train.run.reporting import Reporter
+from roadseg.train.step.worker_processes import WorkerProcesses
 
 READS = ("data/shards",)
 WRITES = ("models/bundle", "reports/history.csv", "reports/monitored.json")
@@ -31,7 +31,7 @@ def run(*, train: TrainParams) -> None:
     Raises:
         Busy: another process trains this very experiment; names it.
     """
-    processes = Processes.asked()
+    processes = WorkerProcesses.asked()
     processes.join()
     with ExitStack() as held:
         with processes.together():
@@ -69,12 +69,15 @@ def _passing() -> Iterator[Path]:
 
 
 def _train(
-    shards: Shards, train: Resolved, mark: str, code: dict[str, str], journal: Journal, processes: Processes
+    shards: Shards, train: Resolved, mark: str, code: dict[str, str], journal: Journal, processes: WorkerProcesses
 ) -> None:
     import keras  # late: it takes seconds, and reads what `resolve` has settled
 
-    from roadseg.train import batches, devices, guard, keeper, loop, result, warm
+    from roadseg.train.data import batches
+    from roadseg.train.models import warm_start
     from roadseg.train.models.known import MODELS
+    from roadseg.train.run import checkpointing, loop, result
+    from roadseg.train.step import devices, guard
 
     with processes.together():
         parent = None if train.init == "none" else find_weights(train.init)
@@ -90,8 +93,8 @@ def _train(
     journal.note("start", fingerprint=mark, epochs=train.epochs, machine=platform.machine())
     dealt = train.model_dump(include=OF_DRAWS)
     sizes = epoch_sizes(shards.height, shards.width, architecture.stride, train.epochs, train.reduced_share)
-    teller = Teller(journal, sizes, monitored)
-    with devices.sharing(train.batch, processes) as used, stopping() as stop, system.watching(journal):
+    reporter = Reporter(journal, sizes, monitored)
+    with devices.sharing(train.batch, processes) as used, stopping() as stop, system_metrics.watching(journal):
         model = loop.compiled(
             architecture,
             pixels,
@@ -99,7 +102,7 @@ def _train(
             **train.model_dump(include=OF_MODEL),
         )
         if parent:
-            warm.start_from(parent, model, train.model, names)
+            warm_start.start_from(parent, model, train.model, names)
         history = loop.fit(
             model,
             architecture,
@@ -112,9 +115,9 @@ def _train(
             sizes=sizes,
             views=train.model_dump(include=OF_VIEWS),
             names=names,
-            shown=teller.shown,
-            after_epoch=teller.after_epoch,
-            keeper=keeper.Keeper(journal.folder, stop, processes),
+            shown=reporter.shown,
+            after_epoch=reporter.after_epoch,
+            checkpointer=checkpointing.Checkpointer(journal.folder, stop, processes),
             guard=guard.Guard(
                 model,
                 journal.folder,
@@ -127,7 +130,7 @@ def _train(
         if processes.first:
             result.write_result(model, shards, train, mark, code, history, parent)
             journal.note("done")
-            keeper.forget_others(journal.folder)
+            checkpointing.forget_others(journal.folder)
 
 
 def _name_missing(names: list[str], fitted: np.ndarray, everywhere: np.ndarray) -> None:

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from roadseg.contracts.memory import Shapes, output_bytes, output_shapes
+from roadseg.contracts.batch_size import Shapes, output_bytes, output_shapes
 from roadseg.train.models.known import Architecture
 
 

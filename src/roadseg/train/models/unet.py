@@ -38,13 +38,15 @@ def residual(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor
     return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, y]))
 
 
-def scene(x: keras.KerasTensor, deepest: keras.KerasTensor, filters: int) -> keras.KerasTensor:
+def global_context(x: keras.KerasTensor, deepest: keras.KerasTensor, filters: int) -> keras.KerasTensor:
     """Add what the whole picture shows to every place of it."""
     mean = layers.GlobalAveragePooling2D(keepdims=True, name="scene_mean")(deepest)
     return layers.Add(name="scene_add")([x, layers.Conv2D(filters, 1, name="scene")(mean)])
 
 
-def rise(x: keras.KerasTensor, level: keras.KerasTensor, filters: int, up: str, name: str) -> keras.KerasTensor:
+def up_sampling_block(
+    x: keras.KerasTensor, level: keras.KerasTensor, filters: int, up: str, name: str
+) -> keras.KerasTensor:
     """Twice the size, the encoder's features of that size added, and mixed."""
     if x.shape[-1] != filters:  # before it is enlarged: a quarter of the work
         x = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_narrow")(x)
@@ -98,9 +100,9 @@ def build(config: Config, name: str, classes: int) -> keras.Model:
             x = residual(x, filters, f"stage{number}_block{block}")
         levels.append(x)
     widths = [max(filters, classes) for filters in config.decoder]  # fewer could not tell the classes apart
-    x = scene(conv(x, widths[-1], 1, 1, "neck"), levels[-1], widths[-1])
+    x = global_context(conv(x, widths[-1], 1, 1, "neck"), levels[-1], widths[-1])
     for number, (level, filters) in reversed(list(enumerate(zip(levels[:-1], widths, strict=True)))):
-        x = rise(x, level, filters, config.up, f"up{number}")
+        x = up_sampling_block(x, level, filters, config.up, f"up{number}")
     if config.dropout:
         x = layers.SpatialDropout2D(config.dropout, name="dropout")(x)
     x = layers.Conv2D(classes, 1, dtype="float32", name="logits")(x)

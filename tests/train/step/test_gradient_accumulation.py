@@ -1,0 +1,101 @@
+"""Accumulated batches train as one large batch does: weights, averaged weights, schedule, clipping and decay."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from roadseg.train.data.batches import Batch
+from roadseg.train.models.known import Architecture
+from roadseg.train.run import loop
+from roadseg.train.run.checkpoint import Checkpoints, Progress
+
+CLASSES, STEPS, IMAGES = 3, 4, 8  # images in a step
+RECIPE = {"learning_rate": 1e-2, "weight_decay": 0.1, "warmup": 0.3, "average": 0.8}
+LOSS = {"balance": 0.0, "dice": 0.0, "lovasz": 0.0, "hard": 1.0}  # the mean over the pixels: of parts and of the whole
+
+
+def build(classes: int) -> keras.Model:
+    """Each image by itself: no normalisation, whose statistics are a batch's."""
+    keras.utils.clear_session()  # a checkpoint knows variables by their names, which would be numbered on
+    keras.utils.set_random_seed(3)
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.Input((4, 6, 3), dtype="uint8"),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(5, 3, padding="same", activation="relu", name="one"),
+            layers.Conv2D(classes, 1, name="two"),
+        ]
+    )
+
+
+def compiled(accumulate: int, clip: float = 5.0) -> keras.Model:
+    architecture = Architecture(build, 1, 1, "logits")
+    return loop.compiled(architecture, np.ones(CLASSES), STEPS, accumulate=accumulate, clip=clip, **RECIPE, **LOSS)
+
+
+@pytest.fixture(scope="module")
+def steps() -> list[Batch]:
+    """No pixel is void, so that the mean of the parts is the mean of the whole."""
+    rng = np.random.default_rng(5)
+    return [
+        (rng.integers(0, 256, (IMAGES, 4, 6, 3), np.uint8), rng.integers(0, CLASSES, (IMAGES, 4, 6), np.uint8))
+        for _ in range(STEPS)
+    ]
+
+
+def train(model: keras.Model, steps: list[Batch], accumulate: int, start: int = 0) -> list[float]:
+    """The learning rate after each batch; `start` is the first batch made."""
+    share, rates = IMAGES // accumulate, []
+    for number in range(start, len(steps) * accumulate):
+        images, masks = steps[number // accumulate]
+        part = slice(number % accumulate * share, (number % accumulate + 1) * share)
+        model.train_on_batch(images[part], masks[part])
+        rates.append(float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)))
+    return rates
+
+
+def ends(model: keras.Model) -> list[np.ndarray]:
+    """The weights, then the averaged weights."""
+    weights = model.get_weights()
+    with loop.averaged(model):
+        return [*weights, *model.get_weights()]
+
+
+@pytest.mark.parametrize("clip", [5.0, 0.05])
+@pytest.mark.parametrize("accumulate", [2, 4])
+def test_accumulated_batches_train_as_one_large_batch(steps: list[Batch], accumulate: int, clip: float) -> None:
+    whole, parts = compiled(1, clip), compiled(accumulate, clip)
+    train(whole, steps, 1)
+    train(parts, steps, accumulate)
+    for one, other in zip(ends(whole), ends(parts), strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-6)
+
+
+def test_the_average_follows_the_steps_and_is_another_than_the_weights(steps: list[Batch]) -> None:
+    model = compiled(2)
+    train(model, steps, 2)
+    found = ends(model)
+    assert max(np.abs(one - other).max() for one, other in zip(found[:4], found[4:], strict=True)) > 1e-3
+
+
+def test_the_schedule_counts_steps_not_batches(steps: list[Batch]) -> None:
+    whole, parts = train(compiled(1), steps, 1), train(compiled(2), steps, 2)
+    assert parts[1::2] == whole
+    assert parts[0] == 0.0  # half a step
+    assert parts[2::2] == whole[:-1]
+
+
+def test_a_training_goes_on_in_the_middle_of_a_step(tmp_path: Path, steps: list[Batch]) -> None:
+    undisturbed, stopped, again = compiled(4), compiled(4), compiled(4)
+    train(undisturbed, steps, 4)
+    train(stopped, steps[:1], 4)
+    images, masks = steps[1]
+    stopped.train_on_batch(images[:2], masks[:2])
+    Checkpoints(tmp_path).save(stopped, Progress(1, 5))
+    assert Checkpoints(tmp_path).restore(again).step == 5
+    train(again, steps, 4, start=5)
+    for one, other in zip(ends(undisturbed), ends(again), strict=True):
+        np.testing.assert_array_equal(one, other)
