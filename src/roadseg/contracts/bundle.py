@@ -73,7 +73,7 @@ def write_bundle(folder: Path, model: "keras.Model", card: dict[str, Any], sampl
     Args:
         folder: made if absent.
         model: computes in float32, has only stock layers with explicit names.
-        card: as in contracts.md, without the weights' digest, which is added here.
+        card: as in docs/formats.md, without the weights' digest, which is added here.
         samples: every training image, columns `SAMPLES`.
     """
     folder.mkdir(parents=True, exist_ok=True)

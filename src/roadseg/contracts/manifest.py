@@ -50,7 +50,7 @@ class Manifest:
     """The rows of a scan or a manifest.
 
     Attributes:
-        rows: Arrow table with `COLUMNS`, sorted by sample; see contracts.md for the meaning.
+        rows: Arrow table with `COLUMNS`, sorted by sample; docs/formats.md has their meaning.
         layout: name of the layout that the files were found by.
         classes: the class table they were read with.
     """
