@@ -53,15 +53,15 @@ class Counts:
         return len(self.confusion)
 
     def __getitem__(self, chosen: np.ndarray | slice | int) -> "Counts":
-        """Of the chosen images."""
+        """The counts of the chosen images."""
         return Counts(self.confusion[chosen], self.boundary[chosen], self.reliability[chosen], self.classes)
 
     def total(self) -> "Counts":
-        """Of all images together, int64."""
+        """The counts of all images together, int64."""
         return self._of(getattr(self, name).sum(0, dtype=np.int64) for name in STORED)
 
     def grouped(self, member: np.ndarray) -> "Counts":
-        """Of groups of images, int64; `member` is the number of each image's group, int (N,), from 0."""
+        """The counts of groups of images, int64; `member` is the number of each image's group, int (N,), from 0."""
         arrays = []
         for name in STORED:
             counted = getattr(self, name)
@@ -70,7 +70,7 @@ class Counts:
         return self._of(arrays)
 
     def weighted(self, weights: np.ndarray) -> "Counts":
-        """Of the images taken `weights` times, (R, N) to (R, ...); exact, since everything counted is whole."""
+        """The counts of images taken `weights` times, (R, N) to (R, ...); exact, since all that is counted is whole."""
         times = weights.astype(np.float64)  # integers take numpy's slow path; these sums stay far below 2 ** 53
         return self._of(np.tensordot(times, getattr(self, name).astype(np.float64), 1) for name in STORED)
 

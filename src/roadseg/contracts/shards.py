@@ -125,12 +125,12 @@ class Shards:
 
     @property
     def height(self) -> int:
-        """Of every tile, pixels."""
+        """Height of every tile, pixels."""
         return self.framing.height
 
     @property
     def width(self) -> int:
-        """Of every tile, pixels."""
+        """Width of every tile, pixels."""
         return self.framing.width
 
     @property

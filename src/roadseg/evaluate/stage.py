@@ -38,7 +38,7 @@ class EvaluateParams(Section):
     )
     flip: bool = Field(description="average with the mirrored image")
     scales: list[Annotated[float, Field(ge=0.25, le=4)]] = Field(
-        min_length=1, description="of the working size; scores are averaged over them"
+        min_length=1, description="factors of the working size; scores are averaged over them"
     )
     overlap: float = Field(
         ge=0,
@@ -46,8 +46,8 @@ class EvaluateParams(Section):
         description="over 0: a window of the working size slides over frames scaled beyond it or cut into tiles; "
         "share of its side that neighbouring windows have in common",
     )
-    resamples: int = Field(ge=100, description="of the bootstrap behind the intervals")
-    seed: int = Field(ge=0, description="of the bootstrap")
+    resamples: int = Field(ge=100, description="draws of the bootstrap behind the intervals")
+    seed: int = Field(ge=0, description="decides the draws of the bootstrap")
 
 
 def run(*, evaluate: EvaluateParams) -> None:

@@ -15,7 +15,7 @@ def quarantine(tree: Path, samples: list[str], expectation: str | None, reason: 
 
     Args:
         tree: the folder that holds dvc.yaml.
-        samples: by name.
+        samples: their names.
         expectation: and all that this one flagged in the last validate.
         reason: kept in the list; empty: what validate said.
 
@@ -45,7 +45,7 @@ def restore(tree: Path, samples: list[str], expectation: str | None, everything:
 
     Args:
         tree: the folder that holds dvc.yaml.
-        samples: by name.
+        samples: their names.
         expectation: and all that were listed for this one.
         everything: all of them.
 

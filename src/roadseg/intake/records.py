@@ -49,7 +49,7 @@ def _accepted(path: Path) -> Manifest | None:
 
 
 def _write_reference(tree: Path) -> None:
-    """Of the last accepted data; left alone where no manifest says what was accepted."""
+    """Write the shares of the last accepted data; leave them alone where no manifest says what was accepted."""
     path, accepted = tree / "data/reference.json", _accepted(tree / "data/manifest.parquet")
     if accepted:
         write_reference(path, accepted)

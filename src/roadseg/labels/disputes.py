@@ -18,7 +18,7 @@ class Dispute:
 
     Attributes:
         given, predicted: ids of the classes, of the pair that most of its pixels have.
-        share: of the labelled pixels of the image, 0..1.
+        share: its part of the labelled pixels of the image, 0..1.
         confidence: mean probability of the predicted class where it has that pair, 0..1.
         box: x0, y0, x1, y1 in pixels of the label, the last two exclusive.
     """
@@ -60,7 +60,7 @@ def describe(areas: np.ndarray, label: np.ndarray, probabilities: np.ndarray) ->
     """Describe areas, the largest first.
 
     Args:
-        areas: as `disputed_areas` returns it.
+        areas: what `disputed_areas` returned.
         label, probabilities: what it was given.
     """
     classes, labelled = probabilities.shape[-1], np.count_nonzero(label < probabilities.shape[-1])

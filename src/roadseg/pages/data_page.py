@@ -70,8 +70,8 @@ class ClassTableRows:
     Attributes:
         splits: those with masks.
         rows: per class `name`, `color`, and `cells`: by split the share and its shift against the reference or None.
-        void: by split the share of void among all pixels.
-        largest: of all shares, the length of a whole bar.
+        void: share of void among all pixels, by split.
+        largest: the largest share, which has the whole length of a bar.
         reference: whether there is one to compare with.
     """
 

@@ -15,10 +15,10 @@ class Expectation:
     """One expectation and what it flagged.
 
     Attributes:
-        observed: in words, such as "3 of 1403 samples".
+        observed: what was seen, in words, such as "3 of 1403 samples".
         failing: count of failing rows.
         flagged: columns sample and reason, one row per failing sample.
-        reasons: of failing splits, classes or tables.
+        reasons: why splits, classes or tables fail.
     """
 
     name: str

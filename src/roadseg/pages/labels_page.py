@@ -32,7 +32,7 @@ class Shown:
         suspect: what is disputed.
         command: leaves the sample out.
         places: its place in each group by key.
-        pictures: by title; empty where pictures are left out.
+        pictures: each by its title; empty where pictures are left out.
     """
 
     suspect: Suspect

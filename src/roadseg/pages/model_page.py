@@ -31,7 +31,7 @@ class Other:
     """A model that the page compares with.
 
     Attributes:
-        name: as people call it, such as `champion, version 3`.
+        name: what people call it, such as `champion, version 3`.
         evaluation: its answers, counted.
         bundle: to predict with; without it only figures are compared.
         val_manifest: digest of the images that it was evaluated on, where it is known.
@@ -95,7 +95,7 @@ def write_score_page(
 
     Args:
         out: the HTML file.
-        evaluation: of the folders.
+        evaluation: that of the folders.
         scores: its summary.
         files: prediction and label of each image, in the order of the evaluation.
         other: an evaluation of the same labels to compare with.

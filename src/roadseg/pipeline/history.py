@@ -19,8 +19,8 @@ class Earlier:
 
     Attributes:
         commit: the newest commit whose dvc.lock names it, short.
-        day: of that commit, ISO.
-        subject: of that commit.
+        day: its date, ISO.
+        subject: its message's first line.
         path: its bytes in DVC's cache; None where the cache does not hold them.
     """
 

@@ -36,7 +36,7 @@ class Predictor:
             batch: tiles predicted at once; auto: sized to the device, see `auto_batch`. It changes no score by more
                 than rounding.
             flip: average with the mirrored image.
-            scales: of the working size; scores are averaged over them.
+            scales: factors of the working size; scores are averaged over them.
             overlap: with 0 a scale enlarges the tiles. Over 0 a window of the working size slides over the scaled
                 frame instead, and neighbouring windows share at least this part of their side: scores are averaged
                 where they do, and the model's memory does not grow with the frame.
@@ -103,7 +103,7 @@ class Predictor:
         return [join(islice(scores, len(own)), framing, *image.shape[:2]) for image, own in parts]
 
     def _scores(self, tiles: np.ndarray) -> Iterator[np.ndarray]:
-        """Of each tile, float32 (H, W, K); a batch of them is in memory."""
+        """The scores of each tile, float32 (H, W, K); a batch of them is in memory."""
         for start in range(0, len(tiles), self._batch):
             batch = tiles[start : start + self._batch]
             scores = self._model.predict_on_batch(batch)

@@ -39,8 +39,8 @@ FEW = 32  # samples that are decoded sooner than worker processes and a progress
 class PreprocessParams(Section):
     """What preprocess may be told."""
 
-    height: int = Field(gt=0, multiple_of=16, description="of a tile, pixels")
-    width: int = Field(gt=0, multiple_of=16, description="of a tile, pixels")
+    height: int = Field(gt=0, multiple_of=16, description="height of a tile, pixels")
+    width: int = Field(gt=0, multiple_of=16, description="width of a tile, pixels")
     aspect: Literal["stretch", "pad"] = Field(description="stretch frames to the tile, or keep their aspect and pad")
     tile: int = Field(ge=0, le=16, description="0: a frame is one tile; N: it is scaled to N x N tiles and cut")
 

@@ -29,7 +29,7 @@ class ScanParams(Section):
     )
     val_share: float = Field(ge=0, lt=1, description="share of the drives that a made split gives to val")
     test_share: float = Field(ge=0, lt=1, description="share of the drives that a made split gives to test")
-    seed: int = Field(ge=0, description="of a made split")
+    seed: int = Field(ge=0, description="decides a made split; another number gives another one")
 
 
 def run(*, scan: ScanParams) -> None:

@@ -33,9 +33,9 @@ def predict_files(predictor: Predictor, paths: list[Path], root: Path, out: Path
     """Write `out/masks/<relative path>.png` and `out/overlays/<relative path>.jpg` for each picture.
 
     Args:
-        predictor: of the masks.
+        predictor: makes the masks.
         paths: pictures below `root`.
-        root: what the names written are relative to.
+        root: the folder that written names are relative to.
         out: made if absent.
 
     Yields:

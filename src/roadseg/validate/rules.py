@@ -16,7 +16,7 @@ class Rule:
     Attributes:
         severity: critical refuses the data, warning tells.
         kind: null, present, unique, or between (then `low` and `high` are the bounds, inclusive).
-        column: of the frame that is judged; nulls pass except for `present`.
+        column: what is judged in the frame; nulls pass except for `present`.
         reason: what is wrong with a failing row, and what to do, naming the file; columns stand in braces.
     """
 
