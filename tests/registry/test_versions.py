@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from mlflow import MlflowClient, MlflowException
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
 from roadseg.registry.gate import Evidence
-from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, evidence, fetch_bundle, summary, version_at
+from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, evidence, fetch_bundle, register, summary, version_at
 
 Enter = Callable[..., int]
 
@@ -21,12 +22,20 @@ def test_the_same_training_and_evaluation_is_the_same_version(client: MlflowClie
         "fingerprint": expected.fingerprint,
         "evaluation": expected.evaluation,
         "val_manifest": expected.val_manifest,
+        "val_manifest.kind": "2",
         "weights": expected.weights,
         "run_id": expected.run_id,
         "git.commit": expected.commit,
         "git.dirty": "false",
     }
     assert evidence(client, 1) == Evidence(1, expected.miou, expected.val_manifest)
+
+
+def test_a_model_of_other_weights_is_not_registered(client: MlflowClient, sent: Any) -> None:
+    other = replace(sent.published, weights="d" * 64)
+    with pytest.raises(UsageError, match=f"has the weights {sent.published.weights[:12]}.*has {'d' * 12}"):
+        register(other)
+    assert not client.search_registered_models()
 
 
 def test_another_evaluation_is_another_version_and_leaves_the_old_evidence(client: MlflowClient, enter: Enter) -> None:

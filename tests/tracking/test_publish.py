@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -91,9 +92,11 @@ def test_no_metric_is_there_twice(place: Any, store: MlflowClient, run: Run) -> 
 
 
 def test_parameters_and_scores_are_those_of_the_files(place: Any, run: Run) -> None:
-    card = Bundle.open(place.tree / "models/bundle").card
-    params = {f"train.{key}": str(value) for key, value in card["params"].items()}
+    bundle = Bundle.open(place.tree / "models/bundle")
+    params = {f"train.{key}": str(value) for key, value in bundle.card["params"].items()}
+    params |= {key: str(value) for key, value in asdict(bundle.surroundings).items() if value is not None}
     assert run.data.params == params | {"height": "64", "width": "128", "classes": "idd-level1"}
+    assert run.data.tags["roadseg.weights"] == bundle.card["weights"]
     scores = read_scores(place.tree / "reports/evaluation")
     figures = {key: value for key, value in scores.items() if isinstance(value, float)}
     assert sum(key.startswith("iou.") for key in scores) == 7
@@ -174,10 +177,11 @@ def test_the_model_carries_its_code(place: Any, store: MlflowClient, tmp_path: P
 def light_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """A logged model without files: logging one takes seconds, and these tests are about the rest."""
 
-    def log(_: Path) -> str:
+    def log(_: Path, name: str) -> str:
         client, run = connect(), mlflow.active_run().info
-        model = client.create_logged_model(run.experiment_id, "model", run.run_id)
+        model = client.create_logged_model(run.experiment_id, name, run.run_id)
         client.log_outputs(run.run_id, [LoggedModelOutput(model.model_id, 0)])
+        client.finalize_logged_model(model.model_id, "READY")
         return str(model.model_id)
 
     monkeypatch.setattr(module, "log_model", log)

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,15 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 
 from roadseg.contracts.files import home
-from roadseg.tracking.store import EXPERIMENT, experiment_id, find_or_create_run, find_run, send_missing
+from roadseg.tracking.store import (
+    EXPERIMENT,
+    create_run,
+    experiment_id,
+    find_or_create_run,
+    find_run,
+    find_runs,
+    send_missing,
+)
 
 
 def history(client: MlflowClient, run_id: str, key: str) -> list[tuple[int, float]]:
@@ -36,6 +45,15 @@ def test_a_fingerprint_is_one_run(client: MlflowClient) -> None:
     assert found is not None
     assert found.info.run_id == one
     assert found.data.tags["roadseg.fingerprint"] == "a" * 64
+
+
+def test_of_several_runs_of_a_training_the_first_made_is_the_one_that_is_followed(client: MlflowClient) -> None:
+    made = []
+    for _ in range(3):
+        made.append(create_run(client, "a" * 64).info.run_id)
+        time.sleep(0.01)  # MLflow's clock has steps of a millisecond
+    assert [run.info.run_id for run in find_runs(client, "a" * 64)] == made
+    assert find_or_create_run(client, "a" * 64).info.run_id == made[0]
 
 
 def test_only_what_the_run_lacks_is_sent(client: MlflowClient) -> None:

@@ -54,7 +54,12 @@ def init(
     print(f"train.init: {digest}")
 
 
-def publish() -> None:
+def publish(
+    as_new: Annotated[
+        bool,
+        typer.Option("--as-new", help="Where an equal training left other weights in MLflow: make a run beside it."),
+    ] = False,
+) -> None:
     """Send to MLflow what it lacks of the training and evaluation in this tree.
 
     Idempotent: a second call sends nothing. `ROADSEG_PICTURES=off` keeps pictures here.
@@ -63,7 +68,7 @@ def publish() -> None:
     """
     from roadseg.tracking.publish import publish as send
 
-    sent = send(Path.cwd())
+    sent = send(Path.cwd(), as_new=as_new)
     print(f"published as run {sent.run_id}: val mIoU {sent.miou:.4f}")
 
 

@@ -7,6 +7,7 @@ from roadseg.contracts.errors import UsageError
 from roadseg.contracts.params import Section, read_params
 from roadseg.doctor.finding import Finding
 from roadseg.doctor.machine import choices, devices, machine
+from roadseg.doctor.model import model_state
 from roadseg.doctor.services import services
 from roadseg.doctor.software import software
 from roadseg.doctor.tree import tree_state
@@ -22,7 +23,16 @@ def examine(tree: Path, sections: Mapping[str, type[Section]], backend: bool) ->
     """
     threads, params = _params(tree / "params.yaml", sections)
     asked = [devices()] if backend else []
-    return [*software(), *machine(), *asked, params, *tree_state(tree), *services(), *choices(threads)]
+    return [
+        *software(),
+        *machine(),
+        *asked,
+        params,
+        *tree_state(tree),
+        model_state(tree),
+        *services(),
+        *choices(threads),
+    ]
 
 
 def _params(path: Path, sections: Mapping[str, type[Section]]) -> tuple[int | None, Finding]:

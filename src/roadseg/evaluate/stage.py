@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 READS = ("data/raw", "data/manifest.parquet", "models/bundle")
 WRITES = ("reports/evaluation", "metrics.json")
 AHEAD = 4  # predicted images that wait to be counted
-COLUMNS = ["sample", "image", "mask", "drive", "split", "brightness", "sharpness"]  # of the manifest
+COLUMNS = ["sample", "image", "mask", "drive", "split", "image_sha", "mask_sha", "brightness", "sharpness"]
 
 
 class EvaluateParams(Section):
@@ -63,7 +64,9 @@ def run(*, evaluate: EvaluateParams) -> None:
         raise DataRefused(f"the model knows {bundle.classes.name}, the data are {manifest.classes.name}: train again")
     rows = manifest.records("val")
     predictor = Predictor(bundle, **evaluate.model_dump(include={"batch", "flip", "scales", "overlap"}))
-    evaluation = evaluated(rows, counted(rows, predictor))
+    evaluation = replace(
+        evaluated(rows, counted(rows, predictor)), weights=bundle.card["weights"], val_manifest=manifest.digest("val")
+    )
     places = Path("reports/evaluation"), Path("metrics.json")
     write_scores(*places, evaluation, resamples=evaluate.resamples, seed=evaluate.seed)
 

@@ -73,7 +73,7 @@ def run(*, preprocess: PreprocessParams) -> None:
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps several times what it holds
     framing, store = Framing(**preprocess.model_dump()), Store(home() / "reuse/shards")
     drives, classes = _read(store.folder)
-    recipe = digest_of([classes.content, framing.content, PIL.__version__, _code()])
+    recipe = digest_of([classes.identity, framing.content, PIL.__version__, _code()])
     keys = [digest_of([recipe, content]) for content in drives.contents()]
     known = {key: found for key in keys if (found := store.find(key))}
     missing = {key: number for number, key in enumerate(keys) if key not in known}

@@ -13,7 +13,7 @@ import mlflow
 
 from roadseg.contracts.files import home
 from roadseg.machine.signals import follow_parent
-from roadseg.registry.versions import CHAMPION, EVALUATED, MODEL, version_at
+from roadseg.registry.versions import CHAMPION, EVALUATED, MODEL, has_older_digest, version_at
 from roadseg.tracking.store import connect
 
 PATIENCE = 60.0  # seconds
@@ -21,12 +21,15 @@ PATIENCE = 60.0  # seconds
 
 @dataclass(frozen=True)
 class Champion:
-    """Its name as people call it, the folders of its evaluation and bundle, and the digest of what it was judged on."""
+    """Its name as people call it, the folders of its evaluation and bundle, and the digest of what it was judged on.
+
+    The digest is None where it is of an older kind.
+    """
 
     name: str
     evaluation: Path
     bundle: Path
-    val_manifest: str
+    val_manifest: str | None
 
 
 def fetch_champion() -> Champion | None:
@@ -58,7 +61,8 @@ def fetch_champion() -> Champion | None:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     name = f"champion (version {version})"
-    return Champion(name, folder / "evaluation", folder / "bundle", tags["val_manifest"])
+    val_manifest = None if has_older_digest(tags) else tags["val_manifest"]
+    return Champion(name, folder / "evaluation", folder / "bundle", val_manifest)
 
 
 def ask_for_champion() -> Champion | None:

@@ -7,7 +7,7 @@ from mlflow import MlflowClient, MlflowException
 from roadseg.contracts.errors import RoadsegError, UsageError
 from roadseg.registry import ledger
 from roadseg.registry.gate import Decision, decide
-from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, evidence, version_at
+from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, comparable_evidence, version_at
 from roadseg.tracking.store import connect
 
 
@@ -29,7 +29,8 @@ def promote(version: int | None = None, *, reason: str = "", dry_run: bool = Fal
     if not dry_run:
         _settle(client)
     champion = version_at(client, CHAMPION)
-    decision = decide(evidence(client, candidate), evidence(client, champion) if champion else None)
+    evidence = comparable_evidence(client, candidate), comparable_evidence(client, champion) if champion else None
+    decision = decide(*evidence)
     if dry_run or decision.outcome == "CHAMPION ALREADY":
         return decision
     run_id = ledger.record(client, decision, who=_who(), why=reason)

@@ -3,6 +3,7 @@
 import os
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelStatus, Metric, Param
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
@@ -21,38 +22,43 @@ from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.pages.pictures import prediction_sheet
 from roadseg.pipeline.git import git_state
 from roadseg.serving.log import log_model
+from roadseg.tracking.belonging import check_belonging
 from roadseg.tracking.data_page import send_data_page
 from roadseg.tracking.follow import send_unsent
 from roadseg.tracking.model_page import send_model_page
 from roadseg.tracking.published import Published, evaluation_key
-from roadseg.tracking.store import artifact_names, connect, find_or_create_run, send_missing
+from roadseg.tracking.store import artifact_names, connect, send_missing
+from roadseg.tracking.training_run import claim_run
 from roadseg.train.run.journal import metric_names, run_folder
 
 
-def publish(tree: Path) -> Published:
+def publish(tree: Path, *, as_new: bool = False) -> Published:
     """Send parameters, history, scores, data digests, code state, pictures and the model.
 
     Args:
         tree: a checkout in which train and evaluate have run, or whose files came by `dvc pull`.
+        as_new: see `claim_run`.
 
     Raises:
-        UsageError: a file of the graph is missing; says what to run.
+        UsageError: a file of the graph is missing or of another training, or MLflow holds other weights under this
+            fingerprint; says what to run.
     """
     bundle = Bundle.open(tree / "models/bundle")
     manifest = read_manifest(tree / "data/manifest.parquet")
     scores = read_scores(tree / "reports/evaluation")
+    check_belonging(tree, bundle, manifest)
     client = connect()
     send_unsent(run_folder(home(), bundle.card["fingerprint"]))  # the journal alone knows pace, machine and pictures
-    run_id = find_or_create_run(client, bundle.card["fingerprint"]).info.run_id
+    run_id = claim_run(client, bundle.card["fingerprint"], bundle.card["weights"], as_new=as_new)
     evaluation = _evaluation_digest(tree, manifest, bundle)
-    _send_params(client, run_id, bundle.card)
+    _send_params(client, run_id, bundle)
     _send_parent(client, run_id, bundle.card)
     _send_history(client, run_id, pd.read_csv(tree / "reports/history.csv"))
     val = _send_data(client, run_id, manifest)
     _send_code(client, run_id, tree)
     _send_files(client, run_id, tree)
     _send_page(client, run_id, tree)
-    model_id = _send_model(client, run_id, tree)
+    model_id = _send_model(client, run_id, bundle)
     about = {"model_id": model_id, "dataset_name": val.name, "dataset_digest": val.digest}
     _send_evaluation(client, run_id, tree, scores, evaluation, about)
     send_model_page(client, run_id, evaluation, tree)
@@ -76,10 +82,11 @@ def _evaluation_digest(tree: Path, manifest: Manifest, bundle: Bundle) -> str:
     return digest_of([matrices, manifest.digest("val"), bundle.card["weights"]])
 
 
-def _send_params(client: MlflowClient, run_id: str, card: dict[str, Any]) -> None:
-    there = client.get_run(run_id).data.params
+def _send_params(client: MlflowClient, run_id: str, bundle: Bundle) -> None:
+    there, card = client.get_run(run_id).data.params, bundle.card
     params = {f"train.{key}": value for key, value in card["params"].items()}
     params |= {"height": card["height"], "width": card["width"], "classes": card["classes"]["name"]}
+    params |= {key: value for key, value in asdict(bundle.surroundings).items() if value is not None}
     missing = [Param(key, str(value)) for key, value in params.items() if key not in there]
     if missing:
         client.log_batch(run_id, params=missing)
@@ -168,9 +175,11 @@ def _send_page(client: MlflowClient, run_id: str, tree: Path) -> None:
         print(f"warning: no page about the data: {error}")
 
 
-def _send_model(client: MlflowClient, run_id: str, tree: Path) -> str:
-    outputs = client.get_run(run_id).outputs
-    if outputs and outputs.model_outputs:
-        return str(outputs.model_outputs[0].model_id)
+def _send_model(client: MlflowClient, run_id: str, bundle: Bundle) -> str:
+    name = f"model-{bundle.card['weights'][:12]}"
+    experiment = client.get_run(run_id).info.experiment_id
+    for model in client.search_logged_models([experiment], f"source_run_id = '{run_id}' AND name = '{name}'"):
+        if model.status == LoggedModelStatus.READY:  # else it was sent in part
+            return str(model.model_id)
     with mlflow.start_run(run_id=run_id):
-        return log_model(tree / "models/bundle")
+        return log_model(bundle.folder, name)

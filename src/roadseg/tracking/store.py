@@ -35,16 +35,24 @@ def experiment_id(client: MlflowClient, name: str = EXPERIMENT) -> str:
         return str(client.get_experiment_by_name(name).experiment_id)
 
 
+def find_runs(client: MlflowClient, fingerprint: str) -> list[Run]:
+    """The runs of a training, the first made first: more than one where `publish --as-new` made others."""
+    oldest = ["attributes.start_time ASC"]
+    return list(client.search_runs([experiment_id(client)], f"tags.`{FINGERPRINT}` = '{fingerprint}'", order_by=oldest))
+
+
 def find_run(client: MlflowClient, fingerprint: str) -> Run | None:
-    """The run of a training, or None."""
-    runs = client.search_runs([experiment_id(client)], f"tags.`{FINGERPRINT}` = '{fingerprint}'", max_results=1)
-    return runs[0] if runs else None
+    """The first run of a training, or None."""
+    return next(iter(find_runs(client, fingerprint)), None)
 
 
 def find_or_create_run(client: MlflowClient, fingerprint: str) -> Run:
-    """The one run of a training, made where it is not there yet."""
-    if run := find_run(client, fingerprint):
-        return run
+    """The first run of a training, made where it is not there yet."""
+    return find_run(client, fingerprint) or create_run(client, fingerprint)
+
+
+def create_run(client: MlflowClient, fingerprint: str) -> Run:
+    """Make a run of a training."""
     return client.create_run(
         experiment_id(client), tags={FINGERPRINT: fingerprint}, run_name=f"training-{fingerprint[:8]}"
     )
