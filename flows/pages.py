@@ -5,17 +5,16 @@ from pathlib import Path
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
-from roadseg.contracts.files import home
 from roadseg.pages.summary import scores_markdown, verdict_markdown
-from roadseg.tracking.beside import send_refusal
 from roadseg.tracking.published import Published
+from roadseg.tracking.sidecars import send_refusal
 
 
 @task(task_run_name="refused data")
 def report_refusal(tree: Path) -> None:
     """Show why the data are refused; the refusal stands also where this fails."""
     try:
-        _show_verdict(tree, send_refusal(tree, home()))  # the stage has sent it, unless MLflow was away then
+        _show_verdict(tree, send_refusal(tree))  # the stage has sent it, unless MLflow was away then
     except Exception as error:
         get_run_logger().warning("the refusal is not shown: %s: %s", type(error).__name__, error)
 

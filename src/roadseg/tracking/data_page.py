@@ -1,6 +1,7 @@
 """The page about the data in MLflow: in the run of a training, and in a run of its own where validate refused."""
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from roadseg.contracts.files import digest_file, digest_of
 from roadseg.machine.signals import follow_parent
 from roadseg.pages.data_page import write_data_page
 from roadseg.pages.summary import verdict_markdown
+from roadseg.pipeline.sidecars import answer
 from roadseg.tracking.store import artifact_names, connect, experiment_id
 
 FOLDER, NAME = "data", "data.html"
@@ -75,12 +77,10 @@ def page_link(run_id: str, place: str = f"{FOLDER}/{NAME}") -> str:
 
 
 def main() -> None:
-    """Send the refusal of the current folder and print its link; see `beside.send_refusal`."""
+    """Send the refusal of a tree and answer with its link; see `sidecars.send_refusal`."""
     follow_parent()
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     try:
-        print(page_link(publish_refusal(Path.cwd())))
+        answer(page_link(publish_refusal(Path(sys.argv[1]))))
     except RoadsegError as error:
         raise SystemExit(f"error: {error}") from None
 
