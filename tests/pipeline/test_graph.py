@@ -29,8 +29,8 @@ def test_the_order_follows_from_the_files() -> None:
 @pytest.mark.parametrize("name", GRAPH)
 def test_a_stage_reads_and_writes_what_dvc_is_told(name: str) -> None:
     module = importlib.import_module(f"roadseg.{name}.stage")
-    assert set(module.READS) == set(GRAPH[name].data)
-    assert set(module.WRITES) == set(GRAPH[name].outs)
+    assert {str(path) for path in module.READS} == set(GRAPH[name].data)
+    assert {str(path) for path in module.WRITES} == set(GRAPH[name].outs)
 
 
 @pytest.mark.parametrize("name", GRAPH)

@@ -34,7 +34,8 @@ for verb in (models.predict, models.score, models.publish, models.register, mode
 def _stage(name: str) -> None:
     module = STAGES[name]
     summary = (module.__doc__ or "").strip().removeprefix(f"Stage {name}: ")
-    text = f"Stage {name}: {summary}\n\nReads {', '.join(module.READS)}; writes {', '.join(module.WRITES)}. "
+    reads, writes = (", ".join(map(str, files)) for files in (module.READS, module.WRITES))
+    text = f"Stage {name}: {summary}\n\nReads {reads}; writes {writes}. "
     text += f"DVC calls this with what it needs.\n\nExample: `dvc repro {name}`"
 
     @app.command(name, help=text, rich_help_panel="Stages (run them with dvc repro)")

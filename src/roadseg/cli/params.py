@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
+from roadseg.contracts import paths
 from roadseg.contracts.params import read_params
 from roadseg.pipeline.runner import SECTIONS
 
@@ -23,7 +24,7 @@ def params() -> None:
     Example: `roadseg params`
     """
     values = read_params(SECTIONS)
-    table = Table("key", "value", "meaning", title="params.yaml", title_justify="left")
+    table = Table("key", "value", "meaning", title=str(paths.PARAMS), title_justify="left")
     for name, section in SECTIONS.items():
         for key, field in section.model_fields.items():
             table.add_row(f"{name}.{key}", str(getattr(values[name], key)), field.description)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
 
 if TYPE_CHECKING:
@@ -13,12 +14,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Make pages about what the graph has made.", no_args_is_help=True)
 
-DATA_PAGE, MODEL_PAGE, SEARCH_PAGE = (Path(f"reports/{name}.html") for name in ("data", "model", "search"))
-
 
 @app.command()
 def data(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = DATA_PAGE,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = paths.DATA_PAGE,
 ) -> None:
     """Write one HTML file about the data: verdict, failing samples, classes, drives, what changed.
 
@@ -34,7 +33,7 @@ def data(
 
 @app.command()
 def model(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = MODEL_PAGE,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = paths.MODEL_PAGE,
     against: Annotated[
         str, typer.Option(help="What to compare with: champion, none, or the folder of an evaluation.")
     ] = "champion",
@@ -61,7 +60,7 @@ def model(
 
 @app.command()
 def search(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = SEARCH_PAGE,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = paths.SEARCH_PAGE,
 ) -> None:
     """Write one HTML file about the experiments of this commit: parallel coordinates and a table, the best first.
 

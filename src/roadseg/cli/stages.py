@@ -4,9 +4,10 @@ import os
 import sys
 from pathlib import Path
 
-from roadseg.cli.report import DATA_PAGE, MODEL_PAGE, as_other
+from roadseg.cli.report import as_other
 from roadseg.contracts.errors import DONE, REFUSED
 from roadseg.contracts.files import home
+from roadseg.contracts.paths import DATA_PAGE, MODEL_PAGE
 from roadseg.pipeline.runner import execute
 from roadseg.registry.champion import ask_for_champion
 from roadseg.tracking.sidecars import following, send_refusal

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 from rich.progress import track
 
+from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import DataRefused
 from roadseg.contracts.evaluation import Counts
@@ -24,8 +24,8 @@ from roadseg.machine.workers import map_ahead
 if TYPE_CHECKING:
     from roadseg.predict.predictor import Predictor
 
-READS = ("data/raw", "data/manifest.parquet", "models/bundle")
-WRITES = ("reports/evaluation", "metrics.json")
+READS = (paths.RAW, paths.MANIFEST, paths.BUNDLE)
+WRITES = (paths.EVALUATION, paths.METRICS)
 AHEAD = 4  # predicted images that wait to be counted
 COLUMNS = ["sample", "image", "mask", "drive", "split", "brightness", "sharpness"]  # of the manifest
 
@@ -58,13 +58,13 @@ def run(*, evaluate: EvaluateParams) -> None:
     """
     from roadseg.predict.predictor import Predictor  # late: Keras loads in seconds
 
-    bundle, manifest = Bundle.open(Path("models/bundle")), read_manifest(Path("data/manifest.parquet"), columns=COLUMNS)
+    bundle, manifest = Bundle.open(paths.BUNDLE), read_manifest(paths.MANIFEST, columns=COLUMNS)
     if bundle.classes != manifest.classes:
         raise DataRefused(f"the model knows {bundle.classes.name}, the data are {manifest.classes.name}: train again")
     rows = manifest.records("val")
     predictor = Predictor(bundle, **evaluate.model_dump(include={"batch", "flip", "scales", "overlap"}))
     evaluation = evaluated(rows, counted(rows, predictor))
-    places = Path("reports/evaluation"), Path("metrics.json")
+    places = paths.EVALUATION, paths.METRICS
     write_scores(*places, evaluation, resamples=evaluate.resamples, seed=evaluate.seed)
 
 
@@ -74,7 +74,7 @@ def counted(rows: list[dict[str, Any]], predictor: "Predictor") -> Counts:
 
     def one(answer: tuple[dict[str, Any], tuple[np.ndarray, np.ndarray]]) -> Counts:
         row, (mask, sure) = answer
-        truth, _ = read_classes(Path("data/raw") / row["mask"], classes)
+        truth, _ = read_classes(paths.RAW / row["mask"], classes)
         return count(truth, mask, classes, sure)
 
     answers = zip(rows, predictor.with_confidence(images(rows)), strict=True)
@@ -86,4 +86,4 @@ def counted(rows: list[dict[str, Any]], predictor: "Predictor") -> Counts:
 def images(rows: list[dict[str, Any]]) -> Iterator[np.ndarray]:
     """The rows' images, uint8 (H, W, 3), decoded one by one."""
     for row in rows:
-        yield read_image(Path("data/raw") / row["image"])
+        yield read_image(paths.RAW / row["image"])

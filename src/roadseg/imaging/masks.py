@@ -14,7 +14,7 @@ from roadseg.imaging.polygons import decode_polygons
 BYTE_MODES = {"L", "P"}  # P: the palette only paints, the index is the id
 ID_MODES = BYTE_MODES | {"1", "I;16", "I"}
 UNKNOWN = 254  # between the last id a class can have, 199, and void
-MOST_COLORS = 256  # a lossy picture holds tens of thousands: so many are named
+MAX_COLORS = 256  # a lossy picture holds tens of thousands: so many are named
 
 
 def read_classes(path: Path, classes: ClassTable) -> tuple[np.ndarray, list[int]]:
@@ -115,11 +115,11 @@ def colors_to_classes(packed: np.ndarray, classes: ClassTable) -> tuple[np.ndarr
         classes: the table with the colours of classes and of void.
 
     Returns:
-        uint8 (H, W) as `to_classes`, and the unknown colours, sorted, the first `MOST_COLORS` of them.
+        uint8 (H, W) as `to_classes`, and the unknown colours, sorted, the first `MAX_COLORS` of them.
     """
     mask = _color_lookup(tuple(classes.id_of_color.items()))[packed]
     unknown = mask == UNKNOWN
-    outside = np.unique(packed[unknown])[:MOST_COLORS].tolist()
+    outside = np.unique(packed[unknown])[:MAX_COLORS].tolist()
     mask[unknown] = VOID
     return mask, outside
 

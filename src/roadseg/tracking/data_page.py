@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import mlflow
 from mlflow import MlflowClient
 
+from roadseg.contracts import paths
 from roadseg.contracts.errors import RoadsegError
 from roadseg.contracts.files import digest_file, digest_of
 from roadseg.machine.signals import follow_parent
@@ -43,8 +44,8 @@ def publish_refusal(tree: Path) -> str:
         UsageError: scan or validate has not run in `tree`.
     """
     note = verdict_markdown(tree)
-    scan, verdict = digest_file(tree / "data/scan.parquet"), tree / "reports/verdict.json"
-    judgement = digest_of([scan, digest_file(verdict), digest_file(tree / "reports/flagged.parquet")])
+    scan, verdict = digest_file(tree / paths.SCAN), tree / paths.VERDICT
+    judgement = digest_of([scan, digest_file(verdict), digest_file(tree / paths.FLAGGED)])
     client = connect()
     run_id = _find_or_create(client, judgement, scan)
     if "mlflow.note.content" not in client.get_run(run_id).data.tags:
