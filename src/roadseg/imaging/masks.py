@@ -8,7 +8,7 @@ from PIL import Image
 
 from roadseg.contracts.classes import VOID, ClassTable
 from roadseg.imaging.codings import coding_of
-from roadseg.imaging.pixels import Undecodable, decode_picture, read_bytes, resize_mask
+from roadseg.imaging.pixels import Undecodable, decode_picture, naming, read_bytes, resize_mask
 from roadseg.imaging.polygons import decode_polygons
 
 BYTE_MODES = {"L", "P"}  # P: the palette only paints, the index is the id
@@ -21,9 +21,10 @@ def read_classes(path: Path, classes: ClassTable) -> tuple[np.ndarray, list[int]
     """`decode_classes` of a file.
 
     Raises:
-        Undecodable, OSError: see `read_bytes` and `decode_classes`.
+        Undecodable, OSError: see `read_bytes` and `decode_classes`; names the file.
     """
-    return decode_classes(read_bytes(path), path.name, classes)
+    with naming(path):
+        return decode_classes(read_bytes(path), path.name, classes)
 
 
 def decode_classes(

@@ -13,7 +13,7 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.files import failpoint, sync_disk, sync_folder
 from roadseg.intake.archive import unpack
-from roadseg.intake.names import case_folded
+from roadseg.intake.names import folded
 from roadseg.intake.places import MERGE, STAGED, alone, laid_out, move_in
 from roadseg.intake.records import finding, write_records
 from roadseg.pipeline.dvc import dvc
@@ -113,11 +113,11 @@ def _completes(folder: Path, raw: Path, found_by: dict[str, str]) -> bool:
 def _keep_new(source: Path, staged: Path, raw: Path) -> tuple[int, int]:
     """Delete from `staged` what `raw` has; numbers of files that are new and that were there."""
     names = [path.relative_to(raw).as_posix() for path in raw.rglob("*")]
-    spelled = {case_folded(name): name for name in names}
+    spelled = {folded(name): name for name in names}
     faults, equal, new = [], [], 0
     for path in sorted(staged.rglob("*")):
         name = path.relative_to(staged).as_posix()
-        there = spelled.get(case_folded(name))
+        there = spelled.get(folded(name))
         if there is None:
             new += path.is_file()
         elif there != name:

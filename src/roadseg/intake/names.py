@@ -20,7 +20,7 @@ def name_fault(name: str) -> str | None:
     return None
 
 
-def case_folded(name: str) -> str:
+def folded(name: str) -> str:
     """A name as a disk sees it that tells neither letters nor accents apart."""
     return unicodedata.normalize("NFC", name).casefold()
 
@@ -42,7 +42,7 @@ class Names:
         return self._meets(path, is_folder=is_folder)
 
     def _meets(self, path: PurePosixPath, *, is_folder: bool) -> str | None:
-        known, was_folder = self._known.setdefault(case_folded(path.as_posix()), (path, is_folder))
+        known, was_folder = self._known.setdefault(folded(path.as_posix()), (path, is_folder))
         if known is path or (known == path and is_folder and was_folder):
             return None
         if is_folder != was_folder:

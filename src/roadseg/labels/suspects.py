@@ -1,26 +1,24 @@
 """The samples whose labels a model disputes, most first, and the list of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from roadseg.contracts import paths
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.errors import DataRefused, UsageError
+from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import replacing
 from roadseg.contracts.manifest import Manifest
 from roadseg.imaging.masks import read_classes
-from roadseg.imaging.pixels import Undecodable, read_image, resize_mask
+from roadseg.imaging.pixels import read_image, resize_mask
 from roadseg.labels.disputes import Dispute, describe_areas, disputed_areas
 
 if TYPE_CHECKING:
     from roadseg.predict.predictor import Predictor
-
-T = TypeVar("T")
 
 COLUMNS = ["rank", "sample", "split", "image", "mask", "share", "areas", "given", "predicted", "confidence"]
 COLUMNS += ["x0", "y0", "x1", "y1"]
@@ -81,9 +79,9 @@ def answers(rows: list[dict[str, Any]], tree: Path, predictor: "Predictor") -> I
     Raises:
         DataRefused: a file is no picture any more; names it.
     """
-    stream = predictor.probabilities(_decoded(read_image, tree / paths.RAW / row["image"]) for row in rows)
+    stream = predictor.probabilities(read_image(tree / paths.RAW / row["image"]) for row in rows)
     for row, probabilities in zip(rows, stream, strict=True):
-        label, _ = _decoded(read_classes, tree / paths.RAW / row["mask"], predictor.bundle.classes)
+        label, _ = read_classes(tree / paths.RAW / row["mask"], predictor.bundle.classes)
         label = resize_mask(label, *probabilities.shape[:2])
         yield Answer(label, probabilities, disputed_areas(label, probabilities))
 
@@ -117,10 +115,3 @@ def write_list(path: Path, found: list[Suspect], classes: ClassTable) -> None:
     ]
     with replacing(path) as temporary:
         pd.DataFrame(lines, columns=COLUMNS).to_csv(temporary, index=False, lineterminator="\n")
-
-
-def _decoded(decode: Callable[..., T], path: Path, *arguments: object) -> T:
-    try:
-        return decode(path, *arguments)
-    except Undecodable as error:
-        raise DataRefused(f"{path}: {error}") from None
