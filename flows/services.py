@@ -17,7 +17,7 @@ from roadseg.pipeline.environment import settle
 CONFIGURATION = Path(__file__).with_name("services.conf")
 
 
-def environment() -> dict[str, str]:
+def services_environment() -> dict[str, str]:
     """What the services see: where home and the servers are, and no telemetry."""
     prefect, mlflow = os.environ.get("PREFECT_PORT", "4200"), os.environ.get("MLFLOW_PORT", "5000")
     scripts = str(Path(sys.executable).parent)
@@ -44,7 +44,7 @@ def up() -> None:
         UsageError: the services run already.
         RoadsegError: a server does not answer; names its log.
     """
-    env = environment()
+    env = services_environment()
     logs = Path(env["SERVICES"])
     for folder in (logs, home() / "mlflow"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def down() -> None:
     Raises:
         UsageError: nothing runs.
     """
-    env = environment()
+    env = services_environment()
     if _control(env, "pid").returncode:
         raise UsageError("no services run here")
     _control(env, "stop", "worker")

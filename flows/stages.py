@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from roadseg.contracts.errors import DEFECT, DONE, RoadsegError
-from roadseg.pipeline.dvc import WAITING, environment
+from roadseg.pipeline.dvc import WAITING, dvc_environment
 from roadseg.pipeline.graph import why
 from roadseg.pipeline.process import stream
 from roadseg.pipeline.receipt import VARIABLE, read_receipt
@@ -66,7 +66,7 @@ def _repro(arguments: list[str], tree: Path, name: str, env: dict[str, str], che
             tail.append(said)
             log.info("%s", said)
 
-    status = stream([*WAITING, *arguments], cwd=tree, env=environment(env), line=line)
+    status = stream([*WAITING, *arguments], cwd=tree, env=dvc_environment(env), line=line)
     if check and status:
         raise StageFailed(name, DEFECT, "\n".join(tail))
     return "\n".join(tail), status

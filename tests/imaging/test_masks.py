@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.imaging.masks import MOST_COLORS, colors_to_classes, decode_colors, decode_mask, read_classes, to_classes
+from roadseg.imaging.masks import MAX_COLORS, colors_to_classes, decode_colors, decode_mask, read_classes, to_classes
 from roadseg.imaging.pixels import Undecodable
 
 IDS = np.array([[0, 1, 6], [255, 2, 3]], np.uint8)
@@ -159,9 +159,9 @@ def test_a_mask_of_ids_is_refused_where_colours_are_asked_for(tmp_path: Path, co
 
 
 def test_of_very_many_unknown_colours_the_first_are_reported(colors: ClassTable) -> None:
-    packed = np.arange(1, 2 + MOST_COLORS, dtype=np.uint32)[None]
+    packed = np.arange(1, 2 + MAX_COLORS, dtype=np.uint32)[None]
     mask, outside = colors_to_classes(packed, colors)
-    assert outside == list(range(1, 1 + MOST_COLORS))
+    assert outside == list(range(1, 1 + MAX_COLORS))
     assert (mask == 255).all()
 
 

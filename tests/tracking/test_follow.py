@@ -14,9 +14,10 @@ from mlflow import MlflowClient
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.files import home
-from roadseg.tracking import beside
-from roadseg.tracking.beside import PATIENCE, following
+from roadseg.pipeline import sidecars
+from roadseg.pipeline.sidecars import PATIENCE
 from roadseg.tracking.follow import follow, send_unsent
+from roadseg.tracking.sidecars import following
 from roadseg.tracking.store import find_run
 from roadseg.train.run.journal import Journal, run_folder
 from roadseg.train.run.watched import write_guess, write_watched
@@ -192,7 +193,7 @@ def test_one_bad_folder_does_not_stop_the_others(
 
 
 def test_a_follower_beside_a_training_sends_what_it_writes(client: MlflowClient) -> None:
-    with following(home()):
+    with following():
         Journal(run_folder(home(), FINGERPRINT)).metric(1, {"loss": 1.0})
         deadline = time.monotonic() + 60
         while not history(client, "loss") and time.monotonic() < deadline:
@@ -208,7 +209,7 @@ def test_a_server_that_never_answers_holds_no_training_up(folder: Path, monkeypa
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
         silent.settimeout(60)
-        with following(home()):
+        with following():
             connection, _ = silent.accept()  # the follower asks, and will wait for the answer
             [follower] = set(psutil.Process().children()) - before
             trained = time.monotonic()
@@ -220,7 +221,7 @@ def test_a_server_that_never_answers_holds_no_training_up(folder: Path, monkeypa
 
 def test_following_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROADSEG_FOLLOW", "off")
-    monkeypatch.setattr(beside.subprocess, "Popen", lambda *_, **__: pytest.fail("a follower was started"))
-    with following(home()):
+    monkeypatch.setattr(sidecars.subprocess, "Popen", lambda *_, **__: pytest.fail("a follower was started"))
+    with following():
         pass
     assert not home().exists()

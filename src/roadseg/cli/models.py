@@ -8,11 +8,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from roadseg.cli.describe import describe
+from roadseg.cli.describe import describe_models
+from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
 
 app = typer.Typer(help="Look at the models there are and at the registered versions.", no_args_is_help=True)
-app.command()(describe)
+app.command("describe")(describe_models)
 
 CHAMPION = "models:/roadseg@champion"
 RESAMPLES = 1000  # of the bootstrap behind the intervals of `score`
@@ -24,9 +25,9 @@ def list_() -> None:
 
     Example: `roadseg models list`
     """
-    from roadseg.registry.versions import summary
+    from roadseg.registry.versions import version_rows
 
-    rows = summary()
+    rows = version_rows()
     if not rows:
         print("no version is registered: run `dvc repro`, `roadseg publish` and `roadseg register`")
         return
@@ -50,7 +51,7 @@ def init(
 
     digest = bring_weights(model)
     if not dry_run:
-        change_settings(Path("params.yaml"), "train", {"init": digest})
+        change_settings(paths.PARAMS, "train", {"init": digest})
     print(f"train.init: {digest}")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.params import Section, read_params
 from roadseg.doctor.finding import Finding
@@ -21,7 +22,7 @@ def examine(tree: Path, sections: Mapping[str, type[Section]], backend: bool) ->
         sections: the model of every section of its params.yaml, by name.
         backend: load Keras' backend too and ask it for its devices.
     """
-    threads, params = _params(tree / "params.yaml", sections)
+    threads, params = _params(tree / paths.PARAMS, sections)
     asked = [devices()] if backend else []
     return [
         *software(),

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
 from roadseg.doctor.finding import Finding
@@ -13,10 +14,10 @@ from roadseg.machine.instruction_set import instruction_set
 
 def model_state(tree: Path) -> Finding:
     """Compare models/bundle with this machine: DVC sees no version and no processor, so it reruns nothing for them."""
-    if not (tree / "models/bundle/card.json").exists():
+    if not (tree / paths.BUNDLE / "card.json").exists():
         return Finding("tree", "model", "none")
     try:
-        was = Bundle.open(tree / "models/bundle").surroundings
+        was = Bundle.open(tree / paths.BUNDLE).surroundings
     except UsageError as error:
         return Finding("tree", "model", "unreadable", str(error))
     if was.keras is None:

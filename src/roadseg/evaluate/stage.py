@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 from rich.progress import track
 
+from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import DataRefused
 from roadseg.contracts.evaluation import Counts
@@ -25,8 +25,8 @@ from roadseg.machine.workers import map_ahead
 if TYPE_CHECKING:
     from roadseg.predict.predictor import Predictor
 
-READS = ("data/raw", "data/manifest.parquet", "models/bundle")
-WRITES = ("reports/evaluation", "metrics.json")
+READS = (paths.RAW, paths.MANIFEST, paths.BUNDLE)
+WRITES = (paths.EVALUATION, paths.METRICS)
 AHEAD = 4  # predicted images that wait to be counted
 COLUMNS = ["sample", "image", "mask", "drive", "split", "image_sha", "mask_sha", "brightness", "sharpness"]
 
@@ -59,7 +59,7 @@ def run(*, evaluate: EvaluateParams) -> None:
     """
     from roadseg.predict.predictor import Predictor  # late: Keras loads in seconds
 
-    bundle, manifest = Bundle.open(Path("models/bundle")), read_manifest(Path("data/manifest.parquet"), columns=COLUMNS)
+    bundle, manifest = Bundle.open(paths.BUNDLE), read_manifest(paths.MANIFEST, columns=COLUMNS)
     if bundle.classes != manifest.classes:
         raise DataRefused(f"the model knows {bundle.classes.name}, the data are {manifest.classes.name}: train again")
     rows = manifest.records("val")
@@ -67,7 +67,7 @@ def run(*, evaluate: EvaluateParams) -> None:
     evaluation = replace(
         evaluated(rows, counted(rows, predictor)), weights=bundle.card["weights"], val_manifest=manifest.digest("val")
     )
-    places = Path("reports/evaluation"), Path("metrics.json")
+    places = paths.EVALUATION, paths.METRICS
     write_scores(*places, evaluation, resamples=evaluate.resamples, seed=evaluate.seed)
 
 
@@ -77,7 +77,7 @@ def counted(rows: list[dict[str, Any]], predictor: "Predictor") -> Counts:
 
     def one(answer: tuple[dict[str, Any], tuple[np.ndarray, np.ndarray]]) -> Counts:
         row, (mask, sure) = answer
-        truth, _ = read_classes(Path("data/raw") / row["mask"], classes)
+        truth, _ = read_classes(paths.RAW / row["mask"], classes)
         return count(truth, mask, classes, sure)
 
     answers = zip(rows, predictor.with_confidence(images(rows)), strict=True)
@@ -89,4 +89,4 @@ def counted(rows: list[dict[str, Any]], predictor: "Predictor") -> Counts:
 def images(rows: list[dict[str, Any]]) -> Iterator[np.ndarray]:
     """The rows' images, uint8 (H, W, 3), decoded one by one."""
     for row in rows:
-        yield read_image(Path("data/raw") / row["image"])
+        yield read_image(paths.RAW / row["image"])

@@ -8,22 +8,23 @@ from PIL import Image
 
 from roadseg.contracts.classes import VOID, ClassTable
 from roadseg.imaging.codings import coding_of
-from roadseg.imaging.pixels import Undecodable, decode_picture, read_bytes, resize_mask
+from roadseg.imaging.pixels import Undecodable, decode_picture, naming, read_bytes, resize_mask
 from roadseg.imaging.polygons import decode_polygons
 
 BYTE_MODES = {"L", "P"}  # P: the palette only paints, the index is the id
 ID_MODES = BYTE_MODES | {"1", "I;16", "I"}
 UNKNOWN = 254  # between the last id a class can have, 199, and void
-MOST_COLORS = 256  # a lossy picture holds tens of thousands: so many are named
+MAX_COLORS = 256  # a lossy picture holds tens of thousands: so many are named
 
 
 def read_classes(path: Path, classes: ClassTable) -> tuple[np.ndarray, list[int]]:
     """`decode_classes` of a file.
 
     Raises:
-        Undecodable, OSError: see `read_bytes` and `decode_classes`.
+        Undecodable, OSError: see `read_bytes` and `decode_classes`; names the file.
     """
-    return decode_classes(read_bytes(path), path.name, classes)
+    with naming(path):
+        return decode_classes(read_bytes(path), path.name, classes)
 
 
 def decode_classes(
@@ -115,11 +116,11 @@ def colors_to_classes(packed: np.ndarray, classes: ClassTable) -> tuple[np.ndarr
         classes: the table with the colours of classes and of void.
 
     Returns:
-        uint8 (H, W) as `to_classes`, and the unknown colours, sorted, the first `MOST_COLORS` of them.
+        uint8 (H, W) as `to_classes`, and the unknown colours, sorted, the first `MAX_COLORS` of them.
     """
     mask = _color_lookup(tuple(classes.id_of_color.items()))[packed]
     unknown = mask == UNKNOWN
-    outside = np.unique(packed[unknown])[:MOST_COLORS].tolist()
+    outside = np.unique(packed[unknown])[:MAX_COLORS].tolist()
     mask[unknown] = VOID
     return mask, outside
 

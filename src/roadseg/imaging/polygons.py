@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from roadseg.contracts.classes import VOID, ClassTable
 from roadseg.imaging.pixels import MAX_PIXELS, Undecodable
 
-MOST_COORDINATE = 1e6  # farther out nobody meant it, and Pillow's integers end
+MAX_COORDINATE = 1e6  # farther out nobody meant it, and Pillow's integers end
 
 
 def decode_polygons(content: bytes, classes: ClassTable) -> np.ndarray:
@@ -58,7 +58,7 @@ def _size(labels: dict[str, Any], key: str) -> int:
 
 def _points(drawn: dict[str, Any]) -> list[tuple[float, float]]:
     points = [(float(x), float(y)) for x, y in drawn["polygon"]]
-    if not all(math.isfinite(x) and abs(x) < MOST_COORDINATE for point in points for x in point):
+    if not all(math.isfinite(x) and abs(x) < MAX_COORDINATE for point in points for x in point):
         raise Undecodable(f"a polygon of {drawn['label']!r} has a point far outside of the picture")
     return points
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from roadseg.contracts import paths
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.files import failpoint, sync_disk, sync_folder
 from roadseg.intake.archive import unpack
 from roadseg.intake.names import folded
-from roadseg.intake.places import MERGE, RAW, STAGED, alone, laid_out, move_in
+from roadseg.intake.places import MERGE, STAGED, alone, laid_out, move_in
 from roadseg.intake.records import finding, write_records
 from roadseg.pipeline.dvc import dvc
 from roadseg.scan.layouts.known import look
@@ -46,32 +47,32 @@ def merge(tree: Path, source: Path, classes: ClassTable | None, **given: str | N
         DataRefused: the layout is another, or a file would replace a different one: names it, and nothing is changed.
     """
     with alone(tree):
-        if not (tree / RAW).is_dir():
-            raise UsageError(f"{tree / RAW} is missing, so nothing can be added to it: import without --add")
+        if not (tree / paths.RAW).is_dir():
+            raise UsageError(f"{tree / paths.RAW} is missing, so nothing can be added to it: import without --add")
         found_by = finding(tree, **given)
         try:
             failpoint("add:unpack")
             staged = unpack(source, tree / STAGED)
             failpoint("add:unpacked")
-            there, _ = look(tree / RAW, **found_by)
+            there, _ = look(tree / paths.RAW, **found_by)
             staged, layout = _fitting(tree, source, staged, there, found_by)
             if layout != there:
                 raise DataRefused(f"{source} has layout {layout} and data/raw {there}: nothing was added")
-            new, known = _keep_new(source, staged, tree / RAW)
+            new, known = _keep_new(source, staged, tree / paths.RAW)
             failpoint("add:checked")
             if new:
                 sync_disk(staged)
                 failpoint("add:synced")
                 staged.rename(tree / MERGE)  # from here on the addition is completed, whatever happens
                 failpoint("add:renamed")
-                sync_folder(tree / "data")
+                sync_folder((tree / paths.RAW).parent)
         finally:
             shutil.rmtree(tree / STAGED, ignore_errors=True)
         failpoint("add:begun")
         if new:
             move_in(tree)
         write_records(tree, classes, found_by)
-        dvc(tree, "add", "--quiet", RAW)
+        dvc(tree, "add", "--quiet", str(paths.RAW))
         failpoint("add:added")
     failpoint("add:done")
     return Merged(layout, new, known)
@@ -79,13 +80,13 @@ def merge(tree: Path, source: Path, classes: ClassTable | None, **given: str | N
 
 def _fitting(tree: Path, source: Path, staged: Path, there: str, found_by: dict[str, str]) -> tuple[Path, str]:
     """As `laid_out`; also of files that are samples only with those in data/raw, as masks that come later are."""
-    if _is_one_of_many(staged, tree / RAW):
+    if _is_one_of_many(staged, tree / paths.RAW):
         staged = tree / STAGED
     try:
         return laid_out(source, staged, tree / STAGED, found_by)
     except DataRefused:
         for folder in {staged, tree / STAGED}:
-            if _completes(folder, tree / RAW, found_by):
+            if _completes(folder, tree / paths.RAW, found_by):
                 return folder, there
         raise
 

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from pathlib import PurePosixPath
 
-LONGEST_NAME, LONGEST_PATH = 255, 1000  # bytes; what Linux takes, less the folder that the data go to
+MAX_NAME, MAX_PATH = 255, 1000  # bytes; what Linux takes, less the folder that the data go to
 DRIVE_LETTER = re.compile(r"[A-Za-z]:")
 
 
@@ -15,8 +15,8 @@ def name_fault(name: str) -> str | None:
         return "points outside"
     if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in name):  # Cs: what was no UTF-8
         return "has a name that is not text in UTF-8"
-    if len(name.encode()) > LONGEST_PATH or any(len(part.encode()) > LONGEST_NAME for part in path.parts):
-        return f"has a name longer than {LONGEST_NAME} bytes, or a path longer than {LONGEST_PATH}"
+    if len(name.encode()) > MAX_PATH or any(len(part.encode()) > MAX_NAME for part in path.parts):
+        return f"has a name longer than {MAX_NAME} bytes, or a path longer than {MAX_PATH}"
     return None
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import digest_file, replacing
 from roadseg.contracts.manifest import Manifest, Shares, read_manifest
@@ -41,14 +42,14 @@ def render_data_page(tree: Path, pictures: bool = True) -> str:
     judgement = read_judgement(tree)
     frame = judgement.judged.frame
     changes, earlier = _changes(tree, judgement.scan)
-    reference = _reference(tree / "data/reference.json", judgement.scan.classes.name)
+    reference = _reference(tree / paths.REFERENCE, judgement.scan.classes.name)
     return render(
         "data.html",
         judgement=judgement,
         classes=judgement.scan.classes,
-        scan_digest=digest_file(tree / "data/scan.parquet"),
+        scan_digest=digest_file(tree / paths.SCAN),
         val_digest=judgement.judged.digest("val") if judgement.accepted else None,
-        galleries=galleries(judgement, tree / "data/raw", pictures),
+        galleries=galleries(judgement, tree / paths.RAW, pictures),
         pictures=pictures,
         counts=figures.sample_counts(frame),
         shares=_class_table(judgement.judged, reference),
@@ -106,7 +107,7 @@ def _reference(path: Path, table: str) -> Shares:
 
 def _changes(tree: Path, now: Manifest) -> tuple[Changes | None, Earlier | None]:
     """Compare with the last committed version; no changes where there is none, or none that can be read."""
-    earlier = earlier_version(tree, "data/scan.parquet")
+    earlier = earlier_version(tree, str(paths.SCAN))
     if earlier is None or earlier.path is None:
         return None, earlier
     try:

@@ -17,7 +17,7 @@ from roadseg.pages.draw import colourise, mistakes
 from roadseg.pages.thumbnails import Thumbnail, thumbnail
 
 SHOWN, SHOWN_OF_A_CLASS = 12, 6
-LEAST_SHARE = 0.005  # of an image: a class with fewer pixels is not what the image is looked at for
+MIN_SHARE = 0.005  # of an image: a class with fewer pixels is not what the image is looked at for
 LARGE = (384, 288)  # width and height that a picture fits into
 
 
@@ -83,7 +83,7 @@ def _by_class(evaluation: Evaluation) -> Iterator[Group]:
     shares = pixels / np.maximum(pixels.sum(-1, keepdims=True), 1)
     scores = iou(evaluation.counts.confusion)
     for number, name in enumerate(evaluation.counts.classes.names):
-        there = np.flatnonzero(shares[:, number] >= LEAST_SHARE)
+        there = np.flatnonzero(shares[:, number] >= MIN_SHARE)
         order = there[np.argsort(scores[there, number], kind="stable")]
         yield Group(f"class-{number}", f"worst {name}", order[:SHOWN_OF_A_CLASS].tolist())
 

@@ -8,11 +8,12 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from roadseg.contracts import paths
 from roadseg.contracts.classes import ClassEntry, ClassTable
 from roadseg.contracts.files import replacing
 from roadseg.imaging.pixels import read_image
 from roadseg.labels.disputes import DOUBT
-from roadseg.labels.suspects import RAW, Suspect, answers
+from roadseg.labels.suspects import Suspect, answers
 from roadseg.pages.draw import colourise, mistakes
 from roadseg.pages.examples import LARGE, Group
 from roadseg.pages.rendering import render
@@ -115,7 +116,7 @@ def _shown(chosen: list[Suspect], groups: list[Group], made: Iterator[dict[str, 
 def _pictures(chosen: list[Suspect], tree: Path, predictor: "Predictor") -> Iterator[dict[str, Thumbnail]]:
     rows, classes = [each.row for each in chosen], predictor.bundle.classes
     for row, answer in zip(rows, answers(rows, tree, predictor), strict=True):
-        image, predicted = read_image(tree / RAW / row["image"]), answer.probabilities.argmax(-1).astype("uint8")
+        image, predicted = read_image(tree / paths.RAW / row["image"]), answer.probabilities.argmax(-1).astype("uint8")
         yield {
             "image": thumbnail(image, LARGE, lossless=False),
             "label": thumbnail(colourise(answer.label, classes), LARGE, lossless=True),

@@ -11,7 +11,7 @@ from roadseg.contracts.evaluation import UNIT, Evaluation
 from roadseg.evaluate.scores import CLASS_METRICS, METRICS
 
 CONFUSIONS = 2  # named of each class
-LEAST_SHARE = 0.02  # of a class's true pixels, below which a confusion is not named
+MIN_SHARE = 0.02  # of a class's true pixels, below which a confusion is not named
 CURVES = {"miou": "monitored mIoU", "loss": "training loss"}
 
 
@@ -94,7 +94,7 @@ def _taken_for(row: np.ndarray, number: int, names: list[str]) -> list[tuple[str
     shares = row / max(1, row.sum())
     order = [other for other in np.argsort(-shares, kind="stable").tolist() if other != number]
     called = [*names, "void"]
-    return [(called[other], float(shares[other])) for other in order[:CONFUSIONS] if shares[other] >= LEAST_SHARE]
+    return [(called[other], float(shares[other])) for other in order[:CONFUSIONS] if shares[other] >= MIN_SHARE]
 
 
 def reliability(evaluation: Evaluation) -> list[dict[str, float]]:

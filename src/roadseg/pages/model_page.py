@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.confusion import mean_iou
 from roadseg.contracts.errors import UsageError
@@ -21,7 +22,6 @@ from roadseg.pages.rendering import render
 from roadseg.pipeline.git import GitState, git_state
 from roadseg.scoring.slices import worst_slices
 
-PAGE = Path("reports/model.html")
 SLICES, QUANTILES = 12, 4
 REMEDY = "dvc repro evaluate"
 
@@ -64,12 +64,12 @@ def render_model_page(tree: Path, other: Other | None = None, pictures: bool = T
     Raises:
         UsageError: a file of the graph is missing or damaged; says what to run.
     """
-    bundle, manifest = Bundle.open(tree / "models/bundle"), read_manifest(tree / "data/manifest.parquet")
-    scores = read_scores(tree / "reports/evaluation")
-    evaluation = read_evaluation(tree / "reports/evaluation")
+    bundle, manifest = Bundle.open(tree / paths.BUNDLE), read_manifest(tree / paths.MANIFEST)
+    scores = read_scores(tree / paths.EVALUATION)
+    evaluation = read_evaluation(tree / paths.EVALUATION)
     rows = manifest.records("val")
     if [row["sample"] for row in rows] != evaluation.images["sample"].to_pylist():
-        raise UsageError(f"{tree / 'reports/evaluation'} is of other images than the manifest: run `{REMEDY}`")
+        raise UsageError(f"{tree / paths.EVALUATION} is of other images than the manifest: run `{REMEDY}`")
     before = _same_images(evaluation, other, manifest.digest("val"))
     models = {"prediction": bundle}
     itself = before is not None and _is_itself(evaluation, bundle, before, other)
@@ -81,10 +81,10 @@ def render_model_page(tree: Path, other: Other | None = None, pictures: bool = T
         bundle.card,
         git_state(tree),
         manifest.digest("val"),
-        digest_file(tree / "reports/evaluation/confusion.npy"),
-        _history(tree / "reports/history.csv"),
+        digest_file(tree / paths.EVALUATION / "confusion.npy"),
+        _history(tree / paths.HISTORY),
     )
-    shown = predicted(rows, tree / "data/raw", models) if pictures else None
+    shown = predicted(rows, tree / paths.RAW, models) if pictures else None
     return _render(evaluation, scores, other, before, shown, origin, itself)
 
 

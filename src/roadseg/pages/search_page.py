@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
+from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import replacing
 from roadseg.pages.rendering import render
 
-SCORES = "reports/monitored.json"
+SCORES = str(paths.MONITORED)
 DECADE = 10  # a parameter that spans more than this factor has a logarithmic axis
 MIOU = "monitored mIoU"
 
@@ -61,7 +62,7 @@ def _score(data: dict[str, Any]) -> float | None:
 
 
 def _parameters(data: dict[str, Any]) -> dict[str, Any]:
-    sections = data["params"]["params.yaml"]["data"]
+    sections = data["params"][str(paths.PARAMS)]["data"]
     return {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
 
 

@@ -13,7 +13,7 @@ from roadseg.contracts.errors import UsageError
 WAITING = (sys.executable, "-m", "dvc", "--wait-for-lock")
 
 
-def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+def dvc_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """The current environment and `more`, with this interpreter first on the path for `python` in dvc.yaml."""
     scripts = str(Path(sys.executable).parent)
     path = os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)])
@@ -26,7 +26,7 @@ def dvc(tree: Path, *arguments: str) -> str:
     Raises:
         UsageError: it failed; with what it said.
     """
-    done = subprocess.run([*WAITING, *arguments], cwd=tree, env=environment(), capture_output=True, text=True)
+    done = subprocess.run([*WAITING, *arguments], cwd=tree, env=dvc_environment(), capture_output=True, text=True)
     if done.returncode:
         raise UsageError(f"`dvc {' '.join(arguments)}` in {tree} failed: {(done.stderr or done.stdout).strip()}")
     return done.stdout

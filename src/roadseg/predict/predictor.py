@@ -14,7 +14,7 @@ from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.framing import Framing
 from roadseg.imaging.pixels import resize_image
 from roadseg.imaging.tiles import cut, join
-from roadseg.predict.batch import auto_batch
+from roadseg.predict.batch import fitting_tiles
 
 
 class Predictor:
@@ -33,7 +33,7 @@ class Predictor:
 
         Args:
             bundle: what to predict with.
-            batch: tiles predicted at once; auto: sized to the device, see `auto_batch`. It changes no score by more
+            batch: tiles predicted at once; auto: sized to the device, see `fitting_tiles`. It changes no score by more
                 than rounding.
             flip: average with the mirrored image.
             scales: factors of the working size; scores are averaged over them.
@@ -45,7 +45,7 @@ class Predictor:
         self._model, self._flip = bundle.load(), flip
         self._answers_probabilities = bundle.card.get("output") == "probabilities"
         self._framings = [_scaled(bundle.framing, scale, bundle.card["stride"], overlap) for scale in scales]
-        self._batch = auto_batch(self._model, self._framings) if batch == "auto" else batch
+        self._batch = fitting_tiles(self._model, self._framings) if batch == "auto" else batch
         self._images = max(1, self._batch // max(len(framing.corners) for framing in self._framings))
 
     def __call__(self, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -1,18 +1,13 @@
 """The champion's evaluation and bundle on this disk, for others to be compared with."""
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import mlflow
-
 from roadseg.contracts.files import home
 from roadseg.machine.signals import follow_parent
+from roadseg.pipeline.sidecars import answer, ask
 from roadseg.registry.versions import CHAMPION, EVALUATED, MODEL, has_older_digest, version_at
 from roadseg.tracking.store import connect
 
@@ -38,6 +33,8 @@ def fetch_champion() -> Champion | None:
     Returns:
         None where there is no champion, or one that something else than `register` made.
     """
+    import mlflow  # late: it loads in seconds, and who asks a sidecar needs none
+
     client = connect()
     version = version_at(client, CHAMPION)
     tags = {} if version is None else client.get_model_version(MODEL, str(version)).tags
@@ -69,27 +66,19 @@ def ask_for_champion() -> Champion | None:
     """`fetch_champion` in a process of its own: no outage of MLflow holds the caller up for long.
 
     Returns:
-        None where there is no champion, or MLflow did not answer within `PATIENCE`.
+        None where there is no champion, or MLflow did not answer within `PATIENCE`; `champion.log` in home says why.
     """
-    try:
-        asked = subprocess.run(
-            [sys.executable, "-m", "roadseg.registry.champion"], capture_output=True, text=True, timeout=PATIENCE
-        )
-        found = json.loads(asked.stdout.rpartition("\n")[2]) if asked.returncode == 0 else None
-    except (subprocess.TimeoutExpired, ValueError):
-        return None
+    found = ask("roadseg.registry.champion", log="champion.log", patience=PATIENCE)
     if not found:
         return None
     return Champion(found["name"], Path(found["evaluation"]), Path(found["bundle"]), found["val_manifest"])
 
 
 def main() -> None:
-    """Print the champion as one JSON object, or null."""
+    """Answer with the champion, or null."""
     follow_parent()
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     found = fetch_champion()
-    print(json.dumps(asdict(found) if found else None, default=str), end="")
+    answer(asdict(found) if found else None)
 
 
 if __name__ == "__main__":

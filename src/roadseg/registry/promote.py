@@ -27,7 +27,7 @@ def promote(version: int | None = None, *, reason: str = "", dry_run: bool = Fal
     if candidate is None:
         raise UsageError(f"no version of {MODEL} is registered: run `roadseg register`")
     if not dry_run:
-        _settle(client)
+        _close_open_moves(client)
     champion = version_at(client, CHAMPION)
     evidence = comparable_evidence(client, candidate), comparable_evidence(client, champion) if champion else None
     decision = decide(*evidence)
@@ -51,7 +51,7 @@ def _move(client: MlflowClient, run_id: str, target: int) -> None:
         raise RoadsegError(f"alias {CHAMPION} is at version {found}, not {target}: someone else moved it; try again")
 
 
-def _settle(client: MlflowClient) -> None:
+def _close_open_moves(client: MlflowClient) -> None:
     """Close the moves that a killed process left open, by where the alias is now."""
     champion = version_at(client, CHAMPION)
     for move in ledger.open_moves(client):

@@ -132,7 +132,7 @@ def fetch_bundle(model: str) -> Path:
         raise UsageError(f"{model} cannot be fetched ({error}): promote a model, or give --model a folder") from None
 
 
-def summary() -> list[dict[str, str]]:
+def version_rows() -> list[dict[str, str]]:
     """Every version, newest first: number, aliases, mIoU, when, and the start of its fingerprint."""
     client = connect()
     try:

@@ -25,7 +25,7 @@ class Shares:
     seed: int
 
 
-def decide(
+def assign_splits(
     found: list[Found], root: Path, how: Literal["auto", "folders", "lists", "drive"], made: Shares
 ) -> list[Found]:
     """Give every sample a split.

@@ -1,19 +1,19 @@
 """Stage scan: what is in data/raw, facts only; a broken file is a row with an error."""
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
+from roadseg.contracts import paths
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.manifest import from_rows, write_manifest
 from roadseg.contracts.params import Section
 from roadseg.scan.describe import describe
 from roadseg.scan.layouts.known import look
-from roadseg.scan.splits import Shares, decide
+from roadseg.scan.splits import Shares, assign_splits
 
-READS = ("data/raw", "data/classes.yaml")
-WRITES = ("data/scan.parquet",)
+READS = (paths.RAW, paths.CLASSES)
+WRITES = (paths.SCAN,)
 
 
 class ScanParams(Section):
@@ -34,11 +34,11 @@ class ScanParams(Section):
 
 def run(*, scan: ScanParams) -> None:
     """Describe every sample of data/raw."""
-    root = Path("data/raw")
-    classes = ClassTable.read(Path("data/classes.yaml"))
+    root = paths.RAW
+    classes = ClassTable.read(paths.CLASSES)
     layout, found = look(root, scan.layout, scan.images, scan.masks)
-    found = decide(found, root, scan.split, Shares(scan.val_share, scan.test_share, scan.seed))
+    found = assign_splits(found, root, scan.split, Shares(scan.val_share, scan.test_share, scan.seed))
     rows = describe(root, found, classes)
-    write_manifest(Path("data/scan.parquet"), "scan", from_rows(rows, layout, classes))
+    write_manifest(paths.SCAN, "scan", from_rows(rows, layout, classes))
     broken = sum(row["error"] is not None for row in rows)
     print(f"scan: {len(rows)} samples in layout {layout}, {broken} with a file that cannot be read")

@@ -15,7 +15,7 @@ from roadseg.imaging.pixels import Undecodable, decode_image, lossy_coding, read
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 JPEG = (".jpg", ".jpeg")  # an expectation finds such masks by their name
 POLYGONS = ".json"
-LEAST_EDGES = 100  # fewer say nothing about how a mask was resized
+MIN_EDGES = 100  # fewer say nothing about how a mask was resized
 
 
 class _Unreadable(Exception):
@@ -128,4 +128,4 @@ def interpolation(mask: np.ndarray) -> float | None:
         edge = (high - low >= 2) & (high < 255) & (here < 255)
         edges += int(edge.sum())
         between += int((edge & (low < here) & (here < high)).sum())
-    return between / edges if edges >= LEAST_EDGES else None
+    return between / edges if edges >= MIN_EDGES else None

@@ -3,15 +3,12 @@
 import re
 from pathlib import Path
 
-import numpy as np
-
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.evaluation import Counts, Evaluation
 from roadseg.evaluate.counting import count
 from roadseg.evaluate.scores import evaluated
 from roadseg.imaging.masks import read_classes
-from roadseg.imaging.pixels import Undecodable
 
 ENDING = re.compile(r"(_image|_label|_leftImg8bit|_gtFine_[A-Za-z0-9]+)$")
 SKIPPED = "_inst_label"  # in IDD Lite a copy of the label
@@ -78,15 +75,8 @@ def _by_key(folder: Path) -> dict[str, Path]:
 
 
 def _count(predicted: Path, labelled: Path, classes: ClassTable) -> Counts:
-    guess, _ = _read(predicted, classes)  # what is outside the table is a wrong guess: void in a prediction costs
-    label, outside = _read(labelled, classes)
+    guess, _ = read_classes(predicted, classes)  # what is outside the table is a wrong guess: void there costs
+    label, outside = read_classes(labelled, classes)
     if outside:
         raise DataRefused(f"{labelled}: ids {', '.join(map(classes.written, outside))} are outside {classes.name}")
     return count(label, guess, classes)
-
-
-def _read(path: Path, classes: ClassTable) -> tuple[np.ndarray, list[int]]:
-    try:
-        return read_classes(path, classes)
-    except Undecodable as error:
-        raise DataRefused(f"{path}: {error}") from None

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from roadseg.contracts.errors import DataRefused, UsageError
+from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import replacing
-from roadseg.imaging.pixels import SUFFIXES, Undecodable, read_image
+from roadseg.imaging.pixels import SUFFIXES, read_image
 from roadseg.pages.draw import overlay
 from roadseg.predict.predictor import Predictor
 
@@ -48,10 +48,7 @@ def predict_files(predictor: Predictor, paths: list[Path], root: Path, out: Path
 
     def taken() -> Iterator[np.ndarray]:
         for path in paths:
-            try:
-                seen.append(read_image(path))
-            except Undecodable as error:
-                raise DataRefused(f"{path}: {error}") from None
+            seen.append(read_image(path))
             yield seen[-1]
 
     for path, mask in zip(paths, predictor(taken()), strict=True):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.evaluation import read_evaluation
@@ -22,13 +23,13 @@ def check_belonging(tree: Path, bundle: Bundle, manifest: Manifest) -> None:
     Raises:
         UsageError: names the two files, their digests and what to run.
     """
-    evaluation = read_evaluation(tree / "reports/evaluation")
-    card = "models/bundle/card.json"
+    evaluation = read_evaluation(tree / paths.EVALUATION)
+    card, shards = paths.BUNDLE / "card.json", paths.SHARDS / "shards.json"
     said = [
-        ("reports/history.csv", _digest(tree / "reports/history.csv"), bundle.history, card),
-        ("data/shards/shards.json", _digest(tree / "data/shards/shards.json"), bundle.card.get("data"), card),
-        ("reports/evaluation", evaluation.weights, bundle.card["weights"], card),
-        ("reports/evaluation", evaluation.val_manifest, manifest.digest("val"), "data/manifest.parquet"),
+        (paths.HISTORY, _digest(tree / paths.HISTORY), bundle.history, card),
+        (shards, _digest(tree / shards), bundle.card.get("data"), card),
+        (paths.EVALUATION, evaluation.weights, bundle.card["weights"], card),
+        (paths.EVALUATION, evaluation.val_manifest, manifest.digest("val"), paths.MANIFEST),
     ]
     for name, found, wanted, other in said:
         if None not in (found, wanted) and found != wanted:

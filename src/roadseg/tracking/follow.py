@@ -113,8 +113,6 @@ def main() -> None:
     signal.signal(signal.SIGTERM, finish)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the trainer, which then ends this
     follow_parent()
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     follow(home() / "runs", stop)
 
 

@@ -14,6 +14,7 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelStatus, Metric, Param
 
+from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.evaluation import read_scores
@@ -43,9 +44,9 @@ def publish(tree: Path, *, as_new: bool = False) -> Published:
         UsageError: a file of the graph is missing or of another training, or MLflow holds other weights under this
             fingerprint; says what to run.
     """
-    bundle = Bundle.open(tree / "models/bundle")
-    manifest = read_manifest(tree / "data/manifest.parquet")
-    scores = read_scores(tree / "reports/evaluation")
+    bundle = Bundle.open(tree / paths.BUNDLE)
+    manifest = read_manifest(tree / paths.MANIFEST)
+    scores = read_scores(tree / paths.EVALUATION)
     check_belonging(tree, bundle, manifest)
     client = connect()
     send_unsent(run_folder(home(), bundle.card["fingerprint"]))  # the journal alone knows pace, machine and pictures
@@ -53,7 +54,7 @@ def publish(tree: Path, *, as_new: bool = False) -> Published:
     evaluation = _evaluation_digest(tree, manifest, bundle)
     _send_params(client, run_id, bundle)
     _send_parent(client, run_id, bundle.card)
-    _send_history(client, run_id, pd.read_csv(tree / "reports/history.csv"))
+    _send_history(client, run_id, pd.read_csv(tree / paths.HISTORY))
     val = _send_data(client, run_id, manifest)
     _send_code(client, run_id, tree)
     _send_files(client, run_id, tree)
@@ -78,7 +79,7 @@ def publish(tree: Path, *, as_new: bool = False) -> Published:
 
 
 def _evaluation_digest(tree: Path, manifest: Manifest, bundle: Bundle) -> str:
-    matrices = digest_file(tree / "reports/evaluation/confusion.npy")
+    matrices = digest_file(tree / paths.EVALUATION / "confusion.npy")
     return digest_of([matrices, manifest.digest("val"), bundle.card["weights"]])
 
 
@@ -117,12 +118,12 @@ def _send_evaluation(
     evidence = [Metric(evaluation_key(evaluation, key), value, now, 0, **about) for key, value in figures.items()]
     send_missing(client, run_id, evidence)  # whatever the artifacts say: the gate decides by these
     folder, others = f"evaluation/{evaluation}", artifact_names(client, run_id, "evaluation") - {evaluation}
-    if "metrics.json" in artifact_names(client, run_id, folder):
+    if paths.METRICS.name in artifact_names(client, run_id, folder):
         return
     newest = [Metric(f"val.{key}", value, now, len(others), **about) for key, value in figures.items()]
     send_missing(client, run_id, newest)
-    client.log_artifacts(run_id, str(tree / "reports/evaluation"), folder)
-    client.log_artifact(run_id, str(tree / "metrics.json"), folder)  # last: it says that the others are there
+    client.log_artifacts(run_id, str(tree / paths.EVALUATION), folder)
+    client.log_artifact(run_id, str(tree / paths.METRICS), folder)  # last: it says that the others are there
 
 
 def _send_data(client: MlflowClient, run_id: str, manifest: Manifest) -> Dataset:
@@ -130,7 +131,7 @@ def _send_data(client: MlflowClient, run_id: str, manifest: Manifest) -> Dataset
     there = {(known.dataset.name, known.dataset.digest) for known in client.get_run(run_id).inputs.dataset_inputs}
     if not there:
         client.set_tag(run_id, "data.val_manifest", manifest.digest("val"))  # first: the inputs say that it is there
-    source = LocalArtifactDatasetSource("data/raw")
+    source = LocalArtifactDatasetSource(str(paths.RAW))
     datasets = {
         split: MetaDataset(source, f"{manifest.classes.name}-{split}", manifest.digest(split)[:32])._to_mlflow_entity()
         for split in ("train", "val")
@@ -158,13 +159,13 @@ def _send_code(client: MlflowClient, run_id: str, tree: Path) -> None:
 
 def _send_files(client: MlflowClient, run_id: str, tree: Path) -> None:
     there = artifact_names(client, run_id)
-    if (tree / "dvc.lock").exists() and "dvc.lock" not in there:
-        client.log_artifact(run_id, str(tree / "dvc.lock"))
-    if {path.name for path in (tree / "models/bundle").iterdir()} - artifact_names(client, run_id, "bundle"):
-        client.log_artifacts(run_id, str(tree / "models/bundle"), "bundle")
+    if (tree / paths.LOCK).exists() and paths.LOCK.name not in there:
+        client.log_artifact(run_id, str(tree / paths.LOCK))
+    if {path.name for path in (tree / paths.BUNDLE).iterdir()} - artifact_names(client, run_id, "bundle"):
+        client.log_artifacts(run_id, str(tree / paths.BUNDLE), "bundle")
     if os.environ.get("ROADSEG_PICTURES") != "off" and "pictures" not in there:
         with tempfile.TemporaryDirectory() as folder:
-            prediction_sheet(tree, count=6).save(Path(folder) / "predictions.jpg", quality=90)
+            prediction_sheet(tree, count=6).save(Path(folder) / paths.PREDICTIONS.name, quality=90)
             client.log_artifacts(run_id, folder, "pictures")
 
 

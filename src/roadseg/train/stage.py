@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from filelock import FileLock, Timeout
 
+from roadseg.contracts import paths
 from roadseg.contracts.errors import Busy
 from roadseg.contracts.files import code_digests, digest_of, home
 from roadseg.contracts.shards import Shards
@@ -21,8 +22,8 @@ from roadseg.train.run.journal import Journal, run_folder
 from roadseg.train.run.reporting import Reporter
 from roadseg.train.step.worker_processes import WorkerProcesses
 
-READS = ("data/shards",)
-WRITES = ("models/bundle", "reports/history.csv", "reports/monitored.json")
+READS = (paths.SHARDS,)
+WRITES = (paths.BUNDLE, paths.HISTORY, paths.MONITORED)
 
 
 def run(*, train: TrainParams) -> None:
@@ -35,7 +36,7 @@ def run(*, train: TrainParams) -> None:
     processes.join()
     with ExitStack() as held:
         with processes.together():
-            shards = Shards.open(Path("data/shards"))
+            shards = Shards.open(paths.SHARDS)
             resolved = resolve(train, shards)
             code = code_digests("contracts", "train")
             backend = os.environ.get("KERAS_BACKEND", "tensorflow")

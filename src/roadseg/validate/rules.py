@@ -37,6 +37,11 @@ Rules = dict[str, Rule]
 
 def of_samples(limits: ValidateParams) -> Rules:
     """The rules for `frames.samples`, the worst first."""
+    return _of_files(limits) | _of_places() | _of_looks(limits)
+
+
+def _of_files(limits: ValidateParams) -> Rules:
+    """Whether an image and its mask are there, whole, and fit together."""
     return {
         "files_decode": _critical("null", "error", "{error}"),
         "image_present": _critical("present", "image", "{mask}: no image belongs to this mask; add or remove it"),
@@ -62,6 +67,12 @@ def of_samples(limits: ValidateParams) -> Rules:
             "an interpolating filter and holds wrong classes; export the masks anew, nearest neighbour only",
             *(0, limits.interpolation_max),
         ),
+    }
+
+
+def _of_places() -> Rules:
+    """Whether a sample, its drive or its picture is in two places."""
+    return {
         "sample_unique": _critical("unique", "sample", "{file}: a second file is the same sample; rename one"),
         "drive_in_one_split": _critical(
             "null",
@@ -78,6 +89,12 @@ def of_samples(limits: ValidateParams) -> Rules:
             "near_elsewhere",
             "{image}: nearly the same image is in another split ({near_elsewhere}), so scores would leak; remove it",
         ),
+    }
+
+
+def _of_looks(limits: ValidateParams) -> Rules:
+    """What is allowed, and worth a look."""
+    return {
         "dark": _warning(
             "brightness", "{image}: is dark (mean brightness {brightness:.2f}); look at it", limits.brightness_min
         ),

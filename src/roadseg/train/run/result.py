@@ -1,12 +1,12 @@
 """What a training leaves: the bundle with its card, the history, and what a search compares."""
 
-from pathlib import Path
 from typing import Any
 
 import keras
 import pandas as pd
 import pyarrow as pa
 
+from roadseg.contracts import paths
 from roadseg.contracts.bundle import SAMPLES, write_bundle
 from roadseg.contracts.files import digest_of, replacing, write_json
 from roadseg.contracts.shards import Shards
@@ -40,18 +40,18 @@ def write_result(
     architecture, names = MODELS[train.model], shards.classes.names
     final = deploy(model, architecture, len(names))
     trained = write_weights(
-        Path("models/bundle") / NAME, warm_start.weights_of(model), fingerprint=mark, model=train.model, classes=names
+        paths.BUNDLE / NAME, warm_start.weights_of(model), fingerprint=mark, model=train.model, classes=names
     )
     card = _card(shards, train, mark, code, architecture.stride, architecture.output)
     card |= {"training_weights": trained, "parent": parent and parent.fingerprint}
     columns = ["sample", "drive", "image_sha", "phash"]
     tiles = shards.index[shards.index["split"] == "train"].drop_duplicates("sample")[columns]
     used = pa.Table.from_pandas(tiles, SAMPLES, preserve_index=False)
-    write_bundle(Path("models/bundle"), final, card, used)
-    with replacing(Path("reports/history.csv")) as temporary:
+    write_bundle(paths.BUNDLE, final, card, used)
+    with replacing(paths.HISTORY) as temporary:
         pd.DataFrame(history).to_csv(temporary, index=False, lineterminator="\n")
     scores = {key: value for key, value in history[-1].items() if key.partition(".")[0] in {"miou", "iou"}}
-    write_json(Path("reports/monitored.json"), "monitored", scores)
+    write_json(paths.MONITORED, "monitored", scores)
 
 
 def _card(shards: Shards, train: Resolved, mark: str, code: dict[str, str], stride: int, output: str) -> dict[str, Any]:
