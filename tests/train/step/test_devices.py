@@ -39,7 +39,7 @@ class Ended(NamedTuple):
 
 
 class Training:
-    """WorkerProcesses on JAX that train together, each in a tree and a home of its own, as on several hosts."""
+    """Worker processes on JAX that train together, each in a tree and a home of its own, as on several hosts."""
 
     def __init__(self, trees: list[Path], epochs: int, devices: int = 1, options: tuple[str, ...] = ()) -> None:
         address = f"127.0.0.1:{free_port()}"
