@@ -76,14 +76,29 @@ def imported(made_once: Callable[[str, Callable[[Path], None]], Path], scenes: P
 
 @pytest.fixture(scope="session")
 def finished(made_once: Callable[[str, Callable[[Path], None]], Path], imported: Path) -> Path:
-    """A checkout in which `dvc repro` has run whole; copy it, do not change it."""
+    """A checkout in which `dvc repro` has run whole, beside a dead MLflow; copy it, do not change it."""
 
     def make(tree: Path) -> None:
         shutil.copytree(imported, tree, symlinks=True)
-        run(tree, "dvc", "repro", "-q")
+        run(tree, "dvc", "repro", "-q", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
         commit(tree, "run")
 
     return made_once("finished", make)
+
+
+@pytest.fixture(scope="session")
+def empty_store(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """A database of MLflow with its tables and nothing in them: making one takes seconds, copying none."""
+
+    def make(folder: Path) -> None:
+        from roadseg.tracking.store import connect  # late: MLflow loads in seconds
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+            patch.setenv("ROADSEG_HOME", str(folder))
+            connect().search_experiments()
+
+    return made_once("store", make) / "mlflow/mlflow.db"
 
 
 @pytest.fixture
@@ -93,10 +108,11 @@ def checkout(tmp_path: Path, imported: Path) -> Path:
 
 
 @pytest.fixture
-def finished_checkout(tmp_path: Path, finished: Path) -> Path:
-    """A checkout of its own in which everything has run; its MLflow is empty, since its database holds paths."""
+def finished_checkout(tmp_path: Path, finished: Path, empty_store: Path) -> Path:
+    """A checkout of its own in which everything has run, with an empty MLflow."""
     tree = Path(shutil.copytree(finished, tmp_path / "tree", symlinks=True))
-    shutil.rmtree(tree / ".roadseg/mlflow")
+    (tree / ".roadseg/mlflow").mkdir()
+    shutil.copy2(empty_store, tree / ".roadseg/mlflow")
     return tree
 
 

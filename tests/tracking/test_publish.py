@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelOutput, Run
+from mlflow.entities import Run
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
@@ -171,20 +171,6 @@ def test_the_model_carries_its_code(place: Any, store: MlflowClient, tmp_path: P
     printed = subprocess.check_output([sys.executable, "-I", "-c", ELSEWHERE, *told], cwd="/", text=True, timeout=120)
     assert str(place.home) in printed.splitlines()[-1]
     np.testing.assert_array_equal(np.load(masks), predicted(place.tree, images(90, 120)))
-
-
-@pytest.fixture
-def light_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A logged model without files: logging one takes seconds, and these tests are about the rest."""
-
-    def log(_: Path, name: str) -> str:
-        client, run = connect(), mlflow.active_run().info
-        model = client.create_logged_model(run.experiment_id, name, run.run_id)
-        client.log_outputs(run.run_id, [LoggedModelOutput(model.model_id, 0)])
-        client.finalize_logged_model(model.model_id, "READY")
-        return str(model.model_id)
-
-    monkeypatch.setattr(module, "log_model", log)
 
 
 def test_an_outage_anywhere_is_made_up_for(
