@@ -18,7 +18,7 @@ from roadseg.cli.app import app
 from roadseg.contracts.bundle import Bundle, Surroundings
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.evaluation import read_evaluation, write_evaluation
-from roadseg.contracts.files import digest_file
+from roadseg.contracts.files import digest_file, home
 from roadseg.tracking import publish as module
 from roadseg.tracking.publish import publish
 from roadseg.tracking.store import connect, create_run, find_or_create_run, find_runs
@@ -67,10 +67,10 @@ def change_card(tree: Path, **changes: Any) -> None:
 def test_two_machines_with_one_fingerprint_do_not_share_a_run(client: MlflowClient, machine: Tree) -> None:
     one, two = machine(ONE), machine(TWO)
     first = publish(one)
-    before = client.get_run(first.run_id).data
+    before = client.get_run(first.run_id).data.to_dictionary()
     with pytest.raises(UsageError, match=f"holds the weights {ONE[:12]}.*has {TWO[:12]}.*publish --as-new"):
         publish(two)
-    assert client.get_run(first.run_id).data == before
+    assert client.get_run(first.run_id).data.to_dictionary() == before
     second = publish(two, as_new=True)
     assert second.run_id != first.run_id
     assert second.fingerprint == first.fingerprint
@@ -116,11 +116,24 @@ def test_as_new_makes_no_run_where_none_holds_other_weights(client: MlflowClient
     assert claim_run(client, FINGERPRINT, ONE, as_new=True) == run_id
 
 
-def test_what_the_journal_holds_goes_to_the_first_run(client: MlflowClient) -> None:
-    first = claim_run(client, FINGERPRINT, ONE)
+def test_a_follower_goes_on_with_the_first_run_and_publish_sends_the_rest_to_its_own(
+    client: MlflowClient, machine: Tree, place: Any
+) -> None:
+    one, two = machine(ONE), machine(TWO)
+    first = publish(one)
+    assert not [key for key in client.get_run(first.run_id).data.metrics if key.startswith("pace.")]
     time.sleep(0.01)  # MLflow's clock has steps of a millisecond
-    assert claim_run(client, FINGERPRINT, TWO, as_new=True) != first
-    assert find_or_create_run(client, FINGERPRINT).info.run_id == first
+    shutil.copytree(place.home / "runs", home() / "runs", ignore=shutil.ignore_patterns("sent*", "pictured"))
+    with pytest.raises(UsageError, match="--as-new"):
+        publish(two)
+    second = publish(two, as_new=True)
+    sent = [
+        {key for key in client.get_run(run_id).data.metrics if key.startswith(("pace.", "system/"))}
+        for run_id in (first.run_id, second.run_id)
+    ]
+    assert not sent[0]
+    assert sent[1]
+    assert find_or_create_run(client, first.fingerprint).info.run_id == first.run_id
 
 
 @pytest.mark.parametrize("weights", [ONE, TWO])

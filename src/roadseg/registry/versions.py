@@ -29,7 +29,7 @@ def register(published: Published) -> int:
         UsageError: the model that MLflow holds has other weights; names both digests.
     """
     client = connect()
-    _check_weights(published)
+    _check_weights(client, published)
     identity = {"fingerprint": published.fingerprint, "evaluation": published.evaluation}
     number = next((int(found.version) for found in _versions(client) if identity.items() <= found.tags.items()), None)
     if number is None:
@@ -47,9 +47,10 @@ def register(published: Published) -> int:
     return number
 
 
-def _check_weights(published: Published) -> None:
+def _check_weights(client: MlflowClient, published: Published) -> None:
     """Compare what is about to be registered with what was trained and evaluated here."""
-    card = mlflow.artifacts.load_dict(f"models:/{published.model_id}/artifacts/bundle/card.json")
+    location = client.get_logged_model(published.model_id).artifact_location
+    card = mlflow.artifacts.load_dict(f"{location}/artifacts/bundle/card.json")
     if card["weights"] != published.weights:
         raise UsageError(
             f"MLflow's model {published.model_id} has the weights {card['weights'][:12]}, and models/bundle has "

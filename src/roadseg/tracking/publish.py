@@ -49,8 +49,9 @@ def publish(tree: Path, *, as_new: bool = False) -> Published:
     scores = read_scores(tree / paths.EVALUATION)
     check_belonging(tree, bundle, manifest)
     client = connect()
-    send_unsent(run_folder(home(), bundle.card["fingerprint"]))  # the journal alone knows pace, machine and pictures
     run_id = claim_run(client, bundle.card["fingerprint"], bundle.card["weights"], as_new=as_new)
+    folder = run_folder(home(), bundle.card["fingerprint"])
+    send_unsent(folder, run_id)  # the journal alone knows pace, machine and pictures
     evaluation = _evaluation_digest(tree, manifest, bundle)
     _send_params(client, run_id, bundle)
     _send_parent(client, run_id, bundle.card)

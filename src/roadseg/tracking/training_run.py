@@ -13,9 +13,8 @@ WEIGHTS = "roadseg.weights"
 def claim_run(client: MlflowClient, fingerprint: str, weights: str, *, as_new: bool = False) -> str:
     """Find or make the run of a training that ended with these weights, and write them on it.
 
-    A run without weights is taken: a follower makes it while the training goes on. What the journal of a fingerprint
-    holds goes to its first run, also where a training beside it has a run of its own: the journal cannot tell them
-    apart, and each has its history from its own file.
+    A run without weights is taken: a follower makes it while the training goes on. A follower sends to the first run of
+    a fingerprint, since a training has no weights before it ends; what it has not sent goes to the run that is claimed.
 
     Args:
         client: of the store.
