@@ -118,8 +118,8 @@ def test_devices_and_processes_train_as_one_device_does(trees: Trees) -> None:
     assert "warning: 2 of 6 devices take part, since 6 do not divide a batch of 4" in local.printed
     assert_close(alone.tree, local.tree)
     assert_close(alone.tree, first.tree)
-    marks = {json.loads((each.tree / "models/bundle/card.json").read_text())["fingerprint"] for each in (alone, first)}
-    assert len(marks) == 1
+    found = {json.loads((each.tree / "models/bundle/card.json").read_text())["fingerprint"] for each in (alone, first)}
+    assert len(found) == 1
 
 
 @pytest.mark.soak
