@@ -78,7 +78,7 @@ def write_json(path: Path, name: str, content: dict[str, Any]) -> None:
 def as_json(name: str, content: dict[str, Any]) -> str:
     """The text that `write_json` writes."""
     schema = {"schema": f"roadseg/{name}/1"}
-    return json.dumps(_finite(schema | content), sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(finite(schema | content), sort_keys=True, indent=1, ensure_ascii=False) + "\n"
 
 
 def read_json(path: Path, name: str, remedy: str) -> dict[str, Any]:
@@ -112,11 +112,12 @@ def check_schema(path: Path, found: str | None, name: str, remedy: str) -> None:
         raise UsageError(f"{path} has schema {found!r}, not 'roadseg/{name}/1': run `{remedy}`")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Plain values with null for NaN and infinity, which are no JSON."""
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -130,7 +131,7 @@ def digest_file(path: Path) -> str:
 
 def digest_of(content: Any) -> str:
     """Sha256 of `content` as canonical JSON, hex."""
-    return hashlib.sha256(json.dumps(_finite(content), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(finite(content), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def code_digests(*packages: str) -> dict[str, str]:
