@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roadseg.contracts import paths
+from roadseg.contracts.files import finite
 
 if TYPE_CHECKING:
     from roadseg.scoring.slices import Slice
@@ -45,7 +46,7 @@ def slice_(
         if worst is not None:
             found = [each for each in found if each.images >= least][:worst]
     if json:
-        print(json_module.dumps([{key: _or_null(value) for key, value in asdict(each).items()} for each in found]))
+        print(json_module.dumps(finite([asdict(each) for each in found])))
         return
     Console().print(slice_table(found))
 
@@ -62,7 +63,3 @@ def slice_table(found: "list[Slice]") -> Table:
             each.by, each.name, str(each.images), str(each.drives), f"{each.miou:.3f}", f"{each.below:+.3f}", about
         )
     return table
-
-
-def _or_null(value: object) -> object:
-    return None if value != value else value  # NaN is no JSON

@@ -78,9 +78,8 @@ def write_json(path: Path, name: str, content: dict[str, Any]) -> None:
 
 def as_json(name: str, content: dict[str, Any]) -> str:
     """The text that `write_json` writes."""
-    return (
-        json.dumps(_finite({"schema": schema_of(name)} | content), sort_keys=True, indent=1, ensure_ascii=False) + "\n"
-    )
+    schema = {"schema": schema_of(name)}
+    return json.dumps(finite(schema | content), sort_keys=True, indent=1, ensure_ascii=False) + "\n"
 
 
 def read_json(path: Path, name: str, remedy: str) -> dict[str, Any]:
@@ -120,11 +119,12 @@ def schema_of(name: str) -> str:
     return f"roadseg/{name}/{VERSIONS.get(name, 1)}"
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Plain values with null for NaN and infinity, which are no JSON."""
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -138,7 +138,7 @@ def digest_file(path: Path) -> str:
 
 def digest_of(content: Any) -> str:
     """Sha256 of `content` as canonical JSON, hex."""
-    return hashlib.sha256(json.dumps(_finite(content), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(finite(content), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def code_digests(*packages: str) -> dict[str, str]:

@@ -6,14 +6,14 @@ from typing import Any
 
 from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import digest_file, replacing
+from roadseg.contracts.files import digest_file
 from roadseg.contracts.manifest import Manifest, Shares, read_manifest
 from roadseg.contracts.reference import read_reference
 from roadseg.pages import figures
 from roadseg.pages.changes import Changes, compare
 from roadseg.pages.gallery import galleries
 from roadseg.pages.judgement import read_judgement
-from roadseg.pages.rendering import render
+from roadseg.pages.rendering import render, write_page
 from roadseg.pipeline.history import Earlier, earlier_version
 
 NAMED = 200  # samples that a list of changes names
@@ -21,9 +21,7 @@ NAMED = 200  # samples that a list of changes names
 
 def write_data_page(tree: Path, out: Path, pictures: bool = True) -> None:
     """Write the page of a tree in which scan and validate have run; see `render_data_page`."""
-    page = render_data_page(tree, pictures)
-    with replacing(out) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="replace")
+    write_page(out, render_data_page(tree, pictures))
 
 
 def render_data_page(tree: Path, pictures: bool = True) -> str:

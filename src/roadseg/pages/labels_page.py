@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 from roadseg.contracts import paths
 from roadseg.contracts.classes import ClassEntry, ClassTable
-from roadseg.contracts.files import replacing
 from roadseg.imaging.pixels import read_image
 from roadseg.labels.disputes import DOUBT
 from roadseg.labels.suspects import Suspect, answers
 from roadseg.pages.draw import colourise, mistakes
 from roadseg.pages.examples import LARGE, Group
-from roadseg.pages.rendering import render
+from roadseg.pages.rendering import render, write_page
 from roadseg.pages.thumbnails import Thumbnail, thumbnail
 
 if TYPE_CHECKING:
@@ -82,8 +81,7 @@ def write_labels_page(
         shown=list(_shown(chosen, groups, made)),
         suspects=suspects,
     )
-    with replacing(out) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="replace")
+    write_page(out, page)
 
 
 def _groups(chosen: list[Suspect], classes: ClassTable) -> list[Group]:

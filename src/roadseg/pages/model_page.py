@@ -12,13 +12,13 @@ from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.confusion import mean_iou
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.evaluation import Evaluation, read_evaluation, read_scores
-from roadseg.contracts.files import digest_file, replacing
+from roadseg.contracts.files import digest_file
 from roadseg.contracts.manifest import read_manifest
 from roadseg.evaluate.measures import shares
 from roadseg.evaluate.scores import CLASS_METRICS
 from roadseg.pages import model_figures as figures
 from roadseg.pages.examples import Pictures, choose, examples, predicted, read
-from roadseg.pages.rendering import render
+from roadseg.pages.rendering import render, write_page
 from roadseg.pipeline.git import GitState, git_state
 from roadseg.scoring.slices import worst_slices
 
@@ -45,9 +45,7 @@ class Other:
 
 def write_model_page(tree: Path, out: Path, other: Other | None = None, pictures: bool = True) -> None:
     """Write the page of a tree in which evaluate has run; see `render_model_page`."""
-    page = render_model_page(tree, other, pictures)
-    with replacing(out) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="replace")
+    write_page(out, render_model_page(tree, other, pictures))
 
 
 def render_model_page(tree: Path, other: Other | None = None, pictures: bool = True) -> str:
@@ -101,9 +99,7 @@ def write_score_page(
         other: an evaluation of the same labels to compare with.
     """
     shown = read(files, evaluation.counts.classes)
-    page = _render(evaluation, scores, other, _same_images(evaluation, other, None), shown, None)
-    with replacing(out) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="replace")
+    write_page(out, _render(evaluation, scores, other, _same_images(evaluation, other, None), shown, None))
 
 
 @dataclass(frozen=True)

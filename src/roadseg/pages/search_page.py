@@ -8,8 +8,7 @@ import pandas as pd
 
 from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import replacing
-from roadseg.pages.rendering import render
+from roadseg.pages.rendering import render, write_page
 
 SCORES = str(paths.MONITORED)
 DECADE = 10  # a parameter that spans more than this factor has a logarithmic axis
@@ -52,8 +51,7 @@ def axes(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def write_search_page(path: Path, frame: pd.DataFrame) -> None:
     """Write one HTML file about `experiments`; it loads nothing from anywhere."""
-    with replacing(path) as temporary:
-        temporary.write_text(render("search.html", frame=frame, axes=axes(frame), miou=MIOU), encoding="utf-8")
+    write_page(path, render("search.html", frame=frame, axes=axes(frame), miou=MIOU))
 
 
 def _score(data: dict[str, Any]) -> float | None:

@@ -54,9 +54,8 @@ def thumbnail(pixels: np.ndarray, box: tuple[int, int], lossless: bool) -> Thumb
 
 
 def _fitted(picture: Image.Image, box: tuple[int, int], resample: Image.Resampling) -> Image.Image:
-    scale = min(box[0] / picture.width, box[1] / picture.height, 1)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(size, resample)
+    picture.thumbnail(box, resample, reducing_gap=None)  # shrinks, never enlarges
+    return picture
 
 
 def _uri(picture: Image.Image, lossless: bool) -> str:

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from inspect import get_annotations
 from pathlib import Path
 from types import FrameType, ModuleType
 
@@ -20,7 +21,6 @@ from roadseg.pipeline.watchdog import watched
 from roadseg.preprocess import stage as preprocess
 from roadseg.scan import stage as scan
 from roadseg.train import stage as train
-from roadseg.train.params import TrainParams
 from roadseg.train.step.worker_processes import WorkerProcesses
 from roadseg.validate import stage as validate
 
@@ -31,12 +31,8 @@ STAGES: dict[str, ModuleType] = {
     "train": train,
     "evaluate": evaluate,
 }
-SECTIONS: dict[str, type[Section]] = {  # of params.yaml
-    "scan": scan.ScanParams,
-    "validate": validate.ValidateParams,
-    "preprocess": preprocess.PreprocessParams,
-    "train": TrainParams,
-    "evaluate": evaluate.EvaluateParams,
+SECTIONS: dict[str, type[Section]] = {  # of params.yaml: what the stage of that name asks for
+    name: get_annotations(stage.run)[name] for name, stage in STAGES.items()
 }
 
 

@@ -1,9 +1,8 @@
 """The champion's evaluation and bundle on this disk, for others to be compared with."""
 
-import shutil
-import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from roadseg.contracts.files import home
 from roadseg.machine.signals import follow_parent
@@ -42,21 +41,20 @@ def fetch_champion() -> Champion | None:
         return None
     folder = home() / "reuse/champion" / tags["evaluation"]
     if not folder.is_dir():
-        temporary = folder.with_name(f".{uuid.uuid4().hex}.tmp")
-        temporary.mkdir(parents=True)
-        try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder.parent) as temporary:
+            whole = Path(temporary, "whole")
+            whole.mkdir()
             for artifact, name in ((f"evaluation/{tags['evaluation']}", "evaluation"), ("bundle", "bundle")):
                 there = mlflow.artifacts.download_artifacts(
-                    run_id=tags["run_id"], artifact_path=artifact, dst_path=str(temporary / "fetched")
+                    run_id=tags["run_id"], artifact_path=artifact, dst_path=temporary
                 )
-                Path(there).rename(temporary / name)
-            shutil.rmtree(temporary / "fetched")
-            temporary.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was first
-                raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+                Path(there).rename(whole / name)
+            try:
+                whole.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # else another process was first
+                    raise
     name = f"champion (version {version})"
     val_manifest = None if has_older_digest(tags) else tags["val_manifest"]
     return Champion(name, folder / "evaluation", folder / "bundle", val_manifest)

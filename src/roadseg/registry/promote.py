@@ -1,7 +1,6 @@
 """Judge a version and move the champion alias: intent in the ledger, alias, done."""
 
-import getpass
-
+import psutil
 from mlflow import MlflowClient, MlflowException
 
 from roadseg.contracts.errors import RoadsegError, UsageError
@@ -33,7 +32,7 @@ def promote(version: int | None = None, *, reason: str = "", dry_run: bool = Fal
     decision = decide(*evidence)
     if dry_run or decision.outcome == "CHAMPION ALREADY":
         return decision
-    run_id = ledger.record(client, decision, who=_who(), why=reason)
+    run_id = ledger.record(client, decision, who=psutil.Process().username(), why=reason)
     if decision.outcome == "PROMOTE":
         _move(client, run_id, candidate)
     return decision
@@ -56,10 +55,3 @@ def _close_open_moves(client: MlflowClient) -> None:
     champion = version_at(client, CHAMPION)
     for move in ledger.open_moves(client):
         ledger.close(client, move.run_id, ledger.DONE if move.target == champion else ledger.UNDONE)
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
