@@ -294,7 +294,7 @@ def test_of_a_monorepo_only_the_tree_is_told_and_nothing_where_that_is_wanted(
 
 
 def test_what_git_cannot_read_is_not_published_as_no_commit(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="safe.directory"):
+    with pytest.raises(UsageError, match=r"safe\.directory"):
         publish(tmp_path, GitState("", True, "", "`git config --global --add safe.directory here`"))
 
 
