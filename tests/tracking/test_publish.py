@@ -166,7 +166,8 @@ def test_the_model_takes_any_size_and_predicts_like_the_predictor(
 def test_the_model_carries_its_code(place: Any, store: MlflowClient, tmp_path: Path) -> None:
     pixels, masks = tmp_path / "images.npy", tmp_path / "masks.npy"
     np.save(pixels, images(90, 120))
-    told = [mlflow.get_tracking_uri(), f"models:/{place.published[0].model_id}", str(pixels), str(masks)]
+    model = mlflow.artifacts.download_artifacts(f"models:/{place.published[0].model_id}")
+    told = [mlflow.get_tracking_uri(), model, str(pixels), str(masks)]
     printed = subprocess.check_output([sys.executable, "-I", "-c", ELSEWHERE, *told], cwd="/", text=True, timeout=120)
     assert str(place.home) in printed.splitlines()[-1]
     np.testing.assert_array_equal(np.load(masks), predicted(place.tree, images(90, 120)))

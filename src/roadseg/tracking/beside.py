@@ -23,8 +23,7 @@ def following(home: Path) -> Iterator[None]:
             [sys.executable, "-m", "roadseg.tracking.follow"],
             env={**os.environ, "ROADSEG_HOME": str(home)},
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stderr=log,  # what it says to people goes into the training's own log
         )
     patience = PATIENCE
     try:
