@@ -15,6 +15,7 @@ from flows.stages import StageFailed, commit_sources, run_stage
 from roadseg.contracts.errors import REFUSED, RoadsegError
 from roadseg.contracts.files import home
 from roadseg.pipeline.environment import settle
+from roadseg.pipeline.git import GitState, git_state
 from roadseg.pipeline.graph import read_graph, sources
 from roadseg.registry.gate import Decision
 from roadseg.tracking.published import Published
@@ -26,6 +27,7 @@ def retrain() -> Decision:
     tree = Path.cwd()
     os.environ["ROADSEG_HOME"] = str(home())  # one home for this process and every stage
     get_run_logger().info("tree %s, home %s", tree, home())
+    started_from = git_state(tree)  # people go on editing while it runs
     commit_sources(sources(tree), tree)
     for stage in read_graph(tree):
         try:
@@ -34,17 +36,17 @@ def retrain() -> Decision:
             if stage.name == "validate" and failed.exit_code == REFUSED:
                 report_refusal(tree)
             raise
-    published = publish(tree)
+    published = publish(tree, started_from)
     version = register(published)
     return promote(version)
 
 
 @task(task_run_name="publish")
-def publish(tree: Path) -> Published:
+def publish(tree: Path, started_from: GitState) -> Published:
     """Send to MLflow what it lacks of this training and evaluation."""
     from roadseg.tracking.publish import publish as send  # late: MLflow and Keras load in seconds
 
-    published = send(tree)
+    published = send(tree, started_from)
     get_run_logger().info("MLflow run %s, val mIoU %.4f", published.run_id, published.miou)
     link_pages(tree, published)
     return published

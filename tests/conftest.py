@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from roadseg.intake.install import install
 from roadseg.pipeline.environment import settle
 from roadseg.synthetic.dataset import generate
 
+os.environ["DVC_SITE_CACHE_DIR"] = f"{tempfile.gettempdir()}/roadseg-tests-{os.getuid()}"  # not in the user's home
 settle()
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")

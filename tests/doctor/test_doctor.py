@@ -238,7 +238,7 @@ def test_who_holds_a_port_is_named(taken: int, examined: Ask) -> None:
 def test_an_address_that_does_not_answer_is_said_and_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
     found = next(services())
-    assert "127.0.0.1:9 does not answer" in found.found
+    assert "127.0.0.1:9 does not answer" in found.problem
     assert "secret" not in found.found + found.problem
     assert found.problem
     assert not found.stops

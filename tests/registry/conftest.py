@@ -46,6 +46,7 @@ def client(sent: Sent) -> MlflowClient:
     """A store of this test's own, in which one training is published and nothing registered."""
     (home() / "mlflow").mkdir(parents=True)
     shutil.copy2(sent.database, home() / "mlflow")
+    (home() / "mlflow/artifacts").symlink_to(sent.database.with_name("artifacts"))
     return connect()
 
 

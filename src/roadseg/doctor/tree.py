@@ -27,7 +27,8 @@ PRIVATE = ("reflink", "copy")  # an edit in the tree cannot reach the cache
 def tree_state(tree: Path) -> Iterator[Finding]:
     """Look at a checkout."""
     state = git_state(tree)
-    problem = "" if state.commit else "no commit here, and DVC wants a git repository: `git init`, add and commit"
+    absent = "no commit here, and DVC wants a git repository: `git init`, add and commit"
+    problem = state.problem or ("" if state.commit else absent)
     found = f"{state.commit[:8]}{', with changes that are not committed' * state.dirty}" if state.commit else "none"
     yield Finding("tree", "git", found, problem, stops=not state.commit)
     yield from _dvc(tree)

@@ -44,7 +44,7 @@ def install(tree: Path, source: Path, classes: ClassTable | None, **given: str |
             failpoint("import:unpacked")
             staged, layout = laid_out(source, staged, tree / STAGED, found_by)
             if (tree / paths.RAW).exists():
-                dvc(tree, "add", "--quiet", str(paths.RAW))
+                dvc(tree, "add", str(paths.RAW))
             failpoint("import:kept")
             sync_disk(staged)  # also DVC's copy of the old data, which are deleted below
             failpoint("import:synced")
@@ -59,7 +59,7 @@ def install(tree: Path, source: Path, classes: ClassTable | None, **given: str |
             shutil.rmtree(tree / STAGED, ignore_errors=True)
         failpoint("import:moved")
         write_records(tree, classes, found_by)
-        dvc(tree, "add", "--quiet", str(paths.RAW))
+        dvc(tree, "add", str(paths.RAW))
         failpoint("import:added")
         shutil.rmtree(tree / OLD, ignore_errors=True)
         failpoint("import:done")

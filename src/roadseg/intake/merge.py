@@ -72,7 +72,7 @@ def merge(tree: Path, source: Path, classes: ClassTable | None, **given: str | N
         if new:
             move_in(tree)
         write_records(tree, classes, found_by)
-        dvc(tree, "add", "--quiet", str(paths.RAW))
+        dvc(tree, "add", str(paths.RAW))
         failpoint("add:added")
     failpoint("add:done")
     return Merged(layout, new, known)
@@ -101,13 +101,22 @@ def _completes(folder: Path, raw: Path, found_by: dict[str, str]) -> bool:
     """Whether `folder` has the mask of an image that lies in `raw`, or the image of a mask."""
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     with TemporaryDirectory(dir=raw.parent, prefix=".look.") as view:
-        shutil.copytree(folder, view, copy_function=os.link, dirs_exist_ok=True)
+        shutil.copytree(folder, view, copy_function=_link, dirs_exist_ok=True)
         for path in raw.rglob("*"):
             link = Path(view, path.relative_to(raw))
             with suppress(FileExistsError, NotADirectoryError):  # a clash, which `_keep_new` will name
-                link.mkdir(exist_ok=True) if path.is_dir() else link.hardlink_to(path)
+                link.mkdir(exist_ok=True) if path.is_dir() else _link(path, link)
         found = look(Path(view), **found_by)[1]
     return any((sample.image in names) != (sample.mask in names) for sample in found if sample.image and sample.mask)
+
+
+def _link(source: str | Path, target: str | Path) -> None:
+    try:
+        os.link(source, target)
+    except (FileExistsError, NotADirectoryError):
+        raise
+    except OSError:  # the disk has no links, or has them only for a file's owner
+        shutil.copyfile(source, target)
 
 
 def _keep_new(source: Path, staged: Path, raw: Path) -> tuple[int, int]:

@@ -24,11 +24,11 @@ def sidecar(module: str, *arguments: str, log: str | None = None) -> Iterator[No
     Args:
         module: by its full name.
         arguments: of its command line.
-        log: name of the file in home that its output goes to; without one it is this process's.
+        log: name of the file in home that its errors go to; what it says to people goes into the stage's own log.
     """
     with _output(log) as output:
         process = subprocess.Popen(
-            _command(module, *arguments), env=_environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            _command(module, *arguments), env=_environment(), stdin=subprocess.DEVNULL, stderr=output
         )
     patience = PATIENCE
     try:

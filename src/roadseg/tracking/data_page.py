@@ -16,7 +16,7 @@ from roadseg.machine.signals import follow_parent
 from roadseg.pages.data_page import write_data_page
 from roadseg.pages.summary import verdict_markdown
 from roadseg.pipeline.sidecars import answer
-from roadseg.tracking.store import artifact_names, connect, experiment_id
+from roadseg.tracking.store import artifact_address, artifact_names, connect, experiment_id
 
 FOLDER, NAME = "data", "data.html"
 REFUSALS, JUDGEMENT = "roadseg-data", "roadseg.judgement"
@@ -74,7 +74,7 @@ def page_link(run_id: str, place: str = f"{FOLDER}/{NAME}") -> str:
         host = server.netloc.rpartition("@")[2]  # no password in a link
         run_page = f"/#/experiments/{run.info.experiment_id}/runs/{run_id}"
         return f"{server.scheme}://{host}{server.path.rstrip('/')}{run_page}/artifacts/{place}"
-    return f"{run.info.artifact_uri}/{place}"
+    return f"{artifact_address(run)}/{place}"
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 from pathlib import Path
 from types import FrameType
@@ -12,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from roadseg.contracts.files import home, replacing
 from roadseg.machine.signals import follow_parent
+from roadseg.tracking.outage import told
 from roadseg.train.run.journal import read_journal
 
 PAUSE = 1.0  # seconds between looks
@@ -95,16 +95,30 @@ def _move(mark: Path, offset: int) -> None:
 
 def follow(runs: Path, stop: threading.Event) -> None:
     """Send every journal below `runs` until told to stop, then once more."""
+    said: set[str] = set()
     while True:
         last = stop.is_set()
         for folder in sorted(path.parent for path in runs.glob("*/journal.jsonl")):
             try:
                 send_unsent(folder)
             except Exception as error:  # the store's trouble is not the training's
-                print(f"not sent, will try again: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+                complain(error, said)
         if last:
             return
         stop.wait(PAUSE)
+
+
+def complain(error: Exception, said: set[str]) -> None:
+    """Say what keeps the journal here: once in the training's own log, however long it lasts.
+
+    Args:
+        error: what MLflow raised.
+        said: what was said before; added to.
+    """
+    line = str(told(error) or f"{type(error).__name__}: {error}")
+    if line not in said:
+        said.add(line)
+        print(f"warning: {line}; the training goes on, and what is missing is sent later", flush=True)
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from roadseg.contracts.evaluation import read_scores
 from roadseg.contracts.files import digest_file, digest_of, home
 from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.pages.pictures import prediction_sheet
-from roadseg.pipeline.git import git_state
+from roadseg.pipeline.git import GitState, git_state
 from roadseg.serving.log import log_model
 from roadseg.tracking.belonging import check_belonging
 from roadseg.tracking.data_page import send_data_page
@@ -33,17 +33,21 @@ from roadseg.tracking.training_run import claim_run
 from roadseg.train.run.journal import metric_names, run_folder
 
 
-def publish(tree: Path, *, as_new: bool = False) -> Published:
+def publish(tree: Path, started_from: GitState | None = None, *, as_new: bool = False) -> Published:
     """Send parameters, history, scores, data digests, code state, pictures and the model.
 
     Args:
         tree: a checkout in which train and evaluate have run, or whose files came by `dvc pull`.
+        started_from: what git said of the tree before the graph ran; None asks now.
         as_new: see `claim_run`.
 
     Raises:
         UsageError: a file of the graph is missing or of another training, or MLflow holds other weights under this
-            fingerprint; says what to run.
+            fingerprint, or git cannot be asked; says what to do.
     """
+    code = started_from or git_state(tree)
+    if code.problem:
+        raise UsageError(f"no model is published without its commit: {code.problem}")
     bundle = Bundle.open(tree / paths.BUNDLE)
     manifest = read_manifest(tree / paths.MANIFEST)
     scores = read_scores(tree / paths.EVALUATION)
@@ -57,7 +61,7 @@ def publish(tree: Path, *, as_new: bool = False) -> Published:
     _send_parent(client, run_id, bundle.card)
     _send_history(client, run_id, pd.read_csv(tree / paths.HISTORY))
     val = _send_data(client, run_id, manifest)
-    _send_code(client, run_id, tree)
+    _send_code(client, run_id, code)
     _send_files(client, run_id, tree)
     _send_page(client, run_id, tree)
     model_id = _send_model(client, run_id, bundle)
@@ -147,11 +151,10 @@ def _send_data(client: MlflowClient, run_id: str, manifest: Manifest) -> Dataset
     return datasets["val"]
 
 
-def _send_code(client: MlflowClient, run_id: str, tree: Path) -> None:
+def _send_code(client: MlflowClient, run_id: str, state: GitState) -> None:
     if "git.dirty" in client.get_run(run_id).data.tags:
         return
-    state = git_state(tree)
-    if state.diff:
+    if state.diff and os.environ.get("ROADSEG_DIFF") != "off":
         client.log_text(run_id, state.diff, "code/uncommitted.diff")
     client.set_tag(run_id, "git.commit", state.commit)
     client.set_tag(run_id, "mlflow.source.git.commit", state.commit)
