@@ -113,7 +113,7 @@ def test_a_broken_file_is_named_with_its_reason_and_the_others_facts_stay(
 
 def test_two_broken_files_are_both_named(describe: Describe, tmp_path: Path, idd_level1: ClassTable) -> None:
     (tmp_path / "image.png").write_bytes(b"")
-    Image.fromarray(grey(9)).save(tmp_path / "mask.png")
+    Image.fromarray(grey(9) * np.array([1, 0, 0], np.uint8)).save(tmp_path / "mask.png")
     row = facts(tmp_path, FOUND, idd_level1)
     assert row["error"] == "image.png: not a picture in a known format; mask.png: has mode RGB: a mask has one " + (
         "channel of class ids, not colours; a class table with `source: color` reads colours"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 READS = ("data/raw", "data/manifest.parquet", "models/bundle")
 WRITES = ("reports/evaluation", "metrics.json")
 AHEAD = 4  # predicted images that wait to be counted
-COLUMNS = ["sample", "image", "mask", "drive", "split", "brightness", "sharpness"]  # of the manifest
+COLUMNS = ["sample", "image", "mask", "drive", "split", "brightness", "sharpness", "coding"]  # of the manifest
 
 
 class EvaluateParams(Section):
@@ -74,7 +74,7 @@ def counted(rows: list[dict[str, Any]], predictor: "Predictor") -> Counts:
 
     def one(answer: tuple[dict[str, Any], tuple[np.ndarray, np.ndarray]]) -> Counts:
         row, (mask, sure) = answer
-        truth, _ = read_classes(Path("data/raw") / row["mask"], classes)
+        truth, _ = read_classes(Path("data/raw") / row["mask"], classes, row.get("coding"))
         return count(truth, mask, classes, sure)
 
     answers = zip(rows, predictor.with_confidence(images(rows)), strict=True)

@@ -77,7 +77,9 @@ def _of_float(picture: Image.Image) -> Image.Image:
     grey = np.asarray(picture)
     low, high = float(grey.min(initial=0)), float(grey.max(initial=0))
     if not (low >= 0 and high <= 1):  # NaN is neither
-        raise Unscalable(f"holds float grey from {low:g} to {high:g}: 0 to 1 is black to white; save it so, or with 8 bits")
+        raise Unscalable(
+            f"holds float grey from {low:g} to {high:g}: 0 to 1 is black to white; save it so, or with 8 bits"
+        )
     return Image.fromarray(np.rint(grey * 255).astype(np.uint8))
 
 
@@ -85,8 +87,8 @@ def _refuse_unused(highest: int) -> None:
     """Cameras of 10, 12 or 14 bits leave the upper bits of 16 empty; read by 65535 their frames are black."""
     if 0 < highest <= FULL >> UNUSED:
         raise Unscalable(
-            f"has 16 bits a channel of which the upper ones are unused (no value over {highest}), so it holds fewer, and "
-            "nothing in it says how many: save it with 8 bits, or scaled to 65535"
+            f"has 16 bits a channel of which the upper ones are unused (no value over {highest}), so it holds fewer, "
+            "and nothing in it says how many: save it with 8 bits, or scaled to 65535"
         )
 
 

@@ -79,7 +79,7 @@ def decode_picture(content: bytes, at_least: tuple[int, int] | None = None) -> I
     except RoadsegError:  # said already; or a stage is told to stop
         raise
     except UnidentifiedImageError:
-        raise Undecodable("not a picture in a known format (JPEG, PNG, BMP, WebP, TIFF)") from None
+        raise Undecodable("not a picture in a known format") from None
     except MemoryError:  # of this machine, not of the file
         raise
     except Exception as error:  # on broken bytes Pillow's decoders raise anything, also TypeError and SyntaxError

@@ -70,7 +70,7 @@ def answers(rows: list[dict[str, Any]], tree: Path, predictor: "Predictor") -> I
     """
     stream = predictor.probabilities(_decoded(read_image, tree / RAW / row["image"]) for row in rows)
     for row, probabilities in zip(rows, stream, strict=True):
-        label, _ = _decoded(read_classes, tree / RAW / row["mask"], predictor.bundle.classes)
+        label, _ = _decoded(read_classes, tree / RAW / row["mask"], predictor.bundle.classes, row.get("coding"))
         label = resize_mask(label, *probabilities.shape[:2])
         yield Answer(label, probabilities, disputed_areas(label, probabilities))
 

@@ -30,7 +30,8 @@ def prediction_sheet(tree: Path, count: int) -> Image.Image:
     count = min(count, len(rows))
     chosen = [rows[number * len(rows) // count] for number in range(count)]
     images = [read_image(tree / "data/raw" / row["image"]) for row in chosen]
-    truth = [read_classes(tree / "data/raw" / row["mask"], manifest.classes)[0] for row in chosen]
+    masks = [(tree / "data/raw" / row["mask"], row.get("coding")) for row in chosen]
+    truth = [read_classes(path, manifest.classes, coding)[0] for path, coding in masks]
     return _sheet(images, truth, Predictor(bundle)(images), manifest.classes)
 
 

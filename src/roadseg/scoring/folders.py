@@ -1,18 +1,19 @@
 """Score a folder of predicted masks against a folder of label masks, from any tool."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-
-import numpy as np
+from typing import TypeVar
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.evaluation import Counts, Evaluation
 from roadseg.evaluate.counting import count
 from roadseg.evaluate.scores import evaluated
-from roadseg.imaging.masks import read_classes
+from roadseg.imaging.masks import read_ids, read_label
 from roadseg.imaging.pixels import Undecodable
 
+T = TypeVar("T")
 ENDING = re.compile(r"(_image|_label|_leftImg8bit|_gtFine_[A-Za-z0-9]+)$")
 SKIPPED = "_inst_label"  # in IDD Lite a copy of the label
 SHOWN = 5
@@ -22,7 +23,8 @@ def score_folders(predictions: Path, truth: Path, classes: ClassTable) -> Evalua
     """Count every label against its prediction, at the official size of the table.
 
     Args:
-        predictions, truth: folders of PNG masks of ids, matched by relative path without endings, else by stem.
+        predictions: a folder of PNG masks of class ids.
+        truth: a folder of PNG masks as the table reads them, matched by relative path without endings, else by stem.
         classes: the table of both.
 
     Returns:
@@ -78,15 +80,15 @@ def _by_key(folder: Path) -> dict[str, Path]:
 
 
 def _count(predicted: Path, labelled: Path, classes: ClassTable) -> Counts:
-    guess, _ = _read(predicted, classes)  # what is outside the table is a wrong guess: void in a prediction costs
-    label, outside = _read(labelled, classes)
+    guess = _read(read_ids, predicted, classes)  # what is outside the table is a wrong guess: void there costs
+    label, outside = _read(read_label, labelled, classes)
     if outside:
         raise DataRefused(f"{labelled}: ids {', '.join(map(classes.written, outside))} are outside {classes.name}")
     return count(label, guess, classes)
 
 
-def _read(path: Path, classes: ClassTable) -> tuple[np.ndarray, list[int]]:
+def _read(reader: Callable[[Path, ClassTable], T], path: Path, classes: ClassTable) -> T:
     try:
-        return read_classes(path, classes)
+        return reader(path, classes)
     except Undecodable as error:
         raise DataRefused(f"{path}: {error}") from None
