@@ -14,10 +14,10 @@ from roadseg.imaging.masks import POLYGONS, classes_of, decode_classes, ids_of
 from roadseg.imaging.orientation import TURNED
 from roadseg.imaging.palettes import Palette
 from roadseg.imaging.pixels import Undecodable, decode_picture, lossy_coding, read_bytes, rgb
+from roadseg.scan.interpolation import interpolation
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 JPEG = (".jpg", ".jpeg")  # an expectation finds such masks by their name
-LEAST_EDGES = 100  # fewer say nothing about how a mask was resized
 
 
 class _Unreadable(Exception):
@@ -127,27 +127,3 @@ def perceptual_hash(grey: np.ndarray) -> int:
     small = Image.fromarray(grey).resize((32, 32), Image.Resampling.BOX)
     low = dctn(np.asarray(small, np.float64), norm="ortho")[:8, :8].ravel().round(3)
     return int(np.packbits(low > np.median(low[1:])).view(">u8")[0])
-
-
-def interpolation(mask: np.ndarray) -> float | None:
-    """Evidence that a mask was resized with an interpolating filter.
-
-    A filter that mixes ids puts ids between those of the two sides at an edge, also where each of them is
-    valid. So: of all pixels whose left and right (or upper and lower) neighbours differ by two ids or more,
-    the share that lies strictly between them. Measured on IDD Lite: intact masks at most 0.10, after a
-    bilinear, bicubic or Lanczos resize mostly 0.15 to 1 (docs/decisions.md).
-
-    Args:
-        mask: uint8 (H, W), classes; 255 is left out.
-
-    Returns:
-        0..1, or None where the mask has too few such edges to tell.
-    """
-    edges = between = 0
-    for rows in (mask, mask.T):
-        before, here, after = (part.astype(np.int16) for part in (rows[:, :-2], rows[:, 1:-1], rows[:, 2:]))
-        low, high = np.minimum(before, after), np.maximum(before, after)
-        edge = (high - low >= 2) & (high < 255) & (here < 255)
-        edges += int(edge.sum())
-        between += int((edge & (low < here) & (here < high)).sum())
-    return between / edges if edges >= LEAST_EDGES else None
