@@ -12,9 +12,9 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.files import digest_file
 from roadseg.contracts.manifest import read_manifest
 from roadseg.scan.describe import describe as describe_samples
+from roadseg.scan.interpolation import interpolation
 from roadseg.scan.layouts.found import Found
 from roadseg.scan.stage import run
-from roadseg.scan.interpolation import interpolation
 from roadseg.scan.statistics import perceptual_hash
 
 FOUND = Found("train", "12", "1", "image.png", "mask.png")

@@ -40,4 +40,5 @@ def interpolation(mask: np.ndarray) -> float | None:
     triples, place, counts = np.unique(sides * 256 + found[2], return_inverse=True, return_counts=True)
     alone = counts >= ALONE * np.bincount(sides, minlength=1 << 16)[triples >> 8]
     explained = int((alone[place] & thin[found[2]]).sum())
-    return (found.shape[1] - explained) / max(edges - explained, 1)
+    share: float = (found.shape[1] - explained) / max(edges - explained, 1)
+    return share
