@@ -34,6 +34,8 @@ def row(split: str, drive: str | None, name: str, **changes: Any) -> dict[str, A
         "phash": 2**64 - 1,
         "interpolation": None,
         "error": None,
+        "coding": None,
+        "orientation": None,
     }
     return full | changes
 

@@ -6,15 +6,17 @@ import pytest
 from PIL import Image
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.imaging.codings import CODINGS, coding_of, how_coded
-from roadseg.imaging.masks import read_classes
+from roadseg.imaging.codings import CODINGS, LAYOUT, coding_of, coding_of_place, coding_of_sample
+from roadseg.imaging.masks import read_classes, read_label
 from roadseg.imaging.pixels import Undecodable
 
 
 def read(folder: Path, ending: str, ids: list[int], table: str) -> tuple[list[int], list[int]]:
     path = folder / f"1{ending}"
     Image.fromarray(np.array([ids], np.uint8)).save(path)
-    mask, outside = read_classes(path, ClassTable.find(table))
+    mask, outside = read_classes(
+        path, ClassTable.find(table), coding_of_sample(path.name, LAYOUT, ClassTable.find(table))
+    )
     return mask[0].tolist(), outside
 
 
@@ -80,15 +82,46 @@ def test_a_value_that_the_coding_lacks_is_reported(tmp_path: Path) -> None:
     assert read(tmp_path, "_gtFine_labellevel3Ids.png", [0, 26, 77], "idd-level3") == ([0, 255, 255], [26, 77])
 
 
-def test_a_label_that_the_table_does_not_list_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "1_gtFine_labelids.png"
-    Image.fromarray(np.array([[12]], np.uint8)).save(path)
-    table = ClassTable.model_validate({"name": "mine", "classes": [{"id": 0, "name": "road"}]})
-    with pytest.raises(Undecodable, match=r"^id 12 stands for 'car', which no class of mine lists: add it to the"):
-        read_classes(path, table)
+OWN = ClassTable.model_validate(
+    {"name": "mine", "classes": [{"id": 0, "name": "rest"}, {"id": 1, "name": "road"}, {"id": 2, "name": "car"}]}
+)
+
+
+@pytest.mark.parametrize("ending", ["labelIds", "labellevel1Ids", "labellevel3Ids"])
+@pytest.mark.parametrize("layout", ["folders", "idd-20k"])
+def test_a_table_of_ones_own_goes_before_a_name(tmp_path: Path, ending: str, layout: str) -> None:
+    path = tmp_path / f"1_gtFine_{ending}.png"
+    Image.fromarray(np.array([[0, 1, 2, 255]], np.uint8)).save(path)
+    coding = coding_of_sample(path.name, layout, OWN)
+    assert read_classes(path, OWN, coding)[0].tolist() == [[0, 1, 2, 255]]
+
+
+@pytest.mark.parametrize("layout", ["folders", "idd-lite", "numbered"])
+@pytest.mark.parametrize("table", ["road", "idd-level1", "idd-level3"])
+def test_a_name_says_nothing_in_another_layout(layout: str, table: str) -> None:
+    name = "gtFine/train/1/1_gtFine_labelIds.png"
+    assert coding_of_sample(name, layout, ClassTable.find(table)) is None
+    assert coding_of_sample(name, LAYOUT, ClassTable.find(table)) == "id"
+
+
+def test_a_table_that_groups_all_of_idd_s_labels_is_one_of_idd_s(tmp_path: Path) -> None:
+    grouped = ClassTable.find("idd-level1").content | {"name": "mine"}
+    grouped["classes"] = [entry | {"id": 6 - entry["id"], "values": [6 - entry["id"]]} for entry in grouped["classes"]]
+    table = ClassTable.model_validate(grouped | {"classes": grouped["classes"][::-1]})
+    path = tmp_path / "1_gtFine_labelIds.png"
+    Image.fromarray(np.array([[0]], np.uint8)).save(path)
+    assert read_classes(path, table, coding_of_sample(path.name, LAYOUT, table))[0].tolist() == [[6]]
+
+
+@pytest.mark.parametrize(("place", "road"), [("gtFine/val/12", 1), ("gtFine/val", 0), ("labels", 0)])
+def test_a_label_to_score_against_is_idd_s_where_idd_puts_it(tmp_path: Path, place: str, road: int) -> None:
+    path = tmp_path / place / "1_gtFine_labelIds.png"
+    path.parent.mkdir(parents=True)
+    Image.fromarray(np.array([[0]], np.uint8)).save(path)
+    assert read_label(path, ClassTable.find("road"))[0].tolist() == [[road]]
+    assert coding_of_place(path, OWN) is None
 
 
 def test_a_folder_that_is_called_like_a_label_picture_says_nothing_of_the_files_in_it() -> None:
     assert coding_of("drive_gtFine_labelids.old/1.png") is None
-    assert how_coded("drive_gtFine_labelids.old/1.png") == how_coded("1.png")
     assert coding_of("drive_gtFine_labelids.old/1_gtFine_labellevel2Ids.png").name == "level2"  # type: ignore[union-attr]

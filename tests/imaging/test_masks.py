@@ -1,14 +1,24 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pictures import int16_tiff, png_of_16_bits
 from PIL import Image
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.imaging.masks import MAX_COLORS, colors_to_classes, decode_colors, decode_mask, read_classes, to_classes
+from roadseg.imaging.masks import (
+    MAX_COLORS,
+    colors_to_classes,
+    decode_colors,
+    decode_mask,
+    read_classes,
+    read_ids,
+    to_classes,
+)
 from roadseg.imaging.pixels import Undecodable
 
 IDS = np.array([[0, 1, 6], [255, 2, 3]], np.uint8)
@@ -70,6 +80,75 @@ def test_a_mask_of_sixteen_bits_gives_its_ids_where_they_fit(tmp_path: Path) -> 
     np.testing.assert_array_equal(mask, IDS)
 
 
+def saved(path: Path, picture: Image.Image, **options: Any) -> bytes:
+    picture.save(path, **options)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("ending", ["png", "bmp", "tif", "webp"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_equal_opaque_channels_are_one_channel_of_ids(tmp_path: Path, ending: str, mode: str) -> None:
+    options = {"lossless": True} if ending == "webp" else {}
+    content = saved(tmp_path / f"a.{ending}", Image.fromarray(IDS).convert(mode), **options)
+    mask = decode_mask(content)
+    assert mask.dtype == np.uint8
+    np.testing.assert_array_equal(mask, IDS)
+    np.testing.assert_array_equal(decode_mask(content, (4, 6)), IDS.repeat(2, 0).repeat(2, 1))
+
+
+def test_grey_with_an_alpha_is_ids_where_all_of_it_is_opaque(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(decode_mask(saved(tmp_path / "a.png", Image.fromarray(IDS).convert("LA"))), IDS)
+    for mode in ("LA", "RGBA"):
+        picture = Image.fromarray(IDS).convert(mode)
+        picture.putalpha(Image.fromarray(np.where(IDS == 6, np.uint8(254), np.uint8(255))))
+        with pytest.raises(Undecodable, match="is transparent in places: a mask must be opaque"):
+            decode_mask(saved(tmp_path / "a.png", picture))
+
+
+@pytest.mark.parametrize("kind", [np.uint16, ">u2", np.int16, np.int32, np.float32, np.float64])
+def test_whole_numbers_of_any_kind_in_a_tiff_are_ids(tmp_path: Path, kind: Any) -> None:
+    if kind == np.float64:
+        content = saved(tmp_path / "a.tif", Image.fromarray(IDS.astype(np.float32)))
+    elif kind == np.int16:
+        content = int16_tiff(IDS)
+    else:
+        content = saved(tmp_path / "a.tif", Image.fromarray(IDS.astype(kind)))
+    mask = decode_mask(content)
+    assert mask.dtype == np.uint8
+    np.testing.assert_array_equal(mask, IDS)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.5, "not whole"), (np.nan, "outside 0..255"), (256, "ids from 0 to 256"), (-1, "ids from -1 to 6, outside")],
+)
+def test_floats_that_are_no_ids_are_refused(tmp_path: Path, value: float, said: str) -> None:
+    ids = np.array([[0, 6, value]], np.float32)
+    with pytest.raises(Undecodable, match=said):
+        decode_mask(saved(tmp_path / "a.tif", Image.fromarray(ids)))
+
+
+def test_channels_of_16_bits_are_refused_since_their_lower_byte_is_lost() -> None:
+    with pytest.raises(Undecodable, match="has mode RGB with 16 bits a channel: export ids as 8 bits grey"):
+        decode_mask(png_of_16_bits(np.repeat(IDS[..., None], 3, -1).astype(np.uint16)))
+
+
+@pytest.mark.parametrize(
+    ("ids", "values", "classes"),
+    [([0, 1, 255, 9], [(0,), (1,)], [0, 1, 255, 255]), ([0, 1, 255], [(0,), (1, 255)], [0, 1, 1])]
+    + [([0, 1, 7, 8], [(7,), (8,)], [0, 1, 0, 1]), ([0, 1], [(1,), (0,)], [0, 1])],
+)
+def test_predictions_are_class_ids_whatever_labels_store(
+    tmp_path: Path, ids: list[int], values: list[tuple[int, ...]], classes: list[int]
+) -> None:
+    entries = [{"id": n, "name": "ab"[n], "values": each, "color": [n, n, 9]} for n, each in enumerate(values)]
+    path = tmp_path / "1_gtFine_labelIds.png"
+    Image.fromarray(np.array([ids], np.uint8)).save(path)
+    for source in ("id", "color"):
+        table = ClassTable.model_validate({"name": "mine", "source": source, "classes": entries})
+        assert read_ids(path, table)[0].tolist() == classes
+
+
 @pytest.mark.parametrize(
     ("name", "ids"), [("a.png", np.array([[0, 355]], np.uint16)), ("a.tif", np.array([[-1, 3]], np.int32))]
 )
@@ -79,10 +158,10 @@ def test_ids_that_do_not_fit_in_a_byte_are_refused_and_do_not_wrap(tmp_path: Pat
         decode_mask((tmp_path / name).read_bytes())
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "CMYK", "F"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "CMYK"])
 def test_a_mask_of_colours_is_refused_with_its_mode(tmp_path: Path, mode: str) -> None:
-    path = tmp_path / ("a.tif" if mode in {"CMYK", "F"} else "a.png")
-    Image.fromarray(IDS).convert(mode).save(path)
+    path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    Image.fromarray(np.stack([IDS, IDS, IDS // 2], -1)).convert(mode).save(path)
     with pytest.raises(Undecodable, match=f"has mode {mode}: a mask has one channel of class ids, not colours"):
         decode_mask(path.read_bytes())
 

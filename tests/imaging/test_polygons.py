@@ -103,7 +103,9 @@ def test_labels_of_a_table_of_ones_own_are_used(tmp_path: Path) -> None:
 
 def test_an_unknown_label_is_named_with_what_to_do(tmp_path: Path) -> None:
     said = refusal(tmp_path, json.dumps({"imgWidth": 9, "imgHeight": 9, "objects": [thing("dragon", WHOLE)]}))
-    assert said.startswith("holds label 'dragon', which no class of idd-level3 lists: add it to the `labels`")
+    assert said.startswith(
+        "holds label 'dragon' (objects[0]), which no class of idd-level3 lists: add it to the `labels`"
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,19 +119,24 @@ def test_an_unknown_label_is_named_with_what_to_do(tmp_path: Path) -> None:
         ('{"imgWidth": 0, "imgHeight": 9, "objects": []}', "imgWidth is 0, not a number of pixels"),
         ('{"imgWidth": "9", "imgHeight": 9, "objects": []}', "imgWidth is '9', not a number of pixels"),
         ('{"imgWidth": 99999, "imgHeight": 99999, "objects": []}', "99999x99999 is over 100000000 pixels"),
-        ('{"imgWidth": 9, "imgHeight": 9, "objects": [{"label": "road"}]}', "is no list of polygons with labels"),
+        ('{"imgWidth": 9, "imgHeight": 9, "objects": [{"label": "road"}]}', "objects[0], 'road', has no `polygon`"),
+        ('{"imgWidth": 9, "imgHeight": 9, "objects": [{"polygon": []}]}', "objects[0] has label None, no text"),
+        ('{"imgWidth": 9, "imgHeight": 9, "objects": [{"label": "a", "polygon": null}]}', "'a', has no `polygon`"),
+        ('{"imgWidth": 9.5, "imgHeight": 9, "objects": []}', "imgWidth is 9.5, not a number of pixels"),
+        ('{"imgWidth": NaN, "imgHeight": 9, "objects": []}', "imgWidth is nan, not a number of pixels"),
+        ('{"imgWidth": true, "imgHeight": 9, "objects": []}', "imgWidth is True, not a number of pixels"),
         ('{"imgWidth": 9, "imgHeight": 9, "objects": [7]}', "is no list of polygons with labels"),
         (
             '{"imgWidth": 9, "imgHeight": 9, "objects": [{"label": "sky", "polygon": [[1, 2], [3, 4], [5]]}]}',
-            "is no list of polygons with labels",
+            "objects[0], 'sky', is no list of points [x, y]",
         ),
         (
             '{"imgWidth": 9, "imgHeight": 9, "objects": [{"label": "sky", "polygon": [[1, 2], [3, 4], [NaN, 1]]}]}',
-            "a polygon of 'sky' has a point far outside of the picture",
+            "objects[0], 'sky', has a point far outside of the picture",
         ),
         (
             '{"imgWidth": 9, "imgHeight": 9, "objects": [{"label": "sky", "polygon": [[1, 2], [3, 4], [1e99, 1]]}]}',
-            "a polygon of 'sky' has a point far outside of the picture",
+            "objects[0], 'sky', has a point far outside of the picture",
         ),
     ],
 )
@@ -140,3 +147,59 @@ def test_a_faulty_file_is_refused_in_one_line(tmp_path: Path, content: str, said
 def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(Undecodable, match="the file is missing"):
         read_classes(tmp_path / "a.json", ClassTable.find("road"))
+
+
+def test_the_object_that_is_faulty_is_named_among_many(tmp_path: Path) -> None:
+    objects = [thing("road", WHOLE), thing("sky", LEFT), thing("car", None)]
+    said = refusal(tmp_path, json.dumps({"imgWidth": 9, "imgHeight": 9, "objects": objects}))
+    assert said.startswith("objects[2], 'car', has no `polygon` that lists points: ")
+
+
+@pytest.mark.parametrize("label", ["Road", " road", "ROAD ", "road", "Roadgroup", "road group"])
+def test_capitals_and_spaces_of_a_label_do_not_count(tmp_path: Path, label: str) -> None:
+    assert (decoded(tmp_path, thing(label, WHOLE)) == 0).all()
+
+
+@pytest.mark.parametrize(("label", "number"), [("Pole", 0), ("pole", 1)])
+def test_labels_that_differ_in_capitals_only_are_told_apart(tmp_path: Path, label: str, number: int) -> None:
+    classes = [{"id": 0, "name": "Pole"}, {"id": 1, "name": "pole"}]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"imgWidth": 1, "imgHeight": 1, "objects": [thing(label, WHOLE)]}))
+    assert read_classes(path, ClassTable.model_validate({"name": "m", "classes": classes}))[0].tolist() == [[number]]
+    path.write_text(json.dumps({"imgWidth": 1, "imgHeight": 1, "objects": [thing("POLE", WHOLE)]}))
+    with pytest.raises(Undecodable, match=r"holds label 'POLE' \(objects\[0\]\)"):
+        read_classes(path, ClassTable.model_validate({"name": "m", "classes": classes}))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_is_no_part_of_the_json(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"imgWidth": 2, "imgHeight": 1, "objects": [thing("road", WHOLE)]}), encoding)
+    assert read_classes(path, ClassTable.find("idd-level3"))[0].tolist() == [[0, 0]]
+
+
+def test_a_size_in_floats_is_a_size(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"imgWidth": 2.0, "imgHeight": 1.0, "objects": []}')
+    assert read_classes(path, ClassTable.find("road"))[0].shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "tool", "way"),
+    [
+        ({"version": "5", "shapes": [], "imageHeight": 9}, "labelme", "labelme2voc"),
+        ({"images": [], "annotations": [], "categories": []}, "COCO", "annToMask"),
+        ({"_via_img_metadata": {}}, "the VGG Image Annotator", "scripts"),
+        ([{"id": 1, "data": {}, "annotations": []}], "Label Studio", "brush labels"),
+        ({"size": {"height": 1, "width": 1}, "objects": [{"classTitle": "road"}]}, "Supervisely", "masks"),
+        ({"info": {}, "categories": {}, "items": []}, "Datumaro", "datum convert"),
+        ([{"name": "a.jpg", "labels": []}], "BDD100K", "to_mask"),
+        ({"type": "FeatureCollection", "features": []}, "GeoJSON", "gdal_rasterize"),
+    ],
+)
+def test_json_of_another_tool_is_called_so_with_the_way_to_masks(
+    tmp_path: Path, content: Any, tool: str, way: str
+) -> None:
+    said = refusal(tmp_path, json.dumps(content))
+    assert said.startswith(f"is JSON of {tool}, not polygons as IDD and Cityscapes store them: ")
+    assert way in said

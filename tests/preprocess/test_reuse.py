@@ -106,8 +106,8 @@ def test_a_file_that_changed_since_it_was_scanned_is_refused_and_not_kept(
 
 def test_masks_of_equal_bytes_that_are_coded_otherwise_are_decoded_anew(rows: Rows) -> None:
     found, rows = [], [row for row in rows if row["mask"]]
-    for coding in (3, 4):
-        masks = [row | {"mask": row["mask"] and f"a_gtFine_labellevel{coding}Ids.png"} for row in rows]
+    for coding in ("level3", "level4"):
+        masks = [row | {"coding": coding} for row in rows]
         found.append(list(Drives.of(from_rows(masks, "idd-20k", ClassTable.find("idd-level3")).rows).contents()))
     assert found[0] != found[1]
 

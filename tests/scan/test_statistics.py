@@ -12,9 +12,10 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.files import digest_file
 from roadseg.contracts.manifest import read_manifest
 from roadseg.scan.describe import describe as describe_samples
+from roadseg.scan.interpolation import interpolation
 from roadseg.scan.layouts.found import Found
 from roadseg.scan.stage import run
-from roadseg.scan.statistics import interpolation, perceptual_hash
+from roadseg.scan.statistics import perceptual_hash
 
 FOUND = Found("train", "12", "1", "image.png", "mask.png")
 MASK = np.array([[0, 0, 1], [6, 255, 255]], np.uint8)
@@ -113,7 +114,7 @@ def test_a_broken_file_is_named_with_its_reason_and_the_others_facts_stay(
 
 def test_two_broken_files_are_both_named(describe: Describe, tmp_path: Path, idd_level1: ClassTable) -> None:
     (tmp_path / "image.png").write_bytes(b"")
-    Image.fromarray(grey(9)).save(tmp_path / "mask.png")
+    Image.fromarray(grey(9) * np.array([1, 0, 0], np.uint8)).save(tmp_path / "mask.png")
     row = facts(tmp_path, FOUND, idd_level1)
     assert row["error"] == "image.png: not a picture in a known format; mask.png: has mode RGB: a mask has one " + (
         "channel of class ids, not colours; a class table with `source: color` reads colours"
@@ -169,6 +170,33 @@ def test_interpolating_filters_leave_evidence_and_nearest_neighbour_does_not(
     found = interpolation(resized)
     assert found is not None
     assert found < 0.05 if filter_ == "NEAREST" else found > 0.15
+
+
+def outlined(mask: np.ndarray, line: int) -> np.ndarray:
+    """A mask with a class one pixel wide along every edge, as a curb."""
+    edge = np.zeros(mask.shape, bool)
+    edge[:, 1:] |= mask[:, 1:] != mask[:, :-1]
+    edge[1:] |= mask[1:] != mask[:-1]
+    return np.where(edge, np.uint8(line), mask)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        outlined(np.where(regions(0) >= 3, np.uint8(2), np.uint8(0)), 1),
+        outlined(np.where(regions(0) == 3, np.uint8(4), regions(0)), 3),
+        outlined(regions(0), 3),
+    ],
+    ids=["the only class between two", "between many classes", "also in the large"],
+)
+def test_a_true_class_one_pixel_wide_is_no_evidence(mask: np.ndarray) -> None:
+    for one in (mask, mask.T):
+        found = interpolation(one)
+        assert found is not None
+        assert found < 0.05
+    small = Image.fromarray(mask).resize((200, 142), Image.Resampling.NEAREST)
+    blurred = interpolation(np.asarray(small.resize((320, 227), Image.Resampling.BILINEAR)))
+    assert blurred is None or mask.max() <= 2 or blurred > 0.15, "and a resized mask with such a class is found out"
 
 
 def test_void_is_no_side_of_an_edge_and_a_mask_of_two_classes_tells_nothing() -> None:

@@ -193,6 +193,6 @@ def test_a_picture_of_colours_is_refused_by_name(guesses: Path, labels: Path, ro
     put(guesses, "7.png")
     put(labels, "7.png")
     odd = (guesses if side == "guesses" else labels) / "7.png"
-    Image.new("RGB", (4, 4)).save(odd)
+    Image.new("RGB", (4, 4), (1, 0, 0)).save(odd)
     with pytest.raises(DataRefused, match=f"{odd}: has mode RGB"):
         score_folders(guesses, labels, road)

@@ -45,7 +45,8 @@ def id_outside(raw: Path) -> Path:
 
 def mask_of_colours(raw: Path) -> Path:
     _, mask = first(raw, "val")
-    Image.open(mask).convert("RGB").save(mask)
+    ids = np.asarray(Image.open(mask))
+    Image.fromarray(np.stack([ids, ids, ids + 1], -1)).save(mask)
     return mask
 
 

@@ -42,6 +42,8 @@ COLUMNS = pa.schema(
         "phash": pa.uint64(),
         "interpolation": _FIGURE,
         "error": _TEXT,
+        "coding": _TEXT,
+        "orientation": pa.int8(),
     }
 )
 

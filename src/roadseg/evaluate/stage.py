@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 READS = (paths.RAW, paths.MANIFEST, paths.BUNDLE)
 WRITES = (paths.EVALUATION, paths.METRICS)
 AHEAD = 4  # predicted images that wait to be counted
-COLUMNS = ["sample", "image", "mask", "drive", "split", "image_sha", "mask_sha", "brightness", "sharpness"]
+COLUMNS = ["sample", "image", "mask", "drive", "split", "image_sha", "mask_sha", "brightness", "sharpness", "coding"]
 
 
 class EvaluateParams(Section):
@@ -77,7 +77,7 @@ def counted(rows: list[dict[str, Any]], predictor: "Predictor") -> Counts:
 
     def one(answer: tuple[dict[str, Any], tuple[np.ndarray, np.ndarray]]) -> Counts:
         row, (mask, sure) = answer
-        truth, _ = read_classes(paths.RAW / row["mask"], classes)
+        truth, _ = read_classes(paths.RAW / row["mask"], classes, row.get("coding"))
         return count(truth, mask, classes, sure)
 
     answers = zip(rows, predictor.with_confidence(images(rows)), strict=True)

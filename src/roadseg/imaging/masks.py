@@ -7,37 +7,66 @@ import numpy as np
 from PIL import Image
 
 from roadseg.contracts.classes import VOID, ClassTable
-from roadseg.imaging.codings import coding_of
+from roadseg.imaging.codings import coding_named, coding_of_place
+from roadseg.imaging.depth import BITS, GREY_16
 from roadseg.imaging.pixels import Undecodable, decode_picture, naming, read_bytes, resize_mask
 from roadseg.imaging.polygons import decode_polygons
 
 BYTE_MODES = {"L", "P"}  # P: the palette only paints, the index is the id
-ID_MODES = BYTE_MODES | {"1", "I;16", "I"}
+NUMBERS = GREY_16 | {"1", "I", "F"}
+CHANNELS = {"LA", "RGB", "RGBA"}
+POLYGONS = ".json"
 UNKNOWN = 254  # between the last id a class can have, 199, and void
 MAX_COLORS = 256  # a lossy picture holds tens of thousands: so many are named
 
 
-def read_classes(path: Path, classes: ClassTable) -> tuple[np.ndarray, list[int]]:
+def read_classes(path: Path, classes: ClassTable, coding: str | None = None) -> tuple[np.ndarray, list[int]]:
     """`decode_classes` of a file.
 
     Raises:
         Undecodable, OSError: see `read_bytes` and `decode_classes`; names the file.
     """
     with naming(path):
-        return decode_classes(read_bytes(path), path.name, classes)
+        return decode_classes(read_bytes(path), path.name, classes, coding=coding)
+
+
+def read_label(path: Path, classes: ClassTable) -> tuple[np.ndarray, list[int]]:
+    """`read_classes` of a label that stands in no manifest; only its place can then say that IDD's ids are in it."""
+    return read_classes(path, classes, coding_of_place(path, classes))
+
+
+def read_ids(path: Path, classes: ClassTable) -> np.ndarray:
+    """Read a mask that was predicted: class ids in one channel, as `roadseg predict` writes them.
+
+    Args:
+        path: the mask, whatever labels look like.
+        classes: the table; a value that is no class id but in a class's `values`, as 255 for road, is that class.
+
+    Returns:
+        uint8 (H, W) with 0..K-1, and 255 for all else.
+
+    Raises:
+        Undecodable, OSError: see `read_bytes` and `decode_mask`.
+    """
+    ids = np.where(classes.id_of_value < 0, VOID, classes.id_of_value).astype(np.uint8)
+    ids[: classes.count] = range(classes.count)
+    with naming(path):
+        predicted: np.ndarray = ids[decode_mask(read_bytes(path))]
+    return predicted
 
 
 def decode_classes(
-    content: bytes, name: str, classes: ClassTable, size: tuple[int, int] | None = None
+    content: bytes, name: str, classes: ClassTable, size: tuple[int, int] | None = None, coding: str | None = None
 ) -> tuple[np.ndarray, list[int]]:
     """Decode a label file to classes: polygons in JSON, a mask of colours, IDD's own ids by level, or plain ids.
 
     Args:
         content: the file's bytes.
-        name: the file's, whose ending says how it is coded.
+        name: the file's, whose ending tells polygons from pictures.
         classes: the table by which it is read.
         size: height and width to resize to, nearest neighbour; without it the mask's own. Ids are mapped after it,
             which gives the same classes from fewer pixels; what is outside is then what was seen.
+        coding: of IDD's own label pictures, see `coding_of_sample`; without it ids are the table's `values`.
 
     Returns:
         As `to_classes`; with `source: color` what is outside are packed colours 0xRRGGBB, see `colors_to_classes`.
@@ -45,15 +74,22 @@ def decode_classes(
     Raises:
         Undecodable: see `decode_polygons`, `decode_colors`, `decode_mask` and `Coding.id_of_value`.
     """
-    if name.lower().endswith(".json"):
+    if name.lower().endswith(POLYGONS):
         mask = decode_polygons(content, classes)
         return resize_mask(mask, *size) if size else mask, []
+    return classes_of(decode_picture(content), classes, size, coding)
+
+
+def classes_of(
+    picture: Image.Image, classes: ClassTable, size: tuple[int, int] | None = None, coding: str | None = None
+) -> tuple[np.ndarray, list[int]]:
+    """`decode_classes` of a decoded picture."""
     if classes.source == "color":
-        mask, outside = colors_to_classes(decode_colors(content), classes)
+        mask, outside = colors_to_classes(_colors_of(picture), classes)
         return resize_mask(mask, *size) if size else mask, outside
-    stored = decode_mask(content, size)
-    if coding := coding_of(name):
-        return _looked_up(stored, coding.id_of_value(np.unique(stored).tolist(), classes))
+    stored = ids_of(picture, size)
+    if coding:
+        return _looked_up(stored, coding_named(coding).id_of_value(np.unique(stored).tolist(), classes))
     return to_classes(stored, classes)
 
 
@@ -61,21 +97,59 @@ def decode_mask(content: bytes, size: tuple[int, int] | None = None) -> np.ndarr
     """Decode a label picture to its stored ids, uint8 (H, W), unchecked; `size` as in `decode_classes`.
 
     Raises:
-        Undecodable: not whole, not one channel, or an id over 255.
+        Undecodable: see `decode_picture` and `ids_of`.
     """
-    picture = decode_picture(content)
-    if picture.mode not in ID_MODES:
-        raise Undecodable(
-            f"has mode {picture.mode}: a mask has one channel of class ids, not colours; "
-            "a class table with `source: color` reads colours"
-        )
+    return ids_of(decode_picture(content), size)
+
+
+def ids_of(picture: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:
+    """`decode_mask` of a decoded picture.
+
+    Raises:
+        Undecodable: not one channel or several that are equal and opaque, or no ids from 0 to 255.
+    """
     if picture.mode in BYTE_MODES:
         return np.asarray(picture.resize(size[::-1], Image.Resampling.NEAREST) if size else picture)
-    stored = np.asarray(picture)
-    if stored.max(initial=0) > VOID or stored.min(initial=0) < 0:
-        raise Undecodable(f"holds ids from {stored.min()} to {stored.max()}, outside 0..255")
-    ids = stored.astype(np.uint8)
+    if picture.mode in CHANNELS:
+        ids = _only_channel(picture)
+    elif picture.mode in NUMBERS:
+        ids = _whole_numbers(np.asarray(picture))
+    else:
+        raise Undecodable(_not_ids(picture.mode))
     return resize_mask(ids, *size) if size else ids
+
+
+def _only_channel(picture: Image.Image) -> np.ndarray:
+    """The ids of a picture whose channels are equal, as tools write that know no grey: uint8 (H, W)."""
+    if picture.info.get(BITS, 8) > 8:
+        raise Undecodable(
+            f"has mode {picture.mode} with {picture.info[BITS]} bits a channel: export ids as 8 bits grey"
+        )
+    transparent = picture.mode.endswith("A") and picture.getchannel("A").getextrema()[0] != VOID
+    first, *others = (picture.getchannel(name).tobytes() for name in picture.getbands() if name != "A")
+    if any(other != first for other in others):
+        raise Undecodable(_not_ids(picture.mode))
+    if transparent:
+        raise Undecodable("is transparent in places: a mask must be opaque; write void as 255 instead")
+    return np.asarray(picture.getchannel(0))
+
+
+def _whole_numbers(stored: np.ndarray) -> np.ndarray:
+    """Ids out of wider numbers, uint8 (H, W); none wraps and none is rounded."""
+    low, high = stored.min(initial=0), stored.max(initial=0)
+    if not (low >= 0 and high <= VOID):  # NaN is neither
+        raise Undecodable(f"holds ids from {low:g} to {high:g}, outside 0..255")
+    ids = stored.astype(np.uint8)
+    if stored.dtype.kind == "f" and (ids != stored).any():
+        raise Undecodable("holds numbers that are not whole, so no class ids: export ids as 8 bits grey")
+    return ids
+
+
+def _not_ids(mode: str) -> str:
+    advice = (
+        "a class table with `source: color` reads colours" if mode in {"RGB", "RGBA"} else "export it as 8 bits grey"
+    )
+    return f"has mode {mode}: a mask has one channel of class ids, not colours; {advice}"
 
 
 def decode_colors(content: bytes) -> np.ndarray:
@@ -84,9 +158,15 @@ def decode_colors(content: bytes) -> np.ndarray:
     Raises:
         Undecodable: not whole, without colours, or not opaque.
     """
-    picture = decode_picture(content)
-    if picture.mode not in {"RGB", "RGBA", "P"}:
-        raise Undecodable(f"has mode {picture.mode}: the class table says that masks hold colours (`source: color`)")
+    return _colors_of(decode_picture(content))
+
+
+def _colors_of(picture: Image.Image) -> np.ndarray:
+    if picture.mode not in {"RGB", "RGBA", "P"} or picture.info.get(BITS, 8) > 8:
+        deep = f" with {picture.info[BITS]} bits a channel" if BITS in picture.info else ""
+        raise Undecodable(
+            f"has mode {picture.mode}{deep}: the class table says that masks hold colours (`source: color`) of 8 bits"
+        )
     rgba = np.asarray(picture.convert("RGBA"))
     if rgba[..., 3].min(initial=255) < 255:
         raise Undecodable("is transparent in places: a mask of colours must be opaque")

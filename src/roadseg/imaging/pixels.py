@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from roadseg.contracts.errors import DataRefused, RoadsegError
+from roadseg.imaging.depth import Unscalable, as_rgb, note_depth
+from roadseg.imaging.orientation import ON_THE_SIDE, orientation_of, upright
 
 OF_THE_MACHINE = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.ESTALE}
 MAX_PIXELS = 100_000_000  # above any camera of a car, below what fills the memory
@@ -21,6 +23,7 @@ MARGIN = 1.5  # a JPEG's own scaling is sharper than ours; above this what is le
 LOSSY = {"JPEG": "a JPEG", "MPO": "a JPEG", "JPEG2000": "a JPEG 2000", "AVIF": "an AVIF"}  # by Pillow's names
 LOSSY_TIFF = {"jpeg": "a TIFF of JPEG", "tiff_jpeg": "a TIFF of JPEG", "webp": "a TIFF of WebP"}  # by compression
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")  # no other decoder ever sees a file: an EPS runs a program
 
 
 class Undecodable(DataRefused):
@@ -61,25 +64,31 @@ def read_bytes(path: Path | str) -> bytes:
 
 
 def decode_picture(content: bytes, at_least: tuple[int, int] | None = None) -> Image.Image:
-    """Decode a picture whole.
+    """Decode a picture whole, turned as viewers show it.
 
     Args:
         content: the file's bytes.
         at_least: height and width, pixels, that are enough: a JPEG is then decoded at 1/2, 1/4 or 1/8 of its
             size where that still covers them, which leaves out most of the work. Others are decoded in full.
 
+    Returns:
+        The picture in its own mode; what `upright` and `note_depth` keep is in its `info`.
+
     Raises:
-        Undecodable: empty, no picture, truncated, or over `MAX_PIXELS`.
+        Undecodable: empty, in none of `FORMATS`, truncated, or over `MAX_PIXELS`.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is checked below
-            picture = Image.open(io.BytesIO(content))
+            picture = Image.open(io.BytesIO(content), formats=FORMATS)
             if picture.width * picture.height > MAX_PIXELS:
                 raise Undecodable(f"{picture.width}x{picture.height} is over {MAX_PIXELS} pixels")
+            note_depth(picture, content)
+            orientation = 1 if picture.format == "PNG" else orientation_of(picture)
             if at_least:
-                picture.draft(None, at_least[::-1])
+                picture.draft(None, at_least if orientation in ON_THE_SIDE else at_least[::-1])
             picture.load()
+            return upright(picture, orientation_of(picture) if picture.format == "PNG" else orientation)
     except RoadsegError:  # said already; or a stage is told to stop
         raise
     except UnidentifiedImageError:
@@ -88,7 +97,6 @@ def decode_picture(content: bytes, at_least: tuple[int, int] | None = None) -> I
         raise
     except Exception as error:  # on broken bytes Pillow's decoders raise anything, also TypeError and SyntaxError
         raise Undecodable(f"cannot be decoded: {error}") from None
-    return picture
 
 
 def lossy_coding(content: bytes) -> str:
@@ -99,7 +107,8 @@ def lossy_coding(content: bytes) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(content))  # reads no more than the header
+            formats = (*FORMATS, "JPEG2000", "AVIF")  # two more to name
+            picture = Image.open(io.BytesIO(content), formats=formats)  # reads no more than the header
     except (RoadsegError, MemoryError):  # neither is the file's fault
         raise
     except Exception:  # who decodes it says what is wrong
@@ -137,9 +146,21 @@ def decode_image(content: bytes) -> np.ndarray:
     """Decode a picture to uint8 (H, W, 3), RGB.
 
     Raises:
-        Undecodable: see `decode_picture`.
+        Undecodable: see `decode_picture` and `rgb`.
     """
-    return np.asarray(decode_picture(content).convert("RGB"))
+    return np.asarray(rgb(decode_picture(content)))
+
+
+def rgb(picture: Image.Image) -> Image.Image:
+    """A decoded picture in mode RGB, 8 bits a channel; one that is so already is not copied.
+
+    Raises:
+        Undecodable: nothing says what in it is white, see `as_rgb`.
+    """
+    try:
+        return as_rgb(picture)
+    except Unscalable as error:
+        raise Undecodable(str(error)) from None
 
 
 def decode_resized(content: bytes, height: int, width: int) -> np.ndarray:
@@ -150,9 +171,7 @@ def decode_resized(content: bytes, height: int, width: int) -> np.ndarray:
     Raises:
         Undecodable: see `decode_picture`.
     """
-    picture = decode_picture(content, (math.ceil(MARGIN * height), math.ceil(MARGIN * width)))
-    if picture.mode != "RGB":
-        picture = picture.convert("RGB")  # which copies, so it is left out where it can be
+    picture = rgb(decode_picture(content, (math.ceil(MARGIN * height), math.ceil(MARGIN * width))))
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(picture)

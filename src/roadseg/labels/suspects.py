@@ -81,7 +81,7 @@ def answers(rows: list[dict[str, Any]], tree: Path, predictor: "Predictor") -> I
     """
     stream = predictor.probabilities(read_image(tree / paths.RAW / row["image"]) for row in rows)
     for row, probabilities in zip(rows, stream, strict=True):
-        label, _ = read_classes(tree / paths.RAW / row["mask"], predictor.bundle.classes)
+        label, _ = read_classes(tree / paths.RAW / row["mask"], predictor.bundle.classes, row.get("coding"))
         label = resize_mask(label, *probabilities.shape[:2])
         yield Answer(label, probabilities, disputed_areas(label, probabilities))
 

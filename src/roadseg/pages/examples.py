@@ -11,7 +11,7 @@ from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.classes import VOID, ClassTable
 from roadseg.contracts.confusion import iou
 from roadseg.contracts.evaluation import Evaluation
-from roadseg.imaging.masks import read_classes
+from roadseg.imaging.masks import read_classes, read_ids, read_label
 from roadseg.imaging.pixels import read_image, resize_mask
 from roadseg.pages.draw import colourise, mistakes
 from roadseg.pages.thumbnails import Thumbnail, thumbnail
@@ -128,7 +128,8 @@ def predicted(rows: list[dict[str, Any]], raw: Path, models: dict[str, Bundle]) 
         answers = [Predictor(bundle)(read_image(path) for path in images) for bundle in models.values()]
         classes = next(iter(models.values())).classes
         for number, path, *masks in zip(chosen, images, *answers, strict=True):
-            truth = read_classes(raw / rows[number]["mask"], classes)[0]
+            row = rows[number]
+            truth = read_classes(raw / row["mask"], classes, row.get("coding"))[0]
             yield _pictures(read_image(path), truth, dict(zip(models, masks, strict=True)), classes)
 
     return pictures
@@ -139,7 +140,8 @@ def read(pairs: list[tuple[Path, Path]], classes: ClassTable) -> Pictures:
 
     def pictures(chosen: list[int]) -> Iterator[dict[str, Thumbnail]]:
         for number in chosen:
-            mask, truth = (read_classes(path, classes)[0] for path in pairs[number])
+            predicted, label = pairs[number]
+            mask, (truth, _) = read_ids(predicted, classes), read_label(label, classes)
             yield _pictures(None, truth, {"prediction": resize_mask(mask, *truth.shape)}, classes)
 
     return pictures

@@ -53,7 +53,8 @@ def galleries(judgement: Judgement, root: Path, pictures: bool) -> list[Gallery]
         if not pictures or number >= len(found):
             return None, None
         row = found[number]
-        return image_thumbnail(root, row["image"]), mask_thumbnail(root, row["mask"], judgement.scan.classes)
+        mask = mask_thumbnail(root, row["mask"], judgement.scan.classes, row.get("coding"))
+        return image_thumbnail(root, row["image"]), mask
 
     return [
         Gallery(

@@ -31,7 +31,8 @@ def prediction_sheet(tree: Path, count: int) -> Image.Image:
     count = min(count, len(rows))
     chosen = [rows[number * len(rows) // count] for number in range(count)]
     images = [read_image(tree / paths.RAW / row["image"]) for row in chosen]
-    truth = [read_classes(tree / paths.RAW / row["mask"], manifest.classes)[0] for row in chosen]
+    masks = [(tree / paths.RAW / row["mask"], row.get("coding")) for row in chosen]
+    truth = [read_classes(path, manifest.classes, coding)[0] for path, coding in masks]
     return _sheet(images, truth, Predictor(bundle)(images), manifest.classes)
 
 

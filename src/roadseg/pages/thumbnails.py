@@ -35,12 +35,12 @@ def image_thumbnail(root: Path, name: str | None) -> Thumbnail:
     return Thumbnail(_uri(_fitted(picture, BOX, Image.Resampling.BILINEAR), lossless=False))
 
 
-def mask_thumbnail(root: Path, name: str | None, classes: ClassTable) -> Thumbnail:
+def mask_thumbnail(root: Path, name: str | None, classes: ClassTable, coding: str | None = None) -> Thumbnail:
     """Shrink a mask of `root` in its classes' colours; void, and ids outside the table, are black."""
     if not name:
         return Thumbnail(fault="there is no mask")
     try:
-        ids, _ = decode_classes(read_bytes(root / name), name, classes)
+        ids, _ = decode_classes(read_bytes(root / name), name, classes, coding=coding)
     except (Undecodable, OSError) as error:
         return Thumbnail(fault=str(error))
     small = np.asarray(_fitted(Image.fromarray(ids), BOX, Image.Resampling.NEAREST))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
+from posixpath import splitext
 from tempfile import NamedTemporaryFile
 from typing import Any
 
@@ -13,10 +14,9 @@ import pyarrow as pa
 
 from roadseg.contracts.framing import Framing
 from roadseg.contracts.shards import BOX, INDEX, shard_name
-from roadseg.imaging.codings import how_coded
 from roadseg.preprocess.encode import Row
 
-NEEDED = ["sample", "split", "drive", "image", "mask", "image_sha", "mask_sha", "height", "width", "phash"]
+NEEDED = ["sample", "split", "drive", "image", "mask", "image_sha", "mask_sha", "height", "width", "phash", "coding"]
 PIECE = 1024  # rows that are read at once
 
 
@@ -86,12 +86,12 @@ class Drives:
         return rows
 
     def contents(self) -> Iterator[dict[str, list[object]]]:
-        """What each drive's pixels depend on: digests, sizes, and how names say that masks are coded."""
-        values = _values(self.rows.pieces(), "image_sha", "mask_sha", "height", "width", "mask")
+        """What each drive's pixels depend on: digests, sizes, and how masks are coded."""
+        values = _values(self.rows.pieces(), "image_sha", "mask_sha", "height", "width", "coding", "mask")
         for number in range(len(self)):
             *facts, masks = map(list, zip(*islice(values, self.count(number)), strict=True))
-            found = dict(zip(("image_sha", "mask_sha", "height", "width"), facts, strict=True))
-            yield found | {"coding": [mask and how_coded(mask) for mask in masks]}
+            found = dict(zip(("image_sha", "mask_sha", "height", "width", "coding"), facts, strict=True))
+            yield found | {"ending": [mask and splitext(mask)[1].lower() for mask in masks]}
 
     def index(self, framing: Framing) -> pa.Table:
         """A row per tile, columns `INDEX`."""

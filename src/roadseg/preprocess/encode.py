@@ -108,5 +108,5 @@ def _masks(raw: Path, samples: list[Row], classes: ClassTable, framing: Framing)
         scaled = np.full((y1 - y0, x1 - x0), VOID, np.uint8)
         if row["mask"]:
             with _scanned(f"{raw}/{row['mask']}", row["mask_sha"]) as content:
-                scaled = decode_classes(content, row["mask"], classes, (y1 - y0, x1 - x0))[0]
+                scaled = decode_classes(content, row["mask"], classes, (y1 - y0, x1 - x0), row.get("coding"))[0]
         yield cut(scaled, framing, row["height"], row["width"], VOID)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from posixpath import splitext
 from typing import Any
 
 import PIL
@@ -10,7 +11,7 @@ from rich.progress import track
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.files import code_digests, digest_file, digest_of, home
-from roadseg.imaging.codings import how_coded
+from roadseg.imaging.codings import coding_of_sample
 from roadseg.machine.workers import pool
 from roadseg.scan.layouts.found import Found
 from roadseg.scan.remember import Facts, File, Memory, opened
@@ -19,20 +20,25 @@ from roadseg.scan.statistics import image_facts, mask_facts
 SAVE_EACH = 500  # files; a killed scan reads at most so many again
 
 
-def describe(root: Path, found: list[Found], classes: ClassTable) -> list[dict[str, Any]]:
+def describe(root: Path, found: list[Found], classes: ClassTable, layout: str = "") -> list[dict[str, Any]]:
     """Describe samples.
 
     Args:
         root: the data's folder.
         found: the samples.
         classes: the table by which masks are read.
+        layout: by which the samples were found; it decides how label pictures are coded.
 
     Returns:
         One row of the scan for each, see docs/formats.md; what cannot be known is absent, and a file that
         cannot be read gives its row an `error`.
     """
     root = root.absolute()  # workers may run in another folder
-    files = {name: File.at(root / name, _kind(name, classes, mask)) for name, mask in _names(found)}
+    codings = {sample.mask: coding_of_sample(sample.mask, layout, classes) for sample in found if sample.mask}
+    files = {
+        name: File.at(root / name, *(_mask_kind(name, classes, codings[name]) if mask else ("image",)))
+        for name, mask in _names(found)
+    }
     with opened(home() / "reuse/facts.sqlite", _recipe()) as memory:
         facts = {name: known for name, file in files.items() if (known := memory.known(file))}
         unknown = [name for name in files if name not in facts]
@@ -40,7 +46,7 @@ def describe(root: Path, found: list[Found], classes: ClassTable) -> list[dict[s
             read = _read([files[name] for name in unknown], classes, memory)
             facts |= {path.relative_to(root).as_posix(): each for path, each in read}
     print(f"scan: {len(files) - len(unknown)} of {len(files)} files are known from before")
-    return [_row(sample, facts) for sample in found]
+    return [_row(sample, facts) | {"coding": codings[sample.mask] if sample.mask else None} for sample in found]
 
 
 def _recipe() -> str:
@@ -56,8 +62,9 @@ def _names(found: list[Found]) -> Iterator[tuple[str, bool]]:
             yield sample.mask, True
 
 
-def _kind(name: str, classes: ClassTable, mask: bool) -> str:
-    return f"mask {classes.digest} {how_coded(name)}" if mask else "image"
+def _mask_kind(name: str, classes: ClassTable, coding: str | None) -> tuple[str, str | None]:
+    """What beside a mask's bytes decides what is found in it, and its coding."""
+    return f"mask {classes.digest} {coding or ''}{splitext(name)[1].lower()}", coding
 
 
 def _read(files: list[File], classes: ClassTable, memory: Memory) -> Iterator[tuple[Path, Facts]]:
@@ -89,7 +96,7 @@ def _digest(path: Path) -> str:
 
 
 def _facts(classes: ClassTable, file: File) -> Facts:
-    return image_facts(file.path) if file.kind == "image" else mask_facts(file.path, classes)
+    return image_facts(file.path) if file.kind == "image" else mask_facts(file.path, classes, file.coding)
 
 
 def _row(sample: Found, facts: dict[str, Facts]) -> dict[str, Any]:

@@ -25,22 +25,24 @@ class File:
         kind: what is to be found in it, and how: facts of one kind are not served for another.
         stat: device, inode, size and times.
         settled: whether equal `stat` means equal bytes.
+        coding: of a label picture of IDD's, see `coding_of_sample`.
     """
 
     path: Path
     kind: str
     stat: str
     settled: bool
+    coding: str | None = None
 
     @classmethod
-    def at(cls, path: Path, kind: str) -> "File":
+    def at(cls, path: Path, kind: str, coding: str | None = None) -> "File":
         """Look at a file; one that is not there has no `stat`."""
         try:
             seen = path.stat()
         except OSError:
-            return cls(path, kind, "", False)
+            return cls(path, kind, "", False, coding)
         stat = f"{seen.st_dev} {seen.st_ino} {seen.st_size} {seen.st_mtime_ns} {seen.st_ctime_ns}"
-        return cls(path, kind, stat, time.time_ns() - seen.st_ctime_ns > SETTLE_NS)
+        return cls(path, kind, stat, time.time_ns() - seen.st_ctime_ns > SETTLE_NS, coding)
 
 
 class Memory:

@@ -8,14 +8,16 @@ import numpy as np
 from PIL import Image
 from scipy.fft import dctn
 
-from roadseg.contracts.classes import ClassTable
-from roadseg.imaging.masks import decode_classes
-from roadseg.imaging.pixels import Undecodable, decode_image, lossy_coding, read_bytes
+from roadseg.contracts.classes import VOID, ClassTable
+from roadseg.imaging.ignored import doubtful
+from roadseg.imaging.masks import POLYGONS, classes_of, decode_classes, ids_of
+from roadseg.imaging.orientation import TURNED
+from roadseg.imaging.palettes import Palette
+from roadseg.imaging.pixels import Undecodable, decode_picture, lossy_coding, read_bytes, rgb
+from roadseg.scan.interpolation import interpolation
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 JPEG = (".jpg", ".jpeg")  # an expectation finds such masks by their name
-POLYGONS = ".json"
-MIN_EDGES = 100  # fewer say nothing about how a mask was resized
 
 
 class _Unreadable(Exception):
@@ -26,13 +28,15 @@ def image_facts(path: Path) -> dict[str, Any]:
     """Describe an image.
 
     Returns:
-        `image_sha`, `height`, `width`, `brightness` and `contrast` (mean and deviation of grey, 0..1),
-        `sharpness` (variance of the Laplacian of grey, 0..255) and `phash`; of a file that cannot be
-        decoded `image_sha` and `error`; of one that cannot be read only `error`.
+        `image_sha`, `height`, `width`, `brightness` and `contrast` (mean and deviation of grey, 0..1), `sharpness`
+        (variance of the Laplacian of grey, 0..255), `phash` and `orientation` (by which it was turned, see `upright`;
+        null where it lay right); of a file that cannot be decoded `image_sha` and `error`; of one that cannot be read
+        only `error`.
     """
     try:
         content, digest = _read(path)
-        image = decode_image(content)
+        picture = decode_picture(content)
+        image = np.asarray(rgb(picture))
     except _Unreadable as error:
         return {"error": str(error)}
     except Undecodable as error:
@@ -47,20 +51,27 @@ def image_facts(path: Path) -> dict[str, Any]:
         "contrast": float(grey.std() / 255),
         "sharpness": float(edges.var()) if edges.size else 0.0,
         "phash": perceptual_hash(grey),
+        "orientation": picture.info.get(TURNED),
     }
 
 
-def mask_facts(path: Path, classes: ClassTable) -> dict[str, Any]:
+def mask_facts(path: Path, classes: ClassTable, coding: str | None = None) -> dict[str, Any]:
     """Describe a mask.
 
     Returns:
-        `mask_sha`, `mask_height`, `mask_width`, `class_pixels` (void last), `invalid_ids` and `interpolation`;
-        of a file that cannot be decoded `mask_sha` and `error`; of one that cannot be read only `error`.
+        `mask_sha`, `mask_height`, `mask_width`, `class_pixels` (void last), `invalid_ids`, `interpolation` and what
+        `agreement` compares; of a file that cannot be decoded `mask_sha` and `error`; of one that cannot be read only
+        `error`.
     """
     try:
         content, digest = _read(path)
-        _refuse_lossy(content, path)
-        mask, outside = decode_classes(content, path.name, classes)
+        if path.suffix.lower() == POLYGONS:
+            (mask, outside), stored = decode_classes(content, path.name, classes), {}
+        else:
+            _refuse_lossy(content, path)
+            picture = decode_picture(content)
+            mask, outside = classes_of(picture, classes, coding=coding)
+            stored = _stored(picture, classes)
     except _Unreadable as error:
         return {"error": str(error)}
     except Undecodable as error:
@@ -73,11 +84,22 @@ def mask_facts(path: Path, classes: ClassTable) -> dict[str, Any]:
         "class_pixels": counts.tolist(),
         "invalid_ids": outside,
         "interpolation": interpolation(mask),
-    }
+    } | stored
+
+
+def _stored(picture: Image.Image, classes: ClassTable) -> dict[str, Any]:
+    """What a label picture holds that only other masks can explain."""
+    facts: dict[str, Any] = {}
+    if picture.mode == "P" and classes.source == "id":
+        void = set(np.flatnonzero(classes.id_of_value == VOID).tolist())
+        facts["palette"] = Palette.of(picture, void).text
+    if doubtful(classes):
+        facts["values"] = np.unique(ids_of(picture)).tolist()
+    return facts
 
 
 def _refuse_lossy(content: bytes, path: Path) -> None:
-    if path.suffix.lower() in (*JPEG, POLYGONS):
+    if path.suffix.lower() in JPEG:
         return
     if coding := lossy_coding(content):
         raise Undecodable(f"is {coding} whatever its name: that can change class ids at every edge; export it as PNG")
@@ -105,27 +127,3 @@ def perceptual_hash(grey: np.ndarray) -> int:
     small = Image.fromarray(grey).resize((32, 32), Image.Resampling.BOX)
     low = dctn(np.asarray(small, np.float64), norm="ortho")[:8, :8].ravel().round(3)
     return int(np.packbits(low > np.median(low[1:])).view(">u8")[0])
-
-
-def interpolation(mask: np.ndarray) -> float | None:
-    """Evidence that a mask was resized with an interpolating filter.
-
-    A filter that mixes ids puts ids between those of the two sides at an edge, also where each of them is
-    valid. So: of all pixels whose left and right (or upper and lower) neighbours differ by two ids or more,
-    the share that lies strictly between them. Measured on IDD Lite: intact masks at most 0.10, after a
-    bilinear, bicubic or Lanczos resize mostly 0.15 to 1 (docs/decisions.md).
-
-    Args:
-        mask: uint8 (H, W), classes; 255 is left out.
-
-    Returns:
-        0..1, or None where the mask has too few such edges to tell.
-    """
-    edges = between = 0
-    for rows in (mask, mask.T):
-        before, here, after = (part.astype(np.int16) for part in (rows[:, :-2], rows[:, 1:-1], rows[:, 2:]))
-        low, high = np.minimum(before, after), np.maximum(before, after)
-        edge = (high - low >= 2) & (high < 255) & (here < 255)
-        edges += int(edge.sum())
-        between += int((edge & (low < here) & (here < high)).sum())
-    return between / edges if edges >= MIN_EDGES else None

@@ -8,7 +8,7 @@ from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.evaluation import Counts, Evaluation
 from roadseg.evaluate.counting import count
 from roadseg.evaluate.scores import evaluated
-from roadseg.imaging.masks import read_classes
+from roadseg.imaging.masks import read_ids, read_label
 
 ENDING = re.compile(r"(_image|_label|_leftImg8bit|_gtFine_[A-Za-z0-9]+)$")
 SKIPPED = "_inst_label"  # in IDD Lite a copy of the label
@@ -19,7 +19,8 @@ def score_folders(predictions: Path, truth: Path, classes: ClassTable) -> Evalua
     """Count every label against its prediction, at the official size of the table.
 
     Args:
-        predictions, truth: folders of PNG masks of ids, matched by relative path without endings, else by stem.
+        predictions: a folder of PNG masks of class ids.
+        truth: a folder of PNG masks as the table reads them, matched by relative path without endings, else by stem.
         classes: the table of both.
 
     Returns:
@@ -75,8 +76,8 @@ def _by_key(folder: Path) -> dict[str, Path]:
 
 
 def _count(predicted: Path, labelled: Path, classes: ClassTable) -> Counts:
-    guess, _ = read_classes(predicted, classes)  # what is outside the table is a wrong guess: void there costs
-    label, outside = read_classes(labelled, classes)
+    guess = read_ids(predicted, classes)  # what is outside the table is a wrong guess: void there costs
+    label, outside = read_label(labelled, classes)
     if outside:
         raise DataRefused(f"{labelled}: ids {', '.join(map(classes.written, outside))} are outside {classes.name}")
     return count(label, guess, classes)

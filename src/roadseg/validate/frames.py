@@ -10,6 +10,7 @@ from roadseg.contracts.manifest import SPLITS, Manifest, Shares
 
 FROZEN_FIRST = {"val": 0, "test": 1, "train": 2}  # of copies in two splits the one in train has to go
 SAME_LOOK = 0.02  # of two copies, brightness and contrast differ by less; 0..1
+FIRST_ON_THE_SIDE = 5  # of the orientations: from here on height and width change places
 SHOWN = 5  # values of a mask that are named
 FLAT = 0.02  # contrast under which a perceptual hash is noise; 0..1
 
@@ -28,6 +29,7 @@ def samples(scan: Manifest, near_duplicate: int) -> pd.DataFrame:
     frame["size_difference"] = (frame["height"] - frame["mask_height"]).abs() + (
         frame["width"] - frame["mask_width"]
     ).abs()
+    frame["turning"] = _turning(frame)
     frame["invalid_count"] = frame["invalid_ids"].map(len, na_action="ignore")
     frame["outside"] = _outside(frame["invalid_ids"], scan.classes)
     frame["void_share"] = frame["class_pixels"].map(lambda counts: counts[-1] / sum(counts), na_action="ignore")
@@ -68,10 +70,30 @@ def table(scan: Manifest) -> pd.DataFrame:
     return pd.DataFrame({"name": [scan.classes.name], "absent": [absent]})
 
 
+def orientations(scan: Manifest) -> pd.DataFrame:
+    """One row: `turned`, how many labelled images are turned so that their size does not tell, and the `first` of them.
+
+    Those turned by 90 degrees tell it, unless they are square: a mask that lies otherwise has another size.
+    """
+    frame = scan.frame
+    untold = (frame["orientation"] < FIRST_ON_THE_SIDE) | (frame["height"] == frame["width"])
+    found = frame[frame["orientation"].notna() & untold & frame["mask"].notna()]
+    return pd.DataFrame({"turned": [len(found)], "first": [found["image"].min() if len(found) else ""]})
+
+
 def _train_pixels(scan: Manifest) -> np.ndarray:
     """float64 (K,); null where train has no pixel of any class."""
     pixels = scan.class_pixels().get("train", np.zeros(1))[:-1]
     return pixels.astype(np.float64) if pixels.any() else np.full(scan.classes.count, np.nan)
+
+
+def _turning(frame: pd.DataFrame) -> pd.Series:
+    """What an image's orientation has to do with a size that differs, in words; else empty."""
+    swapped = (frame["height"] == frame["mask_width"]) & (frame["width"] == frame["mask_height"])
+    words = (
+        "; its EXIF orientation turns the image by 90 degrees, and the mask was drawn on it as it lies: turn the mask"
+    )
+    return (frame["orientation"].ge(FIRST_ON_THE_SIDE) & swapped).map({True: words, False: ""})
 
 
 def _outside(invalid: pd.Series, table: ClassTable) -> pd.Series:

@@ -53,7 +53,7 @@ def _of_files(limits: ValidateParams) -> Rules:
             "between",
             "size_difference",
             "{mask}: is {mask_width:.0f}x{mask_height:.0f} and its image {width:.0f}x{height:.0f}; "
-            "both must be of one size",
+            "both must be of one size{turning}",
         ),
         "ids_in_table": _critical(
             "between",
@@ -147,6 +147,15 @@ def of_table(limits: ValidateParams) -> Rules:
     """The rules for `frames.table`."""
     text = "{absent:.0%} of the classes of {name} never occur in train; is it the right table? Import with --classes"
     return {"table_fits": _critical("between", "absent", text, 0, limits.absent_max)}
+
+
+def of_orientations() -> Rules:
+    """The rules for `frames.orientations`."""
+    text = (
+        "{turned} images are turned or mirrored by their EXIF orientation, as viewers show them (first {first}), and "
+        "nothing tells whether their masks were drawn so too; look at one"
+    )
+    return {"upright": _warning("turned", text, 0, 0)}
 
 
 def _critical(kind: Kind, column: str, reason: str, low: float | None = 0, high: float | None = 0) -> Rule:

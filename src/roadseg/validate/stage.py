@@ -60,6 +60,7 @@ def judged(scan: Manifest, reference: Shares, limits: ValidateParams) -> tuple[V
         "splits": (frames.splits(scan, reference), rules.of_splits(limits)),
         "classes": (frames.classes(scan), rules.of_classes()),
         "tables": (frames.table(scan), rules.of_table(limits)),
+        "orientations": (frames.orientations(scan), rules.of_orientations()),
     }
     expectations, flagged = [], []
     for subject, results in judge(subjects).items():
