@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 from bundles import painter as painter_in
 
