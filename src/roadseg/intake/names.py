@@ -4,6 +4,8 @@ import re
 import unicodedata
 from pathlib import PurePosixPath
 
+from roadseg.scan.layouts.names import folded
+
 LONGEST_NAME, LONGEST_PATH = 255, 1000  # bytes; what Linux takes, less the folder that the data go to
 DRIVE_LETTER = re.compile(r"[A-Za-z]:")
 
@@ -18,11 +20,6 @@ def name_fault(name: str) -> str | None:
     if len(name.encode()) > LONGEST_PATH or any(len(part.encode()) > LONGEST_NAME for part in path.parts):
         return f"has a name longer than {LONGEST_NAME} bytes, or a path longer than {LONGEST_PATH}"
     return None
-
-
-def folded(name: str) -> str:
-    """A name as a disk sees it that tells neither letters nor accents apart."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 class Names:

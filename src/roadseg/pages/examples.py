@@ -15,6 +15,7 @@ from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import read_image, resize_mask
 from roadseg.pages.draw import colourise, mistakes
 from roadseg.pages.thumbnails import Thumbnail, thumbnail
+from roadseg.scoring.folders import read_guess
 
 SHOWN, SHOWN_OF_A_CLASS = 12, 6
 LEAST_SHARE = 0.005  # of an image: a class with fewer pixels is not what the image is looked at for
@@ -139,7 +140,8 @@ def read(pairs: list[tuple[Path, Path]], classes: ClassTable) -> Pictures:
 
     def pictures(chosen: list[int]) -> Iterator[dict[str, Thumbnail]]:
         for number in chosen:
-            mask, truth = (read_classes(path, classes)[0] for path in pairs[number])
+            guess, label = pairs[number]
+            mask, truth = read_guess(guess, classes), read_classes(label, classes)[0]
             yield _pictures(None, truth, {"prediction": resize_mask(mask, *truth.shape)}, classes)
 
     return pictures

@@ -110,7 +110,19 @@ def of_samples(limits: ValidateParams) -> Rules:
 def of_splits(limits: ValidateParams) -> Rules:
     """The rules for `frames.splits`."""
     return {
-        "splits_there": _critical("between", "needed", "split {name} holds no sample; add some", 1, None),
+        "splits_there": _critical(
+            "between",
+            "needed",
+            "split {name} holds no sample; add some, or set scan.split to drive in params.yaml to have a split made",
+            *(1, None),
+        ),
+        "drives_to_train": _critical(
+            "between",
+            "drives",
+            "split {name} has {drives:.0f} labelled drive and training needs two, since it watches one; add one, or "
+            "import with patterns that have * in place of {{drive}}",
+            *(2, None),
+        ),
         "class_shares": _warning(
             "shift",
             "split {name}: class shares moved by {shift:.0%} since the last accepted data; look at it",
@@ -129,7 +141,22 @@ def of_classes() -> Rules:
 def of_table(limits: ValidateParams) -> Rules:
     """The rules for `frames.table`."""
     text = "{absent:.0%} of the classes of {name} never occur in train; is it the right table? Import with --classes"
-    return {"table_fits": _critical("between", "absent", text, 0, limits.absent_max)}
+    return {
+        "table_fits": _critical("between", "absent", text, 0, limits.absent_max),
+        "table_given": _critical(
+            "null",
+            "unheld",
+            "no mask holds {unheld} of {name}, the table that is taken unasked; import with --classes and the table "
+            "that says what the masks hold (a copy under another name where it is this one)",
+        ),
+        "classes_to_tell": _critical(
+            "between",
+            "present",
+            "masks of train hold {present:.0f} class of {name}, so every model would score 1.0; list what is not of it "
+            "as a class too, instead of as void",
+            *(2, None),
+        ),
+    }
 
 
 def _critical(kind: Kind, column: str, reason: str, low: float | None = 0, high: float | None = 0) -> Rule:
