@@ -181,7 +181,7 @@ def test_near_duplicates_may_be_left_alone() -> None:
 
 
 def test_data_without_a_validation_split_fail_though_every_sample_is_good() -> None:
-    remedy = "add some, or set scan.split to drive in params.yaml to have a split made"
+    remedy = "add some, or set scan.split to drive in params.yaml to have a split made of two drives or more"
     assert flagged(scan({}, count=20)) == {"splits_there": [f"split val holds no sample; {remedy}"]}
 
 
@@ -238,6 +238,7 @@ def test_what_can_be_lived_with_is_a_warning_and_the_rest_is_critical() -> None:
         "void_share",
         "class_shares",
         "class_in_train",
+        "drives_to_train",
     }
 
 
@@ -247,4 +248,4 @@ def test_a_scan_of_nulls_is_judged_without_a_crash() -> None:
 
 
 def test_one_sample_is_judged_without_a_crash() -> None:
-    assert set(flagged(scan({}, count=1))) == {"splits_there", "drives_to_train"}
+    assert set(flagged(scan({}, count=1))) == {"splits_there", "enough_to_train", "drives_to_train"}

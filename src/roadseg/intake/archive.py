@@ -15,7 +15,7 @@ from typing import IO
 
 from roadseg.contracts.errors import DataRefused, RoadsegError, UsageError
 from roadseg.contracts.files import failpoint
-from roadseg.intake.names import Names, name_fault
+from roadseg.intake.names import Names, name_fault, points_outside
 from roadseg.intake.tars import PIECE, Header, Hostile, entries
 from roadseg.scan.layouts.words import said
 from roadseg.scan.not_data import is_data
@@ -79,9 +79,7 @@ def unpack(source: Path, target: Path) -> Path:
 def _write(source: Path, members: Iterator[Member], target: Path) -> None:
     room, names = shutil.disk_usage(target).free - KEEP_FREE, Names()
     for member in members:
-        unwanted = not name_fault(member.name) and not is_data(
-            member.name
-        )  # beside the one top folder it would keep it
+        unwanted = not points_outside(member.name) and not is_data(member.name)  # it would keep the one top folder
         if not unwanted and (fault := _fault(member) or names.fault(member.name, is_folder=member.open is None)):
             raise DataRefused(f"{source}: member {member.name!r} {fault}; nothing was imported")
         room -= member.size  # also of what is unwanted, since a tar is read over it
@@ -162,7 +160,7 @@ def _of_zip(opened: zipfile.ZipFile) -> Iterator[Member]:
             return opened.open(info)
 
         spelled = info.filename.replace("\\", "/")  # Windows' own packer writes backslashes
-        name = info.filename if name_fault(spelled) else spelled
+        name = info.filename if points_outside(spelled) else spelled
         yield Member(name, info.file_size, None if name.endswith("/") else read, plain)
 
 

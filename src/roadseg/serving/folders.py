@@ -41,7 +41,7 @@ def pictures_in(source: Path, out: Path | None = None) -> list[Path]:
     for path in found:
         if (other := names.setdefault(folded(path.with_suffix("").as_posix()), path)) != path:
             raise UsageError(
-                f"{path} and {other} differ in the ending or in letters only: their masks would be one file"
+                f"{path} and {other} differ in the ending only, or in large letters, so their masks would have one name"
             )
     return found
 

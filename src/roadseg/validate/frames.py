@@ -46,12 +46,13 @@ def samples(scan: Manifest, near_duplicate: int) -> pd.DataFrame:
 
 
 def splits(scan: Manifest, reference: Shares) -> pd.DataFrame:
-    """One row per split: `name`, `needed` (samples of train and val, else null), `drives` and `shift` of class shares.
+    """One row per split.
 
-    The drives are those of labelled training samples, as preprocess parts them; null in other splits and where
-    nothing is labelled, of which other rules speak.
-
-    The shift is the total variation distance, 0..1; null where the reference lacks the split or has other classes.
+    Returns:
+        `name`; `needed`: samples of train and val, else null; `labelled` and `drives`: training samples with a mask
+        and how many drives preprocess makes of them, null in other splits and where there is none, of which other
+        rules speak; `shift` of class shares: total variation distance, 0..1, null where the reference lacks the
+        split or has other classes.
     """
     counts, shares = scan.frame["split"].value_counts(), scan.class_shares()
     rows = []
@@ -61,15 +62,17 @@ def splits(scan: Manifest, reference: Shares) -> pd.DataFrame:
             sum(abs(now[name] - before[name]) for name in now) / 2 if now and before.keys() == now.keys() else np.nan
         )
         needed = int(counts.get(split, 0)) if split != "test" else None
-        drives = _drives(scan.frame) if split == "train" else np.nan
-        rows.append({"name": split, "needed": needed, "drives": drives, "shift": shift})
+        labelled = _labelled_drives(scan.frame) if split == "train" else []
+        known = {"labelled": len(labelled) or np.nan, "drives": len(set(labelled)) or np.nan}
+        rows.append({"name": split, "needed": needed, **known, "shift": shift})
     return pd.DataFrame(rows)
 
 
-def _drives(frame: pd.DataFrame) -> float:
+def _labelled_drives(frame: pd.DataFrame) -> list[str]:
+    """The shard of every labelled training sample."""
     labelled = frame[(frame["split"] == "train") & frame["mask"].notna() & frame["image_sha"].notna()]
     pairs = zip(labelled["drive"], labelled["image_sha"], strict=True)
-    return len({shard_name(drive if isinstance(drive, str) else None, sha) for drive, sha in pairs}) or np.nan
+    return [shard_name(drive if isinstance(drive, str) else None, sha) for drive, sha in pairs]
 
 
 def classes(scan: Manifest) -> pd.DataFrame:

@@ -113,15 +113,21 @@ def of_splits(limits: ValidateParams) -> Rules:
         "splits_there": _critical(
             "between",
             "needed",
-            "split {name} holds no sample; add some, or set scan.split to drive in params.yaml to have a split made",
+            "split {name} holds no sample; add some, or set scan.split to drive in params.yaml to have a split made of "
+            "two drives or more",
             *(1, None),
         ),
-        "drives_to_train": _critical(
+        "enough_to_train": _critical(
             "between",
-            "drives",
-            "split {name} has {drives:.0f} labelled drive and training needs two, since it watches one; add one, or "
-            "import with patterns that have * in place of {{drive}}",
+            "labelled",
+            "split {name} has one sample with a mask, and training needs two, since it watches one; add some",
             *(2, None),
+        ),
+        "drives_to_train": _warning(
+            "drives",
+            "split {name} has one labelled drive, so training watches the end of it, which looks better than a new "
+            "drive would; add drives",
+            2,
         ),
         "class_shares": _warning(
             "shift",
