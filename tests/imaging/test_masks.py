@@ -16,10 +16,10 @@ from roadseg.imaging.masks import (
     decode_colors,
     decode_mask,
     read_classes,
-    read_ids,
     to_classes,
 )
 from roadseg.imaging.pixels import Undecodable
+from roadseg.scoring.folders import read_guess
 
 IDS = np.array([[0, 1, 6], [255, 2, 3]], np.uint8)
 
@@ -146,7 +146,7 @@ def test_predictions_are_class_ids_whatever_labels_store(
     Image.fromarray(np.array([ids], np.uint8)).save(path)
     for source in ("id", "color"):
         table = ClassTable.model_validate({"name": "mine", "source": source, "classes": entries})
-        assert read_ids(path, table)[0].tolist() == classes
+        assert read_guess(path, table)[0].tolist() == classes
 
 
 @pytest.mark.parametrize(

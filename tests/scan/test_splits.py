@@ -90,7 +90,8 @@ def test_folders_are_believed_before_lists_and_lists_before_a_made_split(tmp_pat
     assert assign_splits(placed, tmp_path, "auto", SHARES) == placed
     listed = assign_splits(frames(["a", "b"], each=1), tmp_path, "auto", SHARES)
     assert split_of(listed) == {("a", "0"): "train", ("b", "0"): "val"}
-    (tmp_path / "train.txt").unlink()
+    for split in ("train", "val"):
+        (tmp_path / f"{split}.txt").unlink()
     made = assign_splits(frames(["a", "b"], each=1), tmp_path, "auto", SHARES)
     assert made == make(frames(["a", "b"], each=1), SHARES)
 
@@ -151,6 +152,6 @@ def test_one_frame_outside_the_folders_of_splits_does_not_undo_them(tmp_path: Pa
 
 def test_a_list_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
     for split in ("train", "val"):
-        (tmp_path / f"{split}.txt").write_bytes(b"\xff\xfe")
-    with pytest.raises(DataRefused, match=r"train\.txt is no text in UTF-8"):
+        (tmp_path / f"{split}.txt").write_bytes(b"\xff\xfe1")
+    with pytest.raises(DataRefused, match=r"train\.txt is no text in UTF-8 or UTF-16"):
         assign_splits(frames(["a"]), tmp_path, "lists", SHARES)

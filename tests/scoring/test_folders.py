@@ -66,6 +66,10 @@ def noise(height: int, width: int, classes: int) -> np.ndarray:
         ("7_image.png", "val/12/7_label.png"),
         ("other/place/7.png", "val/12/7_label.png"),
         ("val/12/7.png", "7_label.png"),
+        ("7_sat.png", "7_mask.png"),
+        ("Image_7.png", "Mask_7.tif"),
+        ("val/images/7.png", "val/masks/7.png"),
+        ("North/7.png", "masks/north/gt_7.png"),
     ],
 )
 def test_a_label_meets_its_prediction_by_path_or_by_name_without_endings(
@@ -196,3 +200,27 @@ def test_a_picture_of_colours_is_refused_by_name(guesses: Path, labels: Path, ro
     Image.new("RGB", (4, 4), (1, 0, 0)).save(odd)
     with pytest.raises(DataRefused, match=f"{odd}: has mode RGB"):
         score_folders(guesses, labels, road)
+
+
+def test_files_that_are_no_data_are_passed_over(guesses: Path, labels: Path) -> None:
+    put(guesses, "7.png", "._7.png", "@eaDir/7.png")
+    put(labels, "7_label.png", "._7_label.png")
+    assert matched(guesses, labels) == {"7_label.png": "7.png"}
+
+
+@pytest.mark.parametrize("source", ["id", "color"])
+def test_predictions_hold_class_ids_and_labels_what_the_table_says(guesses: Path, labels: Path, source: str) -> None:
+    colors = np.array([[128, 64, 128], [0, 0, 142]], np.uint8)
+    entries = [{"id": n, "name": "ab"[n], "values": [7 + n], "color": colors[n].tolist()} for n in (0, 1)]
+    table = ClassTable.model_validate({"name": "own", "source": source, "classes": entries})
+    ids = np.array([[0, 0, 1, 1]], np.uint8)
+    save(guesses / "7.png", ids)
+    save(labels / "7.png", colors[ids] if source == "color" else ids + 7)
+    assert total(score_folders(guesses, labels, table)) == [[2, 0, 0], [0, 2, 0]]
+    if source == "color":  # another tool may paint
+        save(guesses / "7.png", colors[ids])
+        assert total(score_folders(guesses, labels, table)) == [[2, 0, 0], [0, 2, 0]]
+        return
+    save(guesses / "7.png", ids + 7)
+    with pytest.raises(DataRefused, match=r"7\.png: holds ids 7, 8 and none of 0 to 1: a prediction has the class ids"):
+        score_folders(guesses, labels, table)

@@ -119,6 +119,9 @@ def predict(
 ) -> None:
     """Write class masks and overlays at each picture's own size.
 
+    Hidden files and what an earlier prediction wrote are passed over. Exits 3 where a picture is broken, when all
+    others are done.
+
     Examples: `roadseg predict street.jpg -o out`; `roadseg predict photos -o out --model models/bundle`;
     `roadseg predict large.png -o out --scale 2 --overlap 0.5`
     """
@@ -129,7 +132,7 @@ def predict(
     from roadseg.registry.versions import fetch_bundle
     from roadseg.serving.folders import pictures_in, predict_files
 
-    paths = pictures_in(source)
+    paths = pictures_in(source, out)
     bundle = Bundle.open(fetch_bundle(model))
     predictor = Predictor(bundle, batch=batch or "auto", flip=flip, scales=scale, overlap=overlap)
     root = source if source.is_dir() else source.parent
@@ -140,7 +143,7 @@ def predict(
 
 def score(
     predictions: Annotated[Path, typer.Argument(help="Folder of predicted masks (PNG, class ids).")],
-    truth: Annotated[Path, typer.Argument(help="Folder of label masks (PNG, class ids).")],
+    truth: Annotated[Path, typer.Argument(help="Folder of label masks, as the class table says.")],
     classes: Annotated[str, typer.Option(help="Class table: a built-in name or a .yaml file.")] = "idd-level1",
     json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write a page too, as `roadseg report model` does.")] = None,
@@ -150,8 +153,8 @@ def score(
 ) -> None:
     """Score any tool's predictions by the official IDD score and others, with intervals.
 
-    Files are matched by relative path, or by name, without `_image`, `_label` and the like. Labels of one folder are
-    one drive.
+    Predictions hold class ids; labels hold what the table's `values` or colours say. Files are matched by relative
+    path, or by name, without `_image`, `_label` and the like. Labels of one folder are one drive.
 
     Examples: `roadseg score out/masks labels`; `roadseg score a b --classes idd-level3 --json`;
     `roadseg score theirs labels --report out.html --against ours`

@@ -35,26 +35,6 @@ def read_label(path: Path, classes: ClassTable) -> tuple[np.ndarray, list[int]]:
     return read_classes(path, classes, coding_of_place(path, classes))
 
 
-def read_ids(path: Path, classes: ClassTable) -> np.ndarray:
-    """Read a mask that was predicted: class ids in one channel, as `roadseg predict` writes them.
-
-    Args:
-        path: the mask, whatever labels look like.
-        classes: the table; a value that is no class id but in a class's `values`, as 255 for road, is that class.
-
-    Returns:
-        uint8 (H, W) with 0..K-1, and 255 for all else.
-
-    Raises:
-        Undecodable, OSError: see `read_bytes` and `decode_mask`.
-    """
-    ids = np.where(classes.id_of_value < 0, VOID, classes.id_of_value).astype(np.uint8)
-    ids[: classes.count] = range(classes.count)
-    with naming(path):
-        predicted: np.ndarray = ids[decode_mask(read_bytes(path))]
-    return predicted
-
-
 def decode_classes(
     content: bytes, name: str, classes: ClassTable, size: tuple[int, int] | None = None, coding: str | None = None
 ) -> tuple[np.ndarray, list[int]]:

@@ -9,7 +9,7 @@ from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import failpoint, sync_disk, sync_folder
 from roadseg.intake.archive import unpack
 from roadseg.intake.places import OLD, STAGED, alone, laid_out
-from roadseg.intake.records import finding, write_records
+from roadseg.intake.records import finding, refuse_one_class, write_records
 from roadseg.pipeline.dvc import dvc
 
 DEFAULT = "idd-level1"
@@ -38,6 +38,7 @@ def install(tree: Path, source: Path, classes: ClassTable | None, **given: str |
             raise UsageError(f"{source} is data/raw itself: edit it and run `dvc repro`, or import from elsewhere")
         found_by = finding(tree, **given)
         classes = classes or _missing(tree / paths.CLASSES)
+        refuse_one_class(classes)
         try:
             failpoint("import:unpack")
             staged = unpack(source, tree / STAGED)

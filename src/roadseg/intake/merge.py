@@ -13,11 +13,11 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.files import failpoint, sync_disk, sync_folder
 from roadseg.intake.archive import unpack
-from roadseg.intake.names import folded
 from roadseg.intake.places import MERGE, STAGED, alone, laid_out, move_in
-from roadseg.intake.records import finding, write_records
+from roadseg.intake.records import finding, refuse_one_class, write_records
 from roadseg.pipeline.dvc import dvc
 from roadseg.scan.layouts.known import look
+from roadseg.scan.layouts.names import folded
 
 SHOWN = 3
 
@@ -50,6 +50,7 @@ def merge(tree: Path, source: Path, classes: ClassTable | None, **given: str | N
         if not (tree / paths.RAW).is_dir():
             raise UsageError(f"{tree / paths.RAW} is missing, so nothing can be added to it: import without --add")
         found_by = finding(tree, **given)
+        refuse_one_class(classes)
         try:
             failpoint("add:unpack")
             staged = unpack(source, tree / STAGED)

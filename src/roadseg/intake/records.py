@@ -41,6 +41,20 @@ def write_records(tree: Path, classes: ClassTable | None, found_by: dict[str, st
         write_quarantine(tree / paths.QUARANTINE, [])
 
 
+def refuse_one_class(classes: ClassTable | None) -> None:
+    """A table with one class is no task: whatever is predicted is right.
+
+    Raises:
+        UsageError: it has one.
+    """
+    if classes and classes.count < 2:
+        (only,) = classes.names
+        raise UsageError(
+            f"class table {classes.name}: {only} is its one class, so every model would score 1.0; list what is not "
+            f"{only} as a class too, as `road` does with `other`, instead of as void"
+        )
+
+
 def _accepted(path: Path) -> Manifest | None:
     try:
         return read_manifest(path) if path.exists() else None

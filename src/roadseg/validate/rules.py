@@ -127,7 +127,25 @@ def _of_looks(limits: ValidateParams) -> Rules:
 def of_splits(limits: ValidateParams) -> Rules:
     """The rules for `frames.splits`."""
     return {
-        "splits_there": _critical("between", "needed", "split {name} holds no sample; add some", 1, None),
+        "splits_there": _critical(
+            "between",
+            "needed",
+            "split {name} holds no sample; add some, or set scan.split to drive in params.yaml to have a split made of "
+            "two drives or more",
+            *(1, None),
+        ),
+        "enough_to_train": _critical(
+            "between",
+            "labelled",
+            "split {name} has one sample with a mask, and training needs two, since it watches one; add some",
+            *(2, None),
+        ),
+        "drives_to_train": _warning(
+            "drives",
+            "split {name} has one labelled drive, so training watches the end of it, which looks better than a new "
+            "drive would; add drives",
+            2,
+        ),
         "class_shares": _warning(
             "shift",
             "split {name}: class shares moved by {shift:.0%} since the last accepted data; look at it",
@@ -146,7 +164,22 @@ def of_classes() -> Rules:
 def of_table(limits: ValidateParams) -> Rules:
     """The rules for `frames.table`."""
     text = "{absent:.0%} of the classes of {name} never occur in train; is it the right table? Import with --classes"
-    return {"table_fits": _critical("between", "absent", text, 0, limits.absent_max)}
+    return {
+        "table_fits": _critical("between", "absent", text, 0, limits.absent_max),
+        "table_given": _critical(
+            "null",
+            "unheld",
+            "no mask holds {unheld} of {name}, the table that is taken unasked; import with --classes and the table "
+            "that says what the masks hold (a copy under another name where it is this one)",
+        ),
+        "classes_to_tell": _critical(
+            "between",
+            "present",
+            "masks of train hold {present:.0f} class of {name}, so every model would score 1.0; list what is not of it "
+            "as a class too, instead of as void",
+            *(2, None),
+        ),
+    }
 
 
 def of_orientations() -> Rules:

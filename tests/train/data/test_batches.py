@@ -184,13 +184,24 @@ def test_the_seed_chooses_the_watched_drives(shards: Shards) -> None:
     assert len({tuple(locations) for locations in chosen}) == 3
 
 
-@pytest.mark.parametrize("drives", [{}, {"only": 4}])
-def test_fewer_than_two_drives_are_refused(
+@pytest.mark.parametrize("drives", [{}, {"only": 1}])
+def test_fewer_than_two_tiles_are_refused(
     drives: dict[str, int], make_shards: Callable[..., Shards], tmp_path: Path, idd_level1: ClassTable
 ) -> None:
     few = make_shards(tmp_path / "few", idd_level1, drives)
-    with pytest.raises(DataRefused, match=f"{len(drives)} labelled training drives; two are needed"):
+    with pytest.raises(DataRefused, match=f"{len(drives)} labelled training tiles; two are needed"):
         split_monitored(few, 0.5, 0)
+
+
+@pytest.mark.parametrize(("share", "held"), [(0.01, 1), (0.5, 2), (0.99, 3)])
+def test_of_a_single_drive_the_end_is_watched(
+    share: float, held: int, make_shards: Callable[..., Shards], tmp_path: Path, idd_level1: ClassTable
+) -> None:
+    shards = make_shards(tmp_path / "one", idd_level1, {"only": 4})
+    halves, whole = split_monitored(shards, share, 0), Pairs.open(shards, ["only"])
+    assert [len(half) for half in halves] == [4 - held, held]
+    assert same([pair for half in halves for pair in half], list(whole))
+    assert [len(half.class_pixels) for half in halves] == [4 - held, held]
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5])

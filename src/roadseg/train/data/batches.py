@@ -48,7 +48,7 @@ class Pairs:
 
 
 def split_monitored(shards: Shards, share: float, seed: int) -> tuple[Pairs, Pairs]:
-    """Hold whole drives out of training, for curves and for searching.
+    """Hold whole drives out of training, for curves and for searching; of a single drive its end.
 
     Args:
         shards: all of them.
@@ -59,15 +59,27 @@ def split_monitored(shards: Shards, share: float, seed: int) -> tuple[Pairs, Pai
         The pairs to train on and the pairs to watch.
 
     Raises:
-        DataRefused: fewer than two labelled training drives.
+        DataRefused: fewer than two labelled training tiles.
     """
     names = shards.drives("train")
     if len(names) < 2:
-        raise DataRefused(f"{shards.folder}: {len(names)} labelled training drives; two are needed, one is watched")
+        return _end_monitored(shards, names, share)
     held = min(max(1, round(share * len(names))), len(names) - 1)
     chosen = set(np.random.default_rng(seed).permutation(len(names))[:held].tolist())
     train = [name for number, name in enumerate(names) if number not in chosen]
     return Pairs.open(shards, train), Pairs.open(shards, [names[number] for number in sorted(chosen)])
+
+
+def _end_monitored(shards: Shards, names: list[str], share: float) -> tuple[Pairs, Pairs]:
+    both = Pairs.open(shards, names)
+    if len(both) < 2:
+        raise DataRefused(f"{shards.folder}: {len(both)} labelled training tiles; two are needed, one is watched")
+    (name,) = names
+    at = len(both) - min(max(1, round(share * len(both))), len(both) - 1)
+    images, masks = both.arrays[name]
+    halves = (images[:at], masks[:at]), (images[at:], masks[at:])
+    train, watched = (Pairs(shards, [(name, row) for row in range(len(half[0]))], {name: half}) for half in halves)
+    return train, watched
 
 
 @dataclass(frozen=True)

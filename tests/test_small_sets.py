@@ -1,0 +1,307 @@
+"""Data sets as people have them: each comes in as it says, or is refused with the reason."""
+
+import unicodedata
+import zipfile
+from pathlib import Path
+
+import pytest
+from small_sets import LEVEL, Accepted, bring_in, found_in, judge, make_tree, named, pairs, put, reasons
+
+from roadseg.contracts.errors import DataRefused, UsageError
+from roadseg.intake import install
+from roadseg.scan.layouts.names import key
+
+FIRST, LAST, LATER = range(8), range(8, 12), range(50, 54)
+SHADOW = b"\0\5\26\7" + bytes(60)
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where to make a set; the current folder is one to import it to, and DVC's second a call is saved."""
+    monkeypatch.chdir(make_tree(tmp_path / "tree"))
+    monkeypatch.setenv("ROADSEG_WORKERS", "1")
+    monkeypatch.setattr(install, "dvc", lambda *_: "")
+    return tmp_path / "source"
+
+
+def by_number(found: Accepted) -> dict[str, list[int]]:
+    """Numbers of samples by split."""
+    numbers: dict[str, list[int]] = {}
+    for name, split in found.split_of.items():
+        numbers.setdefault(split, []).append(int("".join(letter for letter in name if letter.isdigit())))
+    return {split: sorted(listed) for split, listed in numbers.items()}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "{}/images/image_#.png {}/masks/mask_#.png",
+        "images/{}2014/#.png masks/{}2014/#.png",
+        "imgs/{}_set/#.png gt/{}_set/#.png",
+        "{}set/rgb/#.png {}set/labels/#.png",
+        "{}/#.png {}annot/#.png",
+        "{}/#.png {}_labels/#_L.png",
+        "{}/#_sat.png {}/#_mask.png",
+    ],
+)
+def test_the_split_of_folders_is_kept_however_they_are_called(tmp_path: Path, names: str) -> None:
+    numbers = {"train": list(range(10)), "val": list(LATER), "test": list(range(200, 204))}
+    for split, each in numbers.items():
+        named(tmp_path, *names.replace("{}", split).replace("#", "{}").split(), each)
+    found = found_in(tmp_path)
+    assert by_number(found) == numbers
+    assert set(found.drive_of.values()) == {None}
+
+
+@pytest.mark.parametrize("names", ["{}/Image_#.png {}/Mask_#.png", "{}/Images/Image_#.png {}/Masks/Mask_#.png"])
+def test_drives_whose_numbers_begin_anew_stay_apart(tmp_path: Path, names: str) -> None:
+    for drive in "abc":
+        named(tmp_path, *names.replace("{}", drive).replace("#", "{}").split(), range(4))
+    found = found_in(tmp_path)
+    assert found.drive_of == {f"{drive}/Image_{number}": drive for drive in "abc" for number in range(4)}
+    assert found.splits().keys() == {"train", "val"}
+
+
+def test_a_set_of_numbers_in_folders_of_splits_is_read_to_the_pixel(source: Path) -> None:
+    for split, numbers in (("train", range(6)), ("val", range(100, 106)), ("test", range(200, 206))):
+        pairs(source, f"{split}/images/image_{{}}.png", f"{split}/masks/mask_{{}}.png", numbers)
+    found = bring_in(source)
+    assert found.splits() == {"test": 6, "train": 6, "val": 6}
+    assert found.pixels[1] * 4 == sum(found.pixels)
+
+
+def test_a_numbered_pair_in_a_corner_is_not_the_set(tmp_path: Path) -> None:
+    named(tmp_path, "images/{:04}.png", "masks/{:04}.png")
+    named(tmp_path, "docs/image_{}.png", "docs/mask_{}.png", range(70, 72))
+    assert sorted(found_in(tmp_path).split_of) == [f"{number:04}" for number in range(12)]
+
+
+def listing(numbers: range, line: str = "{}", end: str = "\n") -> str:
+    return "".join(line.format(number) + end for number in numbers)
+
+
+LISTS = {
+    "valid": ("train.txt", "valid.txt", "{}", "utf-8", "\n"),
+    "a mark": ("train.txt", "val.txt", "{}", "utf-8-sig", "\r\n"),
+    "utf-16": ("train.txt", "val.txt", "images/{}.png", "utf-16", "\r\n"),
+    "backslashes": ("train.txt", "val.txt", "images\\{}.png", "utf-8", "\n"),
+    "commas": ("train.csv", "val.csv", "images/{0}.png,masks/{0}.png", "utf-8", "\n"),
+    "tabs": ("splits/train.lst", "splits/val.lst", "images/{0}.png\tmasks/{0}.png", "utf-8", "\n"),
+    "absolute": (
+        "ImageSets/train.txt",
+        "ImageSets/val.txt",
+        "/srv/set/images/{0}.png /srv/set/masks/{0}.png",
+        "utf-8",
+        "\n",
+    ),
+    "comments": ("train_list.txt", "val_list.txt", "# about {0}\n./images/{0}.png", "utf-8", "\n"),
+}
+
+
+@pytest.mark.parametrize("case", LISTS)
+def test_lists_are_read_as_people_write_them(tmp_path: Path, case: str) -> None:
+    train, val, line, coding, end = LISTS[case]
+    named(tmp_path, "images/{}.png", "masks/{}.png")
+    put(tmp_path / train, listing(FIRST, line, end).encode(coding))
+    put(tmp_path / val, listing(LAST, line, end).encode(coding))
+    assert by_number(found_in(tmp_path)) == {"train": list(FIRST), "val": list(LAST)}
+
+
+def test_a_path_with_spaces_is_read_whole_before_it_is_cut(tmp_path: Path) -> None:
+    named(tmp_path, "images/a 1 {}.png", "masks/a 1 {}.png")
+    put(tmp_path / "train.txt", listing(FIRST, "images/a 1 {0}.png masks/a 1 {0}.png".partition(" masks")[0]))
+    put(tmp_path / "val.txt", listing(LAST, "a 1 {}"))
+    assert found_in(tmp_path).splits() == {"train": 8, "val": 4}
+
+
+@pytest.mark.parametrize("first", ["train", "trainval"])
+def test_without_a_list_for_val_test_stays_test_and_val_is_made_of_the_rest(tmp_path: Path, first: str) -> None:
+    named(tmp_path, "images/{}.png", "masks/{}.png")
+    put(tmp_path / f"{first}.txt", listing(FIRST))
+    put(tmp_path / "test.txt", listing(LAST))
+    found = by_number(found_in(tmp_path))
+    assert found["test"] == list(LAST)
+    assert sorted(found["train"] + found["val"]) == list(FIRST)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("train.txt", "0\n1\n"),
+        ("val.lst", "0\n"),
+        ("metadata.csv", "image,split\n0.png,train\n"),
+        ("splits.json", "{}"),
+    ],
+)
+def test_what_says_a_part_of_a_split_is_named_and_not_passed_over(tmp_path: Path, name: str, content: str) -> None:
+    named(tmp_path, "images/{}.png", "masks/{}.png")
+    put(tmp_path / name, content)
+    with pytest.raises(DataRefused, match=f"{name}: says something of a split.*set scan.split to drive"):
+        found_in(tmp_path)
+
+
+def test_lists_below_a_folder_are_found_and_unlisted_images_left_out(tmp_path: Path) -> None:
+    named(tmp_path / "VOCdevkit", "VOC2012/JPEGImages/{}.jpg", "VOC2012/SegmentationClass/{}.png")
+    named(tmp_path / "VOCdevkit", "VOC2012/JPEGImages/{}.jpg", "", LATER)
+    for name, numbers in (("train", FIRST), ("val", LAST), ("trainval", range(12))):
+        put(tmp_path / f"VOCdevkit/VOC2012/ImageSets/Segmentation/{name}.txt", listing(numbers))
+        put(tmp_path / f"VOCdevkit/VOC2012/ImageSets/Main/{name}.txt", "other_task 1\n")
+    assert by_number(found_in(tmp_path)) == {"train": list(FIRST), "val": list(LAST)}
+
+
+@pytest.mark.parametrize("around", ["set", "set/inner/deep", "labels", "images"])
+@pytest.mark.parametrize("beside", ["README.md", "desktop.ini", ".git/config"])
+def test_a_folder_around_the_set_is_no_drive(tmp_path: Path, around: str, beside: str) -> None:
+    named(tmp_path / around, "train/images/{}.png", "train/masks/{}.png")
+    named(tmp_path / around, "val/images/{}.png", "val/masks/{}.png", LATER)
+    put(tmp_path / beside, "about")
+    found = found_in(tmp_path)
+    assert (found.splits(), set(found.drive_of.values())) == ({"train": 12, "val": 4}, {None})
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "splits"),
+    [
+        ("{split}/{id}.png", "{split}annot/{id}.png", True),
+        ("{id}.png", "{id}_mask.png", False),
+        ("{id}_a.png", "{id}.png", False),
+    ],
+)
+def test_what_fits_the_pattern_that_says_more_fits_no_other(
+    tmp_path: Path, images: str, masks: str, splits: bool
+) -> None:
+    for split, numbers in (("train", range(12)), ("val", LATER)):
+        names = (name.replace("{split}", split).replace("{id}", "{}") for name in (images, masks))
+        named(tmp_path, *names, numbers)
+    found = found_in(tmp_path, images=images, masks=masks)
+    assert all((*found.pairs.keys(), *found.pairs.values()))
+    assert len(found.pairs) == 16
+    assert not splits or found.splits() == {"train": 12, "val": 4}
+
+
+@pytest.mark.parametrize(
+    "names", ["#.png #_mask.png", "#_sat.jpg #_mask.png", "x/image_#.png x/gt_#.png", "a/#.jpg a/#-label.png"]
+)
+def test_image_and_mask_may_lie_in_one_folder(tmp_path: Path, names: str) -> None:
+    named(tmp_path, *names.replace("#", "{}").split())
+    found = found_in(tmp_path)
+    assert len(found.pairs) == 12
+
+
+def test_what_systems_leave_is_no_data(source: Path) -> None:
+    pairs(source, "leftImg8bit/train/0/{}_image.jpg", "gtFine/train/0/{}_label.png", range(6), LEVEL)
+    pairs(source, "leftImg8bit/val/1/{}_image.jpg", "gtFine/val/1/{}_label.png", LATER, LEVEL)
+    for path in list(source.rglob("*.*")):
+        put(path.with_name(f"._{path.name}"), SHADOW)
+        put(path.parent / "@eaDir" / path.name, SHADOW)
+    put(source / "#recycle/leftImg8bit/train/7/1_image.jpg", SHADOW)
+    put(source / "Icon\r", b"")
+    assert bring_in(source, None).splits() == {"train": 6, "val": 4}
+    put(Path("data/raw/leftImg8bit/train/0/._8_image.jpg"), SHADOW)  # by hand, after the import
+    judge()
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        (
+            f"images/{unicodedata.normalize('NFC', 'Allée_')}{{}}.png",
+            f"masks/{unicodedata.normalize('NFD', 'Allée_')}{{}}.png",
+        ),
+        ("images/IMG_{}.jpg", "masks/img_{}.png"),
+        ("images/{}.jpg", "masks/{}-mask.png"),
+        ("images/{}.jpg", "annotations/masks/mask_{}.png"),
+        ("Images/North/{}.jpg", "Masks/north/gt_{}.png"),
+    ],
+)
+def test_names_are_compared_without_what_people_and_disks_change(tmp_path: Path, image: str, mask: str) -> None:
+    named(tmp_path, image, mask)
+    found = found_in(tmp_path)
+    assert len(found.pairs) == 12
+    assert [key(Path(one or "").stem) for one in found.pairs] == [
+        key(Path(one or "").stem) for one in found.pairs.values()
+    ]
+
+
+def test_a_zip_of_windows_is_unpacked_into_folders(source: Path, tmp_path: Path) -> None:
+    pairs(source, "images/{}.png", "masks/{}.png")
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        archive.writestr("images\\", b"")
+        for path in source.rglob("*.png"):
+            archive.writestr(str(path.relative_to(source)).replace("/", "\\"), path.read_bytes())
+    assert len(bring_in(tmp_path / "set.zip").pairs) == 12
+
+
+def cityscapes(source: Path, ending: str, ids: tuple[int, ...] = LEVEL) -> None:
+    for split, town, numbers in (
+        ("train", "aachen", range(4)),
+        ("train", "bochum", range(9, 13)),
+        ("val", "ulm", LATER),
+    ):
+        at = f"{split}/{town}/{town}_{{:06}}_000019"
+        pairs(source, f"leftImg8bit/{at}_leftImg8bit.png", f"gtFine/{at}_gtFine_{ending}.png", numbers, ids)
+
+
+def test_label_ids_of_cityscapes_are_not_read_as_idd_s(source: Path) -> None:
+    cityscapes(source, "labelIds", (1, 4, 7, 8, 11, 21, 23, 24, 26))
+    with pytest.raises(DataRefused, match=r"aachen_000000_000019_gtFine_labelIds.png: is named as Cityscapes names"):
+        bring_in(source, None)
+
+
+def test_label_files_that_no_layout_reads_are_named_with_the_patterns_that_do(source: Path) -> None:
+    cityscapes(source, "labelTrainIds")
+    with pytest.raises(
+        DataRefused, match=r"aachen_000000_000019_gtFine_labelTrainIds.png, .*: none of the label"
+    ) as caught:
+        bring_in(source, None)
+    _, images, _, masks = str(caught.value).split("`")[1].replace("--", "").replace("'", "").split()
+    assert bring_in(source, None, images=images, masks=masks).splits() == {"train": 8, "val": 4}
+
+
+def test_one_drive_to_train_is_accepted_with_a_warning(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs(source, "images/train/a/{}.png", "masks/train/a/{}.png", range(5))
+    pairs(source, "images/val/b/{}.png", "masks/val/b/{}.png", LATER)
+    assert bring_in(source).splits() == {"train": 5, "val": 4}
+    assert (
+        "warning: data/raw: split train has one labelled drive, so training watches the end" in capsys.readouterr().out
+    )
+
+
+def test_one_image_to_train_is_refused_before_anything_is_preprocessed(source: Path) -> None:
+    pairs(source, "train/images/{}.png", "train/masks/{}.png", range(1))
+    pairs(source, "val/images/{}.png", "val/masks/{}.png", LATER)
+    with pytest.raises(DataRefused, match="enough_to_train"):
+        bring_in(source)
+
+
+def test_a_table_with_one_class_is_refused_before_anything_is_unpacked(source: Path) -> None:
+    pairs(source, "images/{}.png", "masks/{}.png")
+    put(Path("own.yaml"), "name: own\nvoid: [0]\nclasses:\n- {id: 0, name: road, values: [1]}\n")
+    with pytest.raises(UsageError, match="own: road is its one class, so every model would score"):
+        bring_in(source, "own.yaml")
+    assert not Path("data/raw").exists()
+
+
+def test_masks_of_one_class_are_refused(source: Path) -> None:
+    pairs(source, "images/{}.png", "masks/{}.png", ids=(1,))
+    with pytest.raises(DataRefused, match="classes_to_tell"):
+        bring_in(source)
+
+
+@pytest.mark.parametrize("most", [4, 5, 6])
+def test_the_default_table_is_refused_where_no_mask_holds_all_its_ids(
+    source: Path, capsys: pytest.CaptureFixture[str], most: int
+) -> None:
+    pairs(source, "images/{}.png", "masks/{}.png", ids=tuple(range(most)))
+    with pytest.raises(DataRefused, match="table_given"):
+        bring_in(source, None)
+    assert reasons() == ["table_given"]
+    assert "sky of idd-level1, the table that is taken unasked; import with --classes" in capsys.readouterr().out
+
+
+def test_a_split_that_is_the_only_folder_of_an_archive_stays(source: Path, tmp_path: Path) -> None:
+    pairs(source / "my_test_data", "images/{}.png", "masks/{}.png")
+    assert bring_in(source).splits().keys() == {"train", "val"}, "a name of the set is no split"
+    pairs(tmp_path / "other/train", "images/{}.png", "masks/{}.png")
+    with pytest.raises(DataRefused, match="splits_there"):
+        bring_in(tmp_path / "other")
