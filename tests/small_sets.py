@@ -107,9 +107,9 @@ def bring_in(source: Path, table: str | None = "road", **given: str) -> Accepted
     )
 
 
-def found_in(root: Path, images: str = "", masks: str = "") -> Accepted:
+def found_in(root: Path, images: str = "", masks: str = "", **told: object) -> Accepted:
     """What scan finds by names alone."""
-    params = scan_params(images=images, masks=masks)
+    params = scan_params(images=images, masks=masks, **told)
     layout, found = look(root, params.layout, images, masks)
     placed = decide(found, root, params.split, Shares(params.val_share, params.test_share, params.seed))
     samples = {one.sample.removeprefix(f"{one.split}/"): one for one in placed}
@@ -121,6 +121,14 @@ def found_in(root: Path, images: str = "", masks: str = "") -> Accepted:
         {one.image: one.mask for one in placed},
         [],
     )
+
+
+def by_number(found: Accepted) -> dict[str, list[int]]:
+    """Numbers of samples by split."""
+    numbers: dict[str, list[int]] = {}
+    for name, split in found.split_of.items():
+        numbers.setdefault(split, []).append(int("".join(letter for letter in name if letter.isdigit())))
+    return {split: sorted(listed) for split, listed in numbers.items()}
 
 
 def judge() -> None:

@@ -156,10 +156,12 @@ def _by_folder(root: Path) -> dict[PurePosixPath, dict[str, list[PurePosixPath]]
 
 
 def _one(root: Path, paths: list[PurePosixPath]) -> Path:
-    texts = [path for path in paths if path.suffix.lower() == ".txt"] if len(paths) > 1 else paths
-    if len(texts) != 1:
+    """Of several lists for a split the one that is called as the split alone, else the text."""
+    for better in (lambda path: said(path.stem).role is None, lambda path: path.suffix.lower() == ".txt"):
+        paths = [path for path in paths if better(path)] or paths
+    if len(paths) > 1:
         raise DataRefused(f"{_named(root, paths)}: lists of one split; keep one of them")
-    return root / texts[0]
+    return root / paths[0]
 
 
 def _named(root: Path, paths: list[PurePosixPath]) -> str:

@@ -42,7 +42,8 @@ def find(root: Path, images: str, masks: str) -> list[Found]:
 
 def _fitting(root: Path, fits: re.Pattern[str]) -> dict[str, dict[str, str]]:
     found = {path: fits.fullmatch(unicodedata.normalize("NFC", path)) for path in files_in(root)}
-    return {path: parts.groupdict() for path, parts in found.items() if parts}
+    fitting = {path: parts.groupdict() for path, parts in found.items() if parts}
+    return {path: parts for path, parts in fitting.items() if not said(parts.get("split", "")).role}  # train_labels/
 
 
 def _files(root: Path, paths: dict[str, dict[str, str]]) -> Files:

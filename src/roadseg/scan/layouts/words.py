@@ -25,7 +25,7 @@ PAINTED = {"color", "colors", "colour", "colours", "colormap", "colormaps", "rgb
 OTHER = {"instance", "instances", "panoptic", "object", "objects", "depth", "disparity", "lidar", "velodyne"}
 OTHER |= {"calib", "flow"}
 FILLERS = {"set", "sets", "data", "dataset", "split", "splits", "list", "lists", "files", "archive", "original"}
-FILLERS |= {"raw", "prepped", "png", "jpg", "class"}
+FILLERS |= {"raw", "prepped", "png", "jpg", "class", "camera"}
 ROLES: dict[Role, set[str]] = {"other": OTHER, "mask": MASKS, "image": IMAGES}  # of two that are named the first
 _BETWEEN = r"[_\-. +]*"
 _WORD = "|".join(sorted({*SPLITS, *IMAGES, *MASKS, *PAINTED, *OTHER, *FILLERS}, key=len, reverse=True))
