@@ -6,6 +6,9 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src:$(CURDIR)
 export DO_NOT_TRACK := true
 
+# MLflow reads its own path as a pattern, and Python makes no virtual environment where the path has a colon
+$(foreach sign,% :,$(if $(findstring $(sign),$(CURDIR)),$(error the path $(CURDIR) has a $(sign): move the checkout)))
+
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
 

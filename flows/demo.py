@@ -8,15 +8,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flows.retrain import retrain
-from flows.server import prefect_server
+from flows.ready import make_ready
 from roadseg.contracts import paths
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.errors import RoadsegError, UsageError
+from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import home, read_json
 from roadseg.intake.install import install
-from roadseg.pipeline.environment import settle
 from roadseg.synthetic.dataset import generate
+from roadseg.tracking.outage import told
 
 TRAIN, VAL, TEST, SEED = 128, 32, 8, 0
 
@@ -24,15 +23,18 @@ TRAIN, VAL, TEST, SEED = 128, 32, 8, 0
 def main() -> None:
     """Make scenes, import them, run the flow, and show what came out."""
     os.environ["ROADSEG_HOME"] = str(Path(".roadseg/demo").absolute())
-    settle()
+    make_ready()
+    from flows.retrain import run_once  # late: Prefect reads where its home is when it is imported
+
     try:
         bring_scenes(Path.cwd())
-        with prefect_server(home() / "prefect-server.log"):
-            decision = retrain()
+        decision = run_once()
         show(Path.cwd(), str(decision), decision.candidate)
-    except RoadsegError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    except Exception as error:
+        if (line := told(error)) is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(line.exit_code)
 
 
 def bring_scenes(tree: Path) -> None:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import yaml
 
+from flows.ready import make_ready
 from flows.waiting import refuse_silent, refuse_taken, wait_for
 from roadseg.contracts.errors import RoadsegError, UsageError
 from roadseg.contracts.files import digest_of, home
-from roadseg.pipeline.environment import settle
 from roadseg.tracking.repair import repair
 
 CONFIGURATION = Path(__file__).with_name("services.conf")
@@ -36,6 +36,7 @@ def services_environment() -> dict[str, str]:
         "PWD": str(Path.cwd()),
         "ROADSEG_HOME": str(home()),
         "SERVICES": str(home() / "services"),
+        "LOGS": str(home() / "services").replace("%", "%%"),
         "SOCKET": str(_socket()),
         "POOL": f"roadseg-{_checkout()}" if shared else "roadseg",
         "OWN_PREFECT": "false" if shared else "true",
@@ -176,7 +177,7 @@ def _run(command: list[str], env: dict[str, str], log: Path) -> None:
 
 
 if __name__ == "__main__":
-    settle()
+    make_ready()
     try:
         {"up": up, "down": down, "ui": ui}[sys.argv[1]]()
     except RoadsegError as error:

@@ -93,10 +93,18 @@ def command_environment(tree: Path, **more: str) -> dict[str, str]:
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": f"{tree / 'src'}:{tree}",
         "ROADSEG_HOME": str(tree / ".roadseg"),
-        "PREFECT_HOME": str(tree / ".roadseg" / "prefect"),
         "ROADSEG_PAGES": "off",  # each takes seconds; tests of pages say "on"
         **more,
     }
+
+
+def hostile(folder: Path) -> dict[str, str]:
+    """What a person's machine may have: a proxy, and a profile of Prefect that names a server of last year."""
+    profiles = folder / "home of me/.prefect/profiles.toml"
+    profiles.parent.mkdir(parents=True)
+    profiles.write_text('active = "old"\n[profiles.old]\nPREFECT_API_URL = "http://127.0.0.1:9/api"\n')
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    return {"HOME": str(profiles.parent.parent), **nowhere}
 
 
 def run(tree: Path, *command: str, check: bool = True, **more: str) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import sqlite3
 from contextlib import closing
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from trees import change_params, run
+from trees import change_params, hostile, run
 
 STAGES = ["scan", "validate", "preprocess", "train", "evaluate"]
 
@@ -32,14 +33,33 @@ def shown_in_prefect(tree: Path) -> list[str]:
         return [json.loads(data) for (data,) in database.execute("select data from artifact where type = 'markdown'")]
 
 
+def test_a_configured_server_that_is_gone_is_one_line(checkout: Path) -> None:
+    gone = "http://127.0.0.1:9/api"
+    refused = run(checkout, "python", "-m", "flows.retrain", check=False, PREFECT_API_URL=gone)
+    assert refused.returncode == 2
+    [line] = refused.stderr.splitlines()
+    assert line.startswith(f"error: PREFECT_API_URL is {gone}, and nothing answers there")
+
+
+def test_where_another_works_on_the_same_files_the_flow_names_it_and_ends_as_busy(checkout: Path) -> None:
+    (checkout / ".dvc/tmp").mkdir(exist_ok=True)
+    lock = {str(checkout / "data/raw"): {"pid": os.getpid(), "cmd": "dvc repro"}}
+    (checkout / ".dvc/tmp/rwlock").write_text(json.dumps({"write": lock, "read": {}}))
+    busy = run(checkout, "python", "-m", "flows.retrain", check=False)
+    assert busy.returncode == 5, busy.stderr
+    assert busy.stderr.splitlines()[-1].startswith("error: ")
+    assert f"data/raw is in use by process {os.getpid()}: wait until that ends" in busy.stderr
+    assert "Traceback" not in busy.stdout + busy.stderr
+
+
 def append(path: Path, text: str) -> None:
     with path.open("a") as code:
         code.write(text)
 
 
-def test_the_flow_right_after_dvc_repro_runs_no_stage_and_says_so(finished_checkout: Path) -> None:
+def test_the_flow_right_after_dvc_repro_runs_no_stage_and_says_so(finished_checkout: Path, tmp_path: Path) -> None:
     assert repro(finished_checkout) == []
-    ended, reasons = retrain(finished_checkout)
+    ended, reasons = retrain(finished_checkout, **hostile(tmp_path))
     assert {stage: ended[stage] for stage in STAGES} == dict.fromkeys(STAGES, "Cached")
     assert {reasons[stage] for stage in STAGES} == {"nothing changed"}
     verdict, scores = sorted(shown_in_prefect(finished_checkout))

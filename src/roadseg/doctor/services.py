@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import psutil
@@ -92,7 +93,8 @@ def listener(port: int) -> str | None:
     if not pids:
         return None
     try:
-        command = " ".join(psutil.Process(pids[0]).cmdline())
-    except (psutil.Error, TypeError):  # None: of another user
+        program, *arguments = psutil.Process(pids[0]).cmdline()
+    except (psutil.Error, TypeError, ValueError):  # None: of another user
         return "another user"
-    return f"process {pids[0]} ({command[:80]})"
+    command = " ".join([Path(program).name, *arguments])
+    return f"process {pids[0]} ({command[:120]})"

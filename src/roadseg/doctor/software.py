@@ -18,6 +18,8 @@ def software() -> Iterator[Finding]:
     """Look at what is installed."""
     fits = PYTHONS[0] <= sys.version_info[:2] < PYTHONS[1]
     problem = "" if fits else "3.11, 3.12 and 3.13 work: make .venv with one of them, `make setup PYTHON=python3.11`"
+    if "%" in sys.prefix:
+        fits, problem = False, f"{sys.prefix} has a %, where MLflow cannot start: move the checkout, then `make setup`"
     yield Finding("software", "python", platform.python_version(), problem, stops=not fits)
     for name in PACKAGES:
         found = installed(name)
