@@ -3,23 +3,25 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from servers import free_port, wait_for
+from servers import free_port
 from trees import ROOT, command_environment, command_of, hostile, run, working_in
 
 from flows import services as module
 from roadseg.contracts.errors import UsageError
 
 UP, DOWN, UI = (["python", "-m", "flows.services", word] for word in ("up", "down", "ui"))
+STAGES = ["scan", "validate", "preprocess", "train", "evaluate"]
 
 
 def ask(url: str, body: dict[str, Any] | None = None) -> Any:
@@ -29,34 +31,62 @@ def ask(url: str, body: dict[str, Any] | None = None) -> Any:
         return json.load(answer)
 
 
-@pytest.fixture
-def services(finished_checkout: Path, tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
-    """A checkout with its services up, scheduled each 20 seconds, on a machine as people have them.
+class Services(NamedTuple):
+    """A checkout in which services are up, their ports with a person's environment, and the first run that ended."""
+
+    tree: Path
+    env: dict[str, str]
+    run: dict[str, Any]
+
+    @property
+    def prefect(self) -> str:
+        return f"http://127.0.0.1:{self.env['PREFECT_PORT']}/api"
+
+
+@pytest.fixture(scope="module")
+def services(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """A finished checkout with its services up, scheduled each 20 seconds, on a machine as people have them.
 
     Its path has spaces and signs and is longer than a socket's may be; its interpreter's has spaces.
     """
-    tree = finished_checkout.rename(finished_checkout.with_name("a long way down %(here)s " * 4))
+    place = tmp_path_factory.mktemp("services")
+    tree = Path(shutil.copytree(finished, place / ("a long way down %(here)s " * 4), symlinks=True))
     path = tree / "prefect.yaml"
     deployment = yaml.safe_load(path.read_text())
     deployment["deployments"][0]["schedules"] = [{"interval": 20}]
     path.write_text(yaml.safe_dump(deployment))
-    scripts = tmp_path / "an interpreter/bin"
+    scripts = place / "an interpreter/bin"
     scripts.parent.symlink_to(Path(sys.executable).parent.parent)
     search = os.pathsep.join([str(scripts), os.environ["PATH"]])
-    env = {"PREFECT_PORT": str(free_port()), "MLFLOW_PORT": str(free_port()), "PATH": search, **hostile(tmp_path)}
+    env = {"PREFECT_PORT": str(free_port()), "MLFLOW_PORT": str(free_port()), "PATH": search, **hostile(place)}
     said = run(tree, *UP, **env).stdout
     assert f"http://127.0.0.1:{env['PREFECT_PORT']}" in said
     assert f"http://127.0.0.1:{env['MLFLOW_PORT']}" in said
     try:
-        yield tree, env
+        yield Services(tree, env, first_ended(tree, env["PREFECT_PORT"]))
     finally:
         run(tree, *DOWN, check=False, **env)
 
 
-def test_the_schedule_starts_a_run_that_a_worker_finishes(
-    services: tuple[Path, dict[str, str]], finished: Path, background: Callable[..., subprocess.Popen[bytes]]
-) -> None:
-    tree, env = services
+def first_ended(tree: Path, port: str) -> dict[str, Any]:
+    wanted = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}}}}
+    while not (ended := ask(f"http://127.0.0.1:{port}/api/flow_runs/filter", wanted)):
+        time.sleep(1)
+    found: dict[str, Any] = ended[0]
+    log = (tree / ".roadseg/services/worker.log").read_text()
+    assert found["state"]["type"] == "COMPLETED", log
+    assert "oneDNN" not in log
+    return found
+
+
+def test_the_flow_right_after_dvc_repro_runs_no_stage_and_says_so(services: Services) -> None:
+    tasks = ask(f"{services.prefect}/task_runs/filter", {"flow_runs": {"id": {"any_": [services.run["id"]]}}})
+    ended = {task["name"]: (task["state"]["name"], task["state"]["message"]) for task in tasks}
+    assert {stage: ended[stage] for stage in STAGES} == dict.fromkeys(STAGES, ("Cached", "nothing changed"))
+
+
+def test_a_port_that_another_checkout_has_is_named_before_anything_starts(services: Services, finished: Path) -> None:
+    tree, env, _ = services
     beside = env | {"ROADSEG_HOME": str(tree.parent / "second home")}
     for taken, name in (("PREFECT_PORT", "prefect"), ("MLFLOW_PORT", "mlflow")):
         other = {port: str(free_port()) for port in ("PREFECT_PORT", "MLFLOW_PORT") if port != taken}
@@ -66,17 +96,17 @@ def test_the_schedule_starts_a_run_that_a_worker_finishes(
         assert f"port {env[taken]} is taken by process" in line
         assert name in line
         assert f"{taken}=" in line
+
+
+def test_the_schedule_starts_a_run_that_a_worker_finishes(
+    services: Services, background: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    tree, env, ended = services
+    assert ended["auto_scheduled"]
     port = str(free_port())
     background(UI, cwd=tree, env=command_environment(tree, **env | {"MLFLOW_PORT": port}), stderr=subprocess.DEVNULL)
-    runs = f"http://127.0.0.1:{env['PREFECT_PORT']}/api/flow_runs/filter"
-    wanted = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}}}}
-    deadline = time.monotonic() + 240
-    while not (ended := ask(runs, wanted)) and time.monotonic() < deadline:
-        time.sleep(1)
-    log = (tree / ".roadseg/services/worker.log").read_text()
-    assert ended, log
-    assert [(each["state"]["type"], each["auto_scheduled"]) for each in ended][:1] == [("COMPLETED", True)], log
-    assert "oneDNN" not in log
+    while not answers(f"http://127.0.0.1:{port}/health"):
+        time.sleep(0.2)
     alias = "registered-models/alias?name=roadseg&alias=champion"
     for server in (env["MLFLOW_PORT"], port):
         version = ask(f"http://127.0.0.1:{server}/api/2.0/mlflow/{alias}")["model_version"]
@@ -84,27 +114,36 @@ def test_the_schedule_starts_a_run_that_a_worker_finishes(
         page = f"get-artifact?run_uuid={version['run_id']}&path=bundle/card.json"
         assert "fingerprint" in ask(f"http://127.0.0.1:{server}/{page}")
     assert "run already" in run(tree, *UP, check=False, **env).stderr
+
+
+def test_down_leaves_nothing_at_work_and_the_shell_reads_what_the_servers_wrote(services: Services) -> None:
+    tree, env, _ = services
     run(tree, *DOWN, **env)
+    deadline = time.monotonic() + 30
+    while working_in(tree) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not [command_of(process) for process in working_in(tree)]
     code = "from roadseg.registry.versions import fetch_bundle; print(fetch_bundle('models:/roadseg@champion'))"
     assert Path(run(tree, "python", "-c", code).stdout.splitlines()[-1], "card.json").is_file()
 
 
-def test_down_leaves_nothing_at_work(services: tuple[Path, dict[str, str]]) -> None:
-    tree, env = services
-    run(tree, *DOWN, **env)
-    wait_for(lambda: not working_in(tree), 30)
-    assert not [command_of(process) for process in working_in(tree)]
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except OSError:
+        return False
 
 
 def test_on_a_shared_server_names_carry_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert (module.environment()["POOL"], module.environment()["OWN_PREFECT"]) == ("roadseg", "true")
+    assert (module.services_environment()["POOL"], module.services_environment()["OWN_PREFECT"]) == ("roadseg", "true")
     monkeypatch.setenv("PREFECT_API_URL", "https://team.example.org/api")
     pools = []
     for name in ("a/a b", "c/a b"):
         (tmp_path / name).mkdir(parents=True)
         monkeypatch.chdir(tmp_path / name)
-        env = module.environment()
+        env = module.services_environment()
         assert (env["PREFECT_API_URL"], env["OWN_PREFECT"]) == ("https://team.example.org/api", "false")
         pools.append(env["POOL"])
     assert len(set(pools)) == 2
