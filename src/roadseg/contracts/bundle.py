@@ -28,7 +28,7 @@ class Surroundings:
     """What decides the bytes of a training beside code, data and parameters; None where the card does not say it.
 
     Attributes:
-        backend: `tensorflow` or `jax`.
+        backend: `tensorflow`, which `tensorflow-cpu` is too, or `jax`.
         backend_version, keras: versions.
         instruction_set: that the backend computed with, see `instruction_set`.
         precision: `float32` or `bfloat16`, as it was resolved.

@@ -86,7 +86,7 @@ def _train(shards: Shards, identity: Identity, journal: Journal, processes: Work
     architecture, names, pixels = MODELS[train.model], shards.classes.names, fitted.class_pixels.sum(0)
     _name_missing(names, pixels, np.array(shards.class_pixels["train"][:-1]))
     counts = f"{len(fitted)} images, {len(monitored)} monitored"
-    computes = f"{train.precision} on {identity.rounding.instruction_set}"
+    computes = f"{train.precision} on {identity.surroundings.instruction_set}"
     print(f"train: {train.model} on {counts}, {computes}", flush=True)
     journal.note("start", fingerprint=identity.fingerprint, epochs=train.epochs, machine=platform.machine())
     sizes = epoch_sizes(shards.height, shards.width, architecture.stride, train.epochs, train.reduced_share)

@@ -74,7 +74,7 @@ def test_another_machine_of_the_same_kind_gives_the_same(monkeypatch: pytest.Mon
 
 
 def test_the_version_is_the_module_s_whatever_package_it_came_in() -> None:
-    rounding = identify("d" * 64, Resolved(**PARAMS)).rounding
+    rounding = identify("d" * 64, Resolved(**PARAMS)).surroundings
     assert (rounding.backend, rounding.backend_version, rounding.keras) == (
         "tensorflow",
         tf.__version__,
@@ -87,4 +87,4 @@ def test_the_version_is_the_module_s_whatever_package_it_came_in() -> None:
 
 def test_jax_is_named_with_the_library_that_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     on_jax(monkeypatch)
-    assert identify("d" * 64, Resolved(**PARAMS)).rounding.backend_version.endswith(f"jaxlib {jaxlib.__version__}")
+    assert identify("d" * 64, Resolved(**PARAMS)).surroundings.backend_version.endswith(f"jaxlib {jaxlib.__version__}")

@@ -3,31 +3,11 @@
 from dataclasses import asdict, dataclass
 from importlib import import_module
 
+from roadseg.contracts.bundle import Surroundings
 from roadseg.contracts.files import code_digests, digest_of
 from roadseg.machine.hardware import capabilities
 from roadseg.machine.instruction_set import instruction_set
 from roadseg.train.params import Resolved
-
-
-@dataclass(frozen=True)
-class Rounding:
-    """What decides how sums are rounded; nothing else of the machine belongs here.
-
-    Attributes:
-        backend: of Keras, by its name.
-        backend_version: of the backend; `tensorflow` and `tensorflow-cpu` are the same code.
-        keras: its version.
-        instruction_set: see `machine.instruction_set`.
-        precision: that the model computes in.
-        threads: of the CPU.
-    """
-
-    backend: str
-    backend_version: str
-    keras: str
-    instruction_set: str
-    precision: str
-    threads: int
 
 
 @dataclass(frozen=True)
@@ -38,18 +18,18 @@ class Identity:
         data: digest of shards.json.
         params: without `auto`.
         code: digests by path.
-        rounding: of backend and processor.
+        surroundings: backend, versions and processor, which decide how sums are rounded.
     """
 
     data: str
     params: Resolved
     code: dict[str, str]
-    rounding: Rounding
+    surroundings: Surroundings
 
     @property
     def fingerprint(self) -> str:
         """Sha256 of it all, hex."""
-        return digest_of([self.data, self.params.model_dump(), self.code, asdict(self.rounding)])
+        return digest_of([self.data, self.params.model_dump(), self.code, asdict(self.surroundings)])
 
 
 def identify(data: str, params: Resolved) -> Identity:
@@ -61,5 +41,5 @@ def identify(data: str, params: Resolved) -> Identity:
     if backend == "jax":
         version += f" with jaxlib {import_module('jaxlib').__version__}"
     machine = instruction_set(capabilities())
-    rounding = Rounding(backend, version, keras.__version__, machine, params.precision, params.threads)
-    return Identity(data, params, code_digests("contracts", "train"), rounding)
+    surroundings = Surroundings(backend, version, keras.__version__, machine, params.precision, params.threads)
+    return Identity(data, params, code_digests("contracts", "train"), surroundings)

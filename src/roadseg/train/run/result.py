@@ -60,5 +60,5 @@ def _card(shards: Shards, identity: Identity) -> dict[str, Any]:
         "params": identity.params.model_dump(),
         "data": identity.data,
         "code": digest_of(identity.code),
-        **asdict(identity.rounding),
+        **asdict(identity.surroundings),
     }
