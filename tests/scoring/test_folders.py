@@ -196,3 +196,26 @@ def test_a_picture_of_colours_is_refused_by_name(guesses: Path, labels: Path, ro
     Image.new("RGB", (4, 4), (1, 0, 0)).save(odd)
     with pytest.raises(DataRefused, match=f"{odd}: has mode RGB"):
         score_folders(guesses, labels, road)
+
+
+def test_predictions_are_class_ids_against_labels_of_any_dress(guesses: Path, labels: Path) -> None:
+    ids = [[0, 0, 1], [1, 0, 0]]
+    save(guesses / "7.png", ids)
+    entries = [{"id": 0, "name": "a", "values": [7]}, {"id": 1, "name": "b", "values": [8]}]
+    save(labels / "7.png", [[number + 7 for number in row] for row in ids])
+    table = ClassTable.model_validate({"name": "mine", "classes": entries})
+    assert summary(score_folders(guesses, labels, table), resamples=100, seed=0)["miou"] == 1
+
+    colors = [[128, 64, 128], [0, 0, 142]]
+    painted = [entry | {"color": color} for entry, color in zip(entries, colors, strict=True)]
+    Image.fromarray(np.array(colors, np.uint8)[np.array(ids)]).save(labels / "7.png")
+    table = ClassTable.model_validate({"name": "mine", "source": "color", "classes": painted})
+    assert summary(score_folders(guesses, labels, table), resamples=100, seed=0)["miou"] == 1
+
+
+def test_255_beside_1_in_labels_is_void_as_in_an_import(guesses: Path, labels: Path, road: ClassTable) -> None:
+    save(guesses / "7.png", [[0, 1, 1]])
+    save(labels / "7.png", [[0, 1, 255]])
+    save(guesses / "8.png", [[0, 1, 0]])
+    save(labels / "8.png", [[0, 1, 255]])
+    assert summary(score_folders(guesses, labels, road), resamples=100, seed=0)["miou"] == 1

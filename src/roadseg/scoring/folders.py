@@ -10,6 +10,7 @@ from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.evaluation import Counts, Evaluation
 from roadseg.evaluate.counting import count
 from roadseg.evaluate.scores import evaluated
+from roadseg.imaging.ignored import read_values, settled
 from roadseg.imaging.masks import read_ids, read_label
 from roadseg.imaging.pixels import Undecodable
 
@@ -35,6 +36,7 @@ def score_folders(predictions: Path, truth: Path, classes: ClassTable) -> Evalua
         DataRefused: a partner is missing or ambiguous, or a file is no mask; names files.
     """
     matched = pairs(predictions, truth)
+    classes = settled(classes, (_read(read_values, label, classes) for _, label in matched))
     names = [label.relative_to(truth) for _, label in matched]
     several = len({name.parent for name in names}) > 1
     rows = [{"sample": name.as_posix(), "drive": name.parent.as_posix() if several else None} for name in names]
