@@ -224,3 +224,11 @@ def test_predictions_hold_class_ids_and_labels_what_the_table_says(guesses: Path
     save(guesses / "7.png", ids + 7)
     with pytest.raises(DataRefused, match=r"7\.png: holds ids 7, 8 and none of 0 to 1: a prediction has the class ids"):
         score_folders(guesses, labels, table)
+
+
+def test_255_beside_1_in_labels_is_void_as_in_an_import(guesses: Path, labels: Path, road: ClassTable) -> None:
+    save(guesses / "7.png", [[0, 1, 1]])
+    save(labels / "7.png", [[0, 1, 255]])
+    save(guesses / "8.png", [[0, 1, 0]])
+    save(labels / "8.png", [[0, 1, 255]])
+    assert summary(score_folders(guesses, labels, road), resamples=100, seed=0)["miou"] == 1

@@ -99,3 +99,24 @@ def test_two_pictures_that_differ_in_the_ending_only_are_refused(folder: Path) -
     (folder / "one/a.bmp").write_bytes((folder / "z.bmp").read_bytes())
     with pytest.raises(UsageError, match=r"a\.png and .*a\.bmp differ in the ending only"):
         pictures_in(folder)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
+def test_a_picture_that_lies_on_its_side_is_predicted_as_viewers_show_it(
+    tmp_path: Path, painter: Bundle, idd_level1: ClassTable, ending: str
+) -> None:
+    upright = np.repeat(idd_level1.palette[[3] * 20 + [0] * 10][:, None], 40, 1)  # vehicles above, road below
+    lying, exif = Image.fromarray(upright).transpose(Image.Transpose.ROTATE_90), Image.Exif()
+    exif[274] = 6
+    path = tmp_path / f"photo.{ending}"
+    lying.save(path, exif=exif, **({"lossless": True} if ending == "webp" else {}))
+    list(predict_files(Predictor(painter, batch=1), [path], tmp_path, tmp_path / "out"))
+    mask = pixels(tmp_path / "out/masks/photo.png")
+    assert mask.shape == pixels(tmp_path / "out/overlays/photo.jpg").shape[:2] == (30, 40)
+    assert (set(np.unique(mask[:14])), set(np.unique(mask[-4:]))) == ({3}, {0})
+
+
+def test_grey_of_which_nothing_says_what_is_white_is_refused_by_name(tmp_path: Path, painter: Bundle) -> None:
+    Image.fromarray(np.full((30, 40), 4000, np.uint16)).save(tmp_path / "thermal.png")
+    with pytest.raises(DataRefused, match=rf"{tmp_path}/thermal\.png: has 16 bits a channel of which the upper ones"):
+        list(predict_files(Predictor(painter, batch=1), [tmp_path / "thermal.png"], tmp_path, tmp_path / "out"))

@@ -249,3 +249,31 @@ def test_a_scan_of_nulls_is_judged_without_a_crash() -> None:
 
 def test_one_sample_is_judged_without_a_crash() -> None:
     assert set(flagged(scan({}, count=1))) == {"splits_there", "enough_to_train", "drives_to_train"}
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 4])
+def test_images_that_are_turned_so_that_no_size_tells_are_counted(orientation: int) -> None:
+    found = flagged(scan({key: {"orientation": orientation} for key in range(10, 13)}))
+    assert list(found) == ["upright"]
+    [reason] = found["upright"]
+    first = IMAGE.replace("300", "010")
+    assert reason == (
+        f"3 images are turned or mirrored by their EXIF orientation, as viewers show them (first {first}), and nothing "
+        "tells whether their masks were drawn so too; look at one"
+    )
+    assert flagged(scan({10: {"orientation": orientation, "mask": None, "split": "test", "drive": "3"}})) == {}
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_an_image_on_its_side_is_counted_only_where_it_is_square(orientation: int) -> None:
+    assert flagged(scan({10: {"orientation": orientation}})) == {}
+    square = dict.fromkeys(("height", "width", "mask_height", "mask_width"), 250)
+    assert list(flagged(scan({10: square | {"orientation": orientation}}))) == ["upright"]
+
+
+def test_a_mask_that_lies_as_the_camera_lay_is_told_the_orientation() -> None:
+    lying = {"mask_height": 320, "mask_width": 227}
+    plain, turned = (flagged(scan({300: lying | {"orientation": each}}))["mask_size"][0] for each in (None, 6))
+    assert plain == f"{MASK}: is 227x320 and its image 320x227; both must be of one size"
+    words = "its EXIF orientation turns the image by 90 degrees, and the mask was drawn on it as it lies: turn the mask"
+    assert turned == f"{plain}; {words}"

@@ -1,8 +1,14 @@
 """Whether 255 is a class or void, where a table leaves that to the masks: a binary set stores 0 and 1, or 0 and 255."""
 
 from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
 
 from roadseg.contracts.classes import VOID, ClassEntry, ClassTable, built_in
+from roadseg.imaging.codings import coding_of_place
+from roadseg.imaging.masks import POLYGONS, decode_mask
+from roadseg.imaging.pixels import naming, read_bytes
 
 
 def doubtful(classes: ClassTable) -> ClassEntry | None:
@@ -10,6 +16,19 @@ def doubtful(classes: ClassTable) -> ClassEntry | None:
     if classes.source != "id" or classes.name not in built_in() or classes != ClassTable.find(classes.name):
         return None
     return next((entry for entry in classes.classes if VOID in entry.values and len(entry.values) > 1), None)
+
+
+def read_values(path: Path, classes: ClassTable) -> list[int]:
+    """The values that a label picture stores, sorted, where the table is doubtful; none of polygons and IDD's codings.
+
+    Raises:
+        Undecodable, OSError: see `read_bytes` and `decode_mask`.
+    """
+    if doubtful(classes) is None or path.suffix.lower() == POLYGONS or coding_of_place(path, classes):
+        return []
+    with naming(path):
+        values: list[int] = np.unique(decode_mask(read_bytes(path))).tolist()
+    return values
 
 
 def settled(classes: ClassTable, masks: Iterable[list[int]]) -> ClassTable:

@@ -9,6 +9,7 @@ from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.evaluation import Counts, Evaluation
 from roadseg.evaluate.counting import count
 from roadseg.evaluate.scores import evaluated
+from roadseg.imaging.ignored import read_values, settled
 from roadseg.imaging.masks import decode_mask, read_classes, read_label, to_classes
 from roadseg.imaging.pixels import Undecodable, naming, read_bytes
 from roadseg.scan.layouts.folders import Placed
@@ -37,6 +38,7 @@ def score_folders(predictions: Path, truth: Path, classes: ClassTable) -> Evalua
         DataRefused: a partner is missing or ambiguous, or a file is no mask; names files.
     """
     matched = pairs(predictions, truth)
+    classes = settled(classes, (read_values(label, classes) for _, label in matched))
     names = [label.relative_to(truth) for _, label in matched]
     several = len({name.parent for name in names}) > 1
     rows = [{"sample": name.as_posix(), "drive": name.parent.as_posix() if several else None} for name in names]
