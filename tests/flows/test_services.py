@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
-from servers import free_port, wait_for
-from trees import ROOT, command_environment, command_of, hostile, run, working_in
+from servers import free_port, kill_tree, wait_for
+from trees import ROOT, command_environment, hostile, run, working_in
 
 from flows import services as module
 from roadseg.contracts.errors import UsageError
@@ -67,7 +67,8 @@ def test_the_schedule_starts_a_run_that_a_worker_finishes(
         assert name in line
         assert f"{taken}=" in line
     port = str(free_port())
-    background(UI, cwd=tree, env=command_environment(tree, **env | {"MLFLOW_PORT": port}), stderr=subprocess.DEVNULL)
+    shown = command_environment(tree, **env | {"MLFLOW_PORT": port})
+    ui = background(UI, cwd=tree, env=shown, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     runs = f"http://127.0.0.1:{env['PREFECT_PORT']}/api/flow_runs/filter"
     wanted = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}}}}
     deadline = time.monotonic() + 240
@@ -84,16 +85,11 @@ def test_the_schedule_starts_a_run_that_a_worker_finishes(
         page = f"get-artifact?run_uuid={version['run_id']}&path=bundle/card.json"
         assert "fingerprint" in ask(f"http://127.0.0.1:{server}/{page}")
     assert "run already" in run(tree, *UP, check=False, **env).stderr
-    run(tree, *DOWN, **env)
-    code = "from roadseg.registry.versions import fetch_bundle; print(fetch_bundle('models:/roadseg@champion'))"
-    assert Path(run(tree, "python", "-c", code).stdout.splitlines()[-1], "card.json").is_file()
-
-
-def test_down_leaves_nothing_at_work(services: tuple[Path, dict[str, str]]) -> None:
-    tree, env = services
+    kill_tree(ui)
     run(tree, *DOWN, **env)
     wait_for(lambda: not working_in(tree), 30)
-    assert not [command_of(process) for process in working_in(tree)]
+    code = "from roadseg.registry.versions import fetch_bundle; print(fetch_bundle('models:/roadseg@champion'))"
+    assert Path(run(tree, "python", "-c", code).stdout.splitlines()[-1], "card.json").is_file()
 
 
 def test_on_a_shared_server_names_carry_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
