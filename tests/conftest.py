@@ -10,6 +10,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from browser import ABSENT
 from filelock import FileLock
 from trees import commit, make_checkout, run
 
@@ -22,6 +23,16 @@ os.environ["DVC_SITE_CACHE_DIR"] = f"{tempfile.gettempdir()}/roadseg-tests-{os.g
 settle()
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that were left out for want of a browser."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    names = [report.nodeid for report in skipped if isinstance(report.longrepr, tuple) and ABSENT in report.longrepr[2]]
+    for name in names:
+        terminalreporter.write_line(f"left out: {name}")
+    if names:
+        terminalreporter.write_line(f"{len(names)} tests of pages were left out. {ABSENT}")
 
 
 @pytest.fixture(autouse=True)

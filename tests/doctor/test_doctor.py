@@ -192,6 +192,34 @@ def test_links_that_share_the_cache_s_file_are_warned_of(checkout: Path, examine
     assert code == 0
 
 
+def test_a_machine_without_git_and_chromium_is_told_and_no_traceback(
+    examined: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found, code = examined()
+    assert code == 2
+    assert found["git"].stops
+    assert "apt-get install git" in found["git"].problem
+    assert "apt-get install chromium" in found["chromium"].problem
+    assert not found["chromium"].stops
+
+
+def test_another_user_s_repository_is_to_be_trusted_not_made_anew(
+    examined: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    found, _ = examined()
+    assert "safe.directory" in found["git"].problem
+    assert "git init" not in found["git"].problem
+
+
+def test_a_path_in_which_mlflow_cannot_start_is_named(examined: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", "/a 50% place/.venv")
+    found, _ = examined()
+    assert found["python"].stops
+    assert "move the checkout" in found["python"].problem
+
+
 def test_link_types_are_really_tried_and_nothing_is_left(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"hardlink", "symlink", "copy"} <= set(tree.links(checkout / ".dvc", checkout))
     monkeypatch.setattr(os, "link", _no_reflink)

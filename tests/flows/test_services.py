@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from servers import free_port
+from servers import free_port, kill_tree
 from trees import ROOT, command_environment, command_of, hostile, run, working_in
 
 from flows import services as module
@@ -104,7 +104,8 @@ def test_the_schedule_starts_a_run_that_a_worker_finishes(
     tree, env, ended = services
     assert ended["auto_scheduled"]
     port = str(free_port())
-    background(UI, cwd=tree, env=command_environment(tree, **env | {"MLFLOW_PORT": port}), stderr=subprocess.DEVNULL)
+    shown = command_environment(tree, **env | {"MLFLOW_PORT": port})
+    ui = background(UI, cwd=tree, env=shown, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not answers(f"http://127.0.0.1:{port}/health"):
         time.sleep(0.2)
     alias = "registered-models/alias?name=roadseg&alias=champion"
@@ -114,6 +115,7 @@ def test_the_schedule_starts_a_run_that_a_worker_finishes(
         page = f"get-artifact?run_uuid={version['run_id']}&path=bundle/card.json"
         assert "fingerprint" in ask(f"http://127.0.0.1:{server}/{page}")
     assert "run already" in run(tree, *UP, check=False, **env).stderr
+    kill_tree(ui)
 
 
 def test_down_leaves_nothing_at_work_and_the_shell_reads_what_the_servers_wrote(services: Services) -> None:

@@ -17,6 +17,7 @@ from roadseg.doctor.finding import Finding
 from roadseg.tracking.outage import address, refused, unreached
 
 PORTS = {"prefect": ("PREFECT_PORT", "4200"), "mlflow": ("MLFLOW_PORT", "5000")}
+SHOWN = 120  # characters of a command: its end says more than its middle
 PATIENCE = 5.0  # seconds; a login alone takes one on a busy machine
 
 
@@ -97,4 +98,5 @@ def listener(port: int) -> str | None:
     except (psutil.Error, TypeError, ValueError):  # None: of another user
         return "another user"
     command = " ".join([Path(program).name, *arguments])
-    return f"process {pids[0]} ({command[:120]})"
+    shown = command if len(command) <= SHOWN else f"{command[: SHOWN // 2]} ... {command[-SHOWN // 2 :]}"
+    return f"process {pids[0]} ({shown})"

@@ -11,6 +11,7 @@ from roadseg.doctor.finding import Finding
 PACKAGES = ("keras", "numpy", "dvc", "mlflow", "prefect", "great-expectations")
 LOCKS = {"tensorflow": "gpu", "tensorflow-cpu": "cpu", "jax": "jax"}  # a lock by its backend; tests want jax in all
 TOOLS = {"git": "git", "setpriv": "util-linux"}  # and Debian's package
+BROWSERS = ("chromium", "chromium-browser")
 PYTHONS = ((3, 11), (3, 14))  # from, and below
 
 
@@ -31,6 +32,9 @@ def software() -> Iterator[Finding]:
         path = shutil.which(tool)
         problem = "" if path else f"the flow needs it: on Debian `apt-get install {package}`"
         yield Finding("software", tool, path or "absent", problem, stops=not path)
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    problem = "" if browser else "`make test` leaves out the tests of pages: on Debian `apt-get install chromium`"
+    yield Finding("software", "chromium", browser or "absent", problem)
 
 
 def installed(name: str) -> str | None:
