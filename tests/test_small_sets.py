@@ -62,6 +62,28 @@ def test_a_set_of_numbers_in_folders_of_splits_is_read_to_the_pixel(source: Path
     assert found.pixels[1] * 4 == sum(found.pixels)
 
 
+def test_a_part_whose_folders_have_other_names_is_not_left_out(tmp_path: Path) -> None:
+    named(tmp_path, "imagesTr/{}.png", "labelsTr/{}.png")
+    named(tmp_path, "images_val/{}.png", "labels_val/{}.png", LATER)
+    with pytest.raises(DataRefused, match=r"imagesTr and .*labelsTr: hold 12 pictures of equal names"):
+        found_in(tmp_path)
+
+
+def test_a_split_in_the_names_of_files_is_not_dealt_anew(tmp_path: Path) -> None:
+    for split, numbers in (("train", range(8)), ("val", LATER)):
+        named(tmp_path, f"images/{split}_{{}}.png", f"masks/{split}_{{}}.png", numbers)
+    with pytest.raises(DataRefused, match=r"names say of which split they are .*images/train_.*images/\{split\}_"):
+        found_in(tmp_path)
+    patterns = ("images/{split}_{id}.png", "masks/{split}_{id}.png")
+    assert found_in(tmp_path, *patterns).splits() == {"train": 8, "val": 4}
+
+
+def test_a_set_that_is_all_test_is_refused(tmp_path: Path) -> None:
+    named(tmp_path, "test/images/{}.png", "test/masks/{}.png")
+    with pytest.raises(DataRefused, match="every sample is in a folder that is called test; rename it"):
+        found_in(tmp_path, split="drive")
+
+
 def test_a_numbered_pair_in_a_corner_is_not_the_set(tmp_path: Path) -> None:
     named(tmp_path, "images/{:04}.png", "masks/{:04}.png")
     named(tmp_path, "docs/image_{}.png", "docs/mask_{}.png", range(70, 72))

@@ -144,7 +144,8 @@ def digest_of(content: Any) -> str:
 def code_digests(*packages: str) -> dict[str, str]:
     """Digest every `.py` and `.csv` file of the named packages of roadseg, by path below `src`."""
     root = Path(__file__).parent.parent
-    files = sorted(path for package in packages for path in (root / package).rglob("*") if path.suffix in CODE)
+    there = (path for package in packages for path in (root / package).rglob("*") if path.suffix in CODE)
+    files = sorted(path for path in there if not path.name.startswith("."))  # what editors and systems leave
     return {path.relative_to(root.parent).as_posix(): digest_file(path) for path in files}
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.scan.layouts.found import Found
+from roadseg.scan.layouts.words import said
 from roadseg.scan.lists import Index, listed, lists_in, table_of_splits
 
 NUMBER = re.compile(r"\d+$")
@@ -43,7 +44,7 @@ def assign_splits(
     """
     loose = [one for one in found if one.split is None]
     if how == "auto":
-        how = "folders" if len(loose) < len(found) else _said(root)
+        how = "folders" if len(loose) < len(found) else _said(root, found)
     if how == "lists":
         lists = lists_in(root)
         if "trainval" not in lists and ("train" not in lists or len(lists) == 1):
@@ -63,7 +64,7 @@ def assign_splits(
     return found
 
 
-def _said(root: Path) -> Literal["lists", "drive"]:
+def _said(root: Path, found: list[Found]) -> Literal["lists", "drive"]:
     """Where folders name no split: by lists, or made where nothing beside the data says otherwise."""
     lists = lists_in(root)
     if "trainval" in lists or ("train" in lists and len(lists) > 1):
@@ -73,6 +74,13 @@ def _said(root: Path) -> Literal["lists", "drive"]:
         raise DataRefused(
             f"{unread}: says something of a split, but no lists say all of it; write train.txt and val.txt with a path "
             "on each line, or set scan.split to drive in params.yaml to have a split made"
+        )
+    named = {said(one.id).split: one for one in found}
+    if None not in named and len(named) > 1:
+        shown = ", ".join(sorted(one.image or one.mask or "" for one in named.values()))
+        raise DataRefused(
+            f"{root}: the names say of which split they are ({shown}); import with patterns that have {{split}} there, "
+            "as 'images/{split}_{id}.png', or set scan.split to drive in params.yaml to have a split made"
         )
     return "drive"
 

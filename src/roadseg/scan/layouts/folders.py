@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from roadseg.contracts.errors import DataRefused
 from roadseg.scan.layouts.found import Files, Found, paired
 from roadseg.scan.layouts.names import folded, is_instances, is_mask, is_painted, key
 from roadseg.scan.layouts.words import Role, said
@@ -70,8 +71,14 @@ def matches(root: Path) -> bool:
 
 
 def find(root: Path) -> list[Found]:
-    """Every sample; split or drive are None where no folder names them."""
-    return paired(*_by_key(root))
+    """Every sample; split or drive are None where no folder names them.
+
+    Raises:
+        DataRefused: two folders whose names say nothing hold pairs too; names them.
+    """
+    found = paired(*_by_key(root))
+    _refuse_unread(root, found)
+    return found
 
 
 def _by_key(root: Path) -> tuple[Files, Files]:
@@ -82,6 +89,23 @@ def _by_key(root: Path) -> tuple[Files, Files]:
     ways = (_by_folder(placed), _without_constants(*_by_folder(placed)), _by_name(placed))
     read = [(_files(images), _files(_best(masks))) for images, masks in (_unwrapped(*way) for way in ways)]
     return next((found for found in read if found[0].paths.keys() & found[1].paths.keys()), read[0])
+
+
+def _refuse_unread(root: Path, found: list[Found]) -> None:
+    """A part of the set must not be left out because its folders have names of their own: `imagesTr`, `labelsTr`."""
+    read = {path for one in found for path in (one.image, one.mask) if path}
+    names = {key(PurePosixPath(path).stem) for path in read}
+    folder_of: dict[str, set[str]] = {}
+    for path in map(PurePosixPath, pictures_in(root)):
+        if path.as_posix() not in read and Placed.of(path.as_posix()).role is None and key(path.stem) not in names:
+            folder_of.setdefault(key(path.stem), set()).add(path.parent.as_posix())
+    pairs = [sorted(folders) for folders in folder_of.values() if len(folders) > 1]
+    if read and len(pairs) > 1:
+        first, second, *_ = pairs[0]
+        raise DataRefused(
+            f"{root / first} and {root / second}: hold {len(pairs)} pictures of equal names and are called neither as "
+            "images nor as masks are, while others are; rename them, or give two patterns"
+        )
 
 
 def _around(paths: list[str]) -> int:
