@@ -6,6 +6,9 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src:$(CURDIR)
 export DO_NOT_TRACK := true
 
+# MLflow reads its own path as a pattern, and Python makes no virtual environment where the path has a colon
+$(foreach sign,% :,$(if $(findstring $(sign),$(CURDIR)),$(error the path $(CURDIR) has a $(sign): move the checkout)))
+
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
 
@@ -51,10 +54,7 @@ lock: ## resolve the dependencies anew; gpu and jax have the versions of cpu
 	$(COMPILE) --extra jax --constraints requirements/dev.txt --output-file requirements/jax.txt
 
 ui: setup ## open MLflow on what the demo made
-	@echo "MLflow on the demo's home: http://127.0.0.1:$${MLFLOW_PORT:-5000} (Ctrl-C ends it)"
-	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true \
-		mlflow server --host 127.0.0.1 --port $${MLFLOW_PORT:-5000} --workers 1 \
-		--backend-store-uri sqlite:///$(CURDIR)/.roadseg/demo/mlflow/mlflow.db
+	@python -m flows.services ui
 
 up: setup ## start Prefect, MLflow and a worker on this machine
 	@python -m flows.services up

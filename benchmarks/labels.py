@@ -25,7 +25,7 @@ from roadseg.evaluate.stage import images
 from roadseg.imaging.masks import read_classes
 from roadseg.labels.disputes import DOUBT, disputed_areas
 
-SHARE, DRAWS, LOOKED_AT = 0.15, 4, 20
+SHARE, DRAWS, MAX_COMMITS = 0.15, 4, 20
 MADE = "errors.json"  # in the folder of the labels: kind by path
 
 
@@ -71,7 +71,7 @@ def quality(scores: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
     precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
     above = rankdata(scores)[wrong].sum() - hits.sum() * (hits.sum() + 1) / 2
     area = above / (hits.sum() * (~hits).sum())
-    return {"ap": float(precision[hits].mean()), "auroc": float(area), "first": float(hits[:LOOKED_AT].mean())}
+    return {"ap": float(precision[hits].mean()), "auroc": float(area), "first": float(hits[:MAX_COMMITS].mean())}
 
 
 def compare(scores: dict[str, np.ndarray], kinds: np.ndarray) -> dict[str, dict[str, float]]:

@@ -46,13 +46,15 @@ def ours(name: str, height: int, width: int, batch: int = BATCH) -> tuple[Callab
     """A guarded step of ours, and a prediction of the bundle's model."""
     from roadseg.train.models.deploy import deploy
     from roadseg.train.models.known import MODELS
-    from roadseg.train.run.loop import compiled
+    from roadseg.train.params import StepRecipe
+    from roadseg.train.step.compiled import compiled
     from roadseg.train.step.guard import Guard
 
     architecture = MODELS[name]
-    recipe = {"learning_rate": 1e-3, "weight_decay": 0.02, "warmup": 0.05, "clip": 5.0, "average": 0.98}
+    optimizer = {"learning_rate": 1e-3, "weight_decay": 0.02, "warmup": 0.05, "clip": 5.0, "average": 0.98}
     loss = {"balance": 0.5, "dice": 1.0, "lovasz": 0.0, "hard": 0.0}
-    model = compiled(architecture, np.ones(CLASSES), 100, accumulate=1, **loss, **recipe)
+    recipe = StepRecipe.model_validate({"accumulate": 1, **optimizer, **loss})
+    model = compiled(architecture, np.ones(CLASSES), 100, recipe)
     guard = Guard(model, Path(), lambda epoch, step: [])
     rng, reduction = np.random.default_rng(0), architecture.reduction
     images = rng.integers(0, 256, (batch, height, width, 3), np.uint8)

@@ -8,31 +8,33 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flows.retrain import retrain
-from flows.server import prefect_server
+from flows.ready import make_ready
+from roadseg.contracts import paths
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.errors import RoadsegError, UsageError
+from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import home, read_json
 from roadseg.intake.install import install
-from roadseg.pipeline.environment import settle
 from roadseg.synthetic.dataset import generate
+from roadseg.tracking.outage import told
 
 TRAIN, VAL, TEST, SEED = 128, 32, 8, 0
-PICTURE = Path("reports/predictions.jpg")
 
 
 def main() -> None:
     """Make scenes, import them, run the flow, and show what came out."""
     os.environ["ROADSEG_HOME"] = str(Path(".roadseg/demo").absolute())
-    settle()
+    make_ready()
+    from flows.retrain import run_once  # late: Prefect reads where its home is when it is imported
+
     try:
         bring_scenes(Path.cwd())
-        with prefect_server(home() / "prefect-server.log"):
-            decision = retrain()
+        decision = run_once()
         show(Path.cwd(), str(decision), decision.candidate)
-    except RoadsegError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    except Exception as error:
+        if (line := told(error)) is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(line.exit_code)
 
 
 def bring_scenes(tree: Path) -> None:
@@ -41,7 +43,7 @@ def bring_scenes(tree: Path) -> None:
     Raises:
         UsageError: data/raw holds something that the demo did not make.
     """
-    raw = tree / "data/raw"
+    raw = tree / paths.RAW
     if raw.exists():
         mark = raw / "synthetic.json"
         made = json.loads(mark.read_text()) if mark.exists() else {}
@@ -63,17 +65,17 @@ def show(tree: Path, decision: str, version: int) -> None:
     from roadseg.pages.pictures import prediction_sheet
     from roadseg.scoring.floor import mode_score
 
-    scores = read_json(tree / "metrics.json", "metrics", "dvc repro evaluate")
-    shards = Shards.open(tree / "data/shards")
+    scores = read_json(tree / paths.METRICS, "metrics", "dvc repro evaluate")
+    shards = Shards.open(tree / paths.SHARDS)
     by_class = {name: scores[f"iou.{name}"] for name in shards.classes.names}
-    (tree / PICTURE).parent.mkdir(exist_ok=True)
-    prediction_sheet(tree, count=4).save(tree / PICTURE, quality=90)
+    (tree / paths.PREDICTIONS).parent.mkdir(exist_ok=True)
+    prediction_sheet(tree, count=4).save(tree / paths.PREDICTIONS, quality=90)
     Console().print(score_table(by_class, scores["miou"], f"{scores['images']} validation scenes"))
     floor = mode_score(shards)
     print(f"mIoU {scores['miou']:.4f}; the most frequent class at each pixel scores {floor:.4f}")
     print(f"gate: {decision}")
-    print(f"model: version {version} of roadseg; predictions: {PICTURE}")
-    print("pages: reports/data.html and reports/model.html open in any browser")
+    print(f"model: version {version} of roadseg; predictions: {paths.PREDICTIONS}")
+    print(f"pages: {paths.DATA_PAGE} and {paths.MODEL_PAGE} open in any browser")
     print("next: `make ui` shows the run in MLflow; `roadseg data import ARCHIVE` in a fresh clone takes your data")
 
 

@@ -5,17 +5,17 @@ from pathlib import Path
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
-from roadseg.contracts.files import home
+from roadseg.contracts import paths
 from roadseg.pages.summary import scores_markdown, verdict_markdown
-from roadseg.tracking.beside import send_refusal
 from roadseg.tracking.published import Published
+from roadseg.tracking.sidecars import send_refusal
 
 
 @task(task_run_name="refused data")
 def report_refusal(tree: Path) -> None:
     """Show why the data are refused; the refusal stands also where this fails."""
     try:
-        _show_verdict(tree, send_refusal(tree, home()))  # the stage has sent it, unless MLflow was away then
+        _show_verdict(tree, send_refusal(tree))  # the stage has sent it, unless MLflow was away then
     except Exception as error:
         get_run_logger().warning("the refusal is not shown: %s: %s", type(error).__name__, error)
 
@@ -29,14 +29,14 @@ def link_pages(tree: Path, published: Published) -> None:
 
     try:
         _show_verdict(tree, data_page.page_link(published.run_id))
-        link = model_page.page_link(published.run_id, published.evaluation)
-        _show("model-scores", "The scores of the model", scores_markdown(tree), tree / "reports/model.html", link)
+        link = model_page.model_page_link(published.run_id, published.evaluation)
+        _show("model-scores", "The scores of the model", scores_markdown(tree), tree / paths.MODEL_PAGE, link)
     except Exception as error:
         get_run_logger().warning("not all is shown: %s: %s", type(error).__name__, error)
 
 
 def _show_verdict(tree: Path, link: str | None) -> None:
-    _show("data-verdict", "The verdict on the data", verdict_markdown(tree), tree / "reports/data.html", link)
+    _show("data-verdict", "The verdict on the data", verdict_markdown(tree), tree / paths.DATA_PAGE, link)
 
 
 def _show(key: str, description: str, text: str, page: Path, link: str | None) -> None:

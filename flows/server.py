@@ -8,8 +8,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +15,8 @@ from pathlib import Path
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from roadseg.contracts.errors import RoadsegError
-
-PATIENCE = 90.0  # seconds; the first start creates the database
+from flows.waiting import refuse_silent, wait_for
+from roadseg.pipeline.process import tied
 
 
 @contextmanager
@@ -27,10 +24,12 @@ def prefect_server(log: Path) -> Iterator[str]:
     """Give the address of the configured server's API, or of one started for the block.
 
     Raises:
+        UsageError: the configured one does not answer.
         RoadsegError: it did not start; names the log.
     """
-    if PREFECT_API_URL.value():
-        yield PREFECT_API_URL.value()
+    if configured := PREFECT_API_URL.value():
+        refuse_silent(configured)
+        yield configured
         return
     port = _free_port()
     url = f"http://127.0.0.1:{port}/api"
@@ -38,13 +37,13 @@ def prefect_server(log: Path) -> Iterator[str]:
     serve = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"]
     with log.open("ab") as opened:
         server = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", sys.executable, *serve],
+            tied([sys.executable, *serve]),
             stdin=subprocess.DEVNULL,
             stdout=opened,
             stderr=opened,
         )
     try:
-        wait_for(f"{url}/health", server, log)
+        wait_for(f"{url}/health", lambda: server.poll() is not None, log)
         os.environ["PREFECT_API_URL"] = url
         with temporary_settings({PREFECT_API_URL: url}):
             yield url
@@ -53,22 +52,6 @@ def prefect_server(log: Path) -> Iterator[str]:
         os.environ.pop("PREFECT_API_URL", None)
         server.terminate()
         server.wait()
-
-
-def wait_for(url: str, process: "subprocess.Popen[bytes] | None", log: Path) -> None:
-    """Wait until `url` answers.
-
-    Raises:
-        RoadsegError: the process ended or did not answer in time.
-    """
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and (process is None or process.poll() is None):
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise RoadsegError(f"{url} does not answer: see {log}")
 
 
 def _free_port() -> int:

@@ -9,8 +9,8 @@ from prefect import get_run_logger, task
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from roadseg.contracts.errors import DEFECT, DONE, RoadsegError
-from roadseg.pipeline.dvc import WAITING, environment
+from roadseg.contracts.errors import BUSY, DEFECT, DONE, Busy, RoadsegError
+from roadseg.pipeline.dvc import WAITING, dvc_environment, refuse_busy
 from roadseg.pipeline.graph import why
 from roadseg.pipeline.process import stream
 from roadseg.pipeline.receipt import VARIABLE, read_receipt
@@ -42,6 +42,7 @@ def run_stage(stage: str, tree: Path) -> State[Any]:
     Ends Completed, named Ran or Cached, with the reason as message.
 
     Raises:
+        Busy: another process does this very work.
         StageFailed: with the stage's own exit code and the last lines it printed.
     """
     reasons = "; ".join(why(tree, stage))
@@ -49,6 +50,9 @@ def run_stage(stage: str, tree: Path) -> State[Any]:
         receipt = Path(folder) / "receipt.json"  # only a stage command that really ran writes it
         tail, status = _repro(["repro", "--single-item", stage], tree, stage, {VARIABLE: str(receipt)}, check=False)
         left = read_receipt(receipt)
+    if status and left and left["exit"] == BUSY:
+        said = [line.removeprefix("error: ") for line in tail.splitlines() if line.startswith("error: ")]
+        raise Busy(f"stage {stage}: {'; '.join(said)}")
     if status:
         raise StageFailed(stage, left["exit"] if left and left["exit"] != DONE else DEFECT, tail)
     if left:
@@ -66,7 +70,9 @@ def _repro(arguments: list[str], tree: Path, name: str, env: dict[str, str], che
             tail.append(said)
             log.info("%s", said)
 
-    status = stream([*WAITING, *arguments], cwd=tree, env=environment(env), line=line)
+    status = stream([*WAITING, *arguments], cwd=tree, env=dvc_environment(env), line=line)
+    if status:
+        refuse_busy("\n".join(tail))
     if check and status:
         raise StageFailed(name, DEFECT, "\n".join(tail))
     return "\n".join(tail), status

@@ -4,11 +4,13 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+from browser import ABSENT
 from filelock import FileLock
 from trees import commit, make_checkout, run
 
@@ -17,9 +19,20 @@ from roadseg.intake.install import install
 from roadseg.pipeline.environment import settle
 from roadseg.synthetic.dataset import generate
 
+os.environ["DVC_SITE_CACHE_DIR"] = f"{tempfile.gettempdir()}/roadseg-tests-{os.getuid()}"  # not in the user's home
 settle()
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that were left out for want of a browser."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    names = [report.nodeid for report in skipped if isinstance(report.longrepr, tuple) and ABSENT in report.longrepr[2]]
+    for name in names:
+        terminalreporter.write_line(f"left out: {name}")
+    if names:
+        terminalreporter.write_line(f"{len(names)} tests of pages were left out. {ABSENT}")
 
 
 @pytest.fixture(autouse=True)
@@ -76,14 +89,29 @@ def imported(made_once: Callable[[str, Callable[[Path], None]], Path], scenes: P
 
 @pytest.fixture(scope="session")
 def finished(made_once: Callable[[str, Callable[[Path], None]], Path], imported: Path) -> Path:
-    """A checkout in which `dvc repro` has run whole; copy it, do not change it."""
+    """A checkout in which `dvc repro` has run whole, beside a dead MLflow; copy it, do not change it."""
 
     def make(tree: Path) -> None:
         shutil.copytree(imported, tree, symlinks=True)
-        run(tree, "dvc", "repro", "-q")
+        run(tree, "dvc", "repro", "-q", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
         commit(tree, "run")
 
     return made_once("finished", make)
+
+
+@pytest.fixture(scope="session")
+def empty_store(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """A database of MLflow with its tables and nothing in them: making one takes seconds, copying none."""
+
+    def make(folder: Path) -> None:
+        from roadseg.tracking.store import connect  # late: MLflow loads in seconds
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+            patch.setenv("ROADSEG_HOME", str(folder))
+            connect().search_experiments()
+
+    return made_once("store", make) / "mlflow/mlflow.db"
 
 
 @pytest.fixture
@@ -93,10 +121,11 @@ def checkout(tmp_path: Path, imported: Path) -> Path:
 
 
 @pytest.fixture
-def finished_checkout(tmp_path: Path, finished: Path) -> Path:
-    """A checkout of its own in which everything has run; its MLflow is empty, since its database holds paths."""
+def finished_checkout(tmp_path: Path, finished: Path, empty_store: Path) -> Path:
+    """A checkout of its own in which everything has run, with an empty MLflow."""
     tree = Path(shutil.copytree(finished, tmp_path / "tree", symlinks=True))
-    shutil.rmtree(tree / ".roadseg/mlflow")
+    (tree / ".roadseg/mlflow").mkdir()
+    shutil.copy2(empty_store, tree / ".roadseg/mlflow")
     return tree
 
 

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -19,14 +18,6 @@ def free_port() -> int:
     """A port of loopback at which nothing listened a moment ago."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         return int(found.getsockname()[1])
-
-
-def wait_for(what: Callable[[], bool], seconds: float) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def kill_tree(process: subprocess.Popen[bytes]) -> None:
@@ -65,7 +56,9 @@ class MlflowServer:
         settings = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # nine more processes
         with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(command, cwd=self._folder, env=settings, stdout=log, stderr=log)
-        wait_for(self._healthy, 90)
+        while not self._healthy():
+            assert self._process.poll() is None, (self._folder / "server.log").read_text()
+            time.sleep(0.1)
 
     def _healthy(self) -> bool:
         try:

@@ -2,8 +2,8 @@
 
 import sys
 
-from roadseg.contracts.errors import RoadsegError
 from roadseg.pipeline.environment import settle
+from roadseg.tracking.outage import told
 
 
 def main() -> None:
@@ -14,9 +14,11 @@ def main() -> None:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a pipe would show lines late
     try:
         app(standalone_mode=True)
-    except RoadsegError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    except Exception as error:
+        if (line := told(error)) is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(line.exit_code)
 
 
 if __name__ == "__main__":

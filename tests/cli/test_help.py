@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from roadseg.cli.app import app
-from roadseg.cli.stages import STAGES
+from roadseg.pipeline.runner import STAGES
 
 HEAVY = ("tensorflow", "keras", "jax", "mlflow", "great_expectations", "prefect", "dvc")
 

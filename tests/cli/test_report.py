@@ -4,9 +4,11 @@ import pytest
 from judged import accepted_tree, refused_tree
 from typer.testing import CliRunner
 
-from roadseg.cli import report
+from roadseg.cli import stages
 from roadseg.cli.app import app
+from roadseg.cli.stages import pages
 from roadseg.contracts.errors import DONE, REFUSED, UsageError
+from roadseg.pipeline.runner import make_pages
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def test_the_page_is_written_where_it_is_wanted_and_its_path_is_printed(refused:
 
 
 def test_after_a_refusal_the_page_is_here_and_in_mlflow(refused: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    report.after_stage("validate", REFUSED)
+    make_pages(pages, "validate", REFUSED)
     assert "Data refused" in (refused / "reports/data.html").read_text()
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "page: reports/data.html"
@@ -36,14 +38,14 @@ def test_accepted_data_open_no_mlflow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(accepted_tree(tmp_path))
-    monkeypatch.setattr(report, "_tell_mlflow", lambda: pytest.fail("nothing was refused"))
-    report.after_stage("validate", DONE)
+    monkeypatch.setattr(stages, "send_refusal", lambda _: pytest.fail("nothing was refused"))
+    make_pages(pages, "validate", DONE)
     assert capsys.readouterr().out == "page: reports/data.html\n"
 
 
 def test_a_page_that_cannot_be_made_is_one_line_and_no_error(refused: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (refused / "reports/flagged.parquet").write_bytes(b"no table")
-    report.after_stage("validate", REFUSED)
+    make_pages(pages, "validate", REFUSED)
     said = capsys.readouterr()
     assert said.out == ""
     [line] = said.err.splitlines()
@@ -55,7 +57,7 @@ def test_a_dead_mlflow_is_one_line(
     refused: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    report.after_stage("validate", REFUSED)
+    make_pages(pages, "validate", REFUSED)
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("warning: MLflow did not take the page")
 

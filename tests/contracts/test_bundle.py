@@ -2,7 +2,7 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from roadseg.contracts.bundle import SAMPLES, Bundle, weights_digest, write_bundle
+from roadseg.contracts.bundle import SAMPLES, Bundle, Surroundings, weights_digest, write_bundle
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
 
@@ -93,6 +93,15 @@ def test_keras_alone_loads_the_model(tmp_path: Path, write: Writer) -> None:
     path = write(tmp_path / "bundle", model) / "model.keras"
     subprocess.run([sys.executable, "-I", "-c", ALONE, path, pixels, answer], check=True, cwd=tmp_path, timeout=120)
     np.testing.assert_allclose(np.load(answer), model.predict_on_batch(PIXELS), rtol=1e-5, atol=1e-6)
+
+
+def test_the_card_says_what_the_training_computed_with(tmp_path: Path, write: Writer) -> None:
+    assert Bundle.open(write(tmp_path / "without", tiny())).surroundings == Surroundings()
+    known = Surroundings("jax", "0.11.2", "3.15.1", "avx2", "float32", 4)
+    write.card |= asdict(known) | {"history": "a" * 64}
+    bundle = Bundle.open(write(tmp_path / "with", tiny()))
+    assert (bundle.surroundings, bundle.history) == (known, "a" * 64)
+    assert bundle.card["schema"] == "roadseg/bundle/2"
 
 
 @pytest.mark.parametrize("changed", [0, 1])

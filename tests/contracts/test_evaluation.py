@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ def evaluation(idd_level1: ClassTable) -> Evaluation:
 def test_what_is_written_is_read_again(tmp_path: Path, evaluation: Evaluation) -> None:
     write_evaluation(tmp_path, evaluation)
     found = read_evaluation(tmp_path)
+    assert (found.weights, found.val_manifest) == (None, None)
     assert found.images.equals(evaluation.images)
     assert found.counts.classes == evaluation.counts.classes
     for name, dtype in STORED.items():
@@ -31,6 +33,13 @@ def test_what_is_written_is_read_again(tmp_path: Path, evaluation: Evaluation) -
         assert stored.dtype == dtype
         np.testing.assert_array_equal(stored, getattr(evaluation.counts, name))
         np.testing.assert_array_equal(getattr(found.counts, name), stored)
+
+
+def test_what_was_evaluated_and_on_what_is_kept(tmp_path: Path, evaluation: Evaluation) -> None:
+    write_evaluation(tmp_path, replace(evaluation, weights="a" * 64, val_manifest="b" * 64))
+    found = read_evaluation(tmp_path)
+    assert (found.weights, found.val_manifest) == ("a" * 64, "b" * 64)
+    assert found.images.equals(evaluation.images)
 
 
 def test_equal_counts_give_equal_bytes(tmp_path: Path, evaluation: Evaluation) -> None:
@@ -57,7 +66,7 @@ def test_a_part_that_is_missing_or_damaged_is_named_with_the_remedy(
 def test_an_evaluation_of_before_is_refused_with_the_remedy(tmp_path: Path, evaluation: Evaluation) -> None:
     write_evaluation(tmp_path, evaluation)
     pq.write_table(evaluation.images, tmp_path / "images.parquet")
-    with pytest.raises(UsageError, match="has schema None, not 'roadseg/evaluation/1': run `dvc repro evaluate`"):
+    with pytest.raises(UsageError, match="has schema None, not 'roadseg/evaluation/2': run `dvc repro evaluate`"):
         read_evaluation(tmp_path)
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from roadseg.contracts import files
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import code_digests, digest_file, digest_of, home, read_json, replacing, write_json
 
@@ -94,6 +95,27 @@ def test_a_file_that_cannot_be_used_is_refused_with_what_to_run(
         read_json(path, "card", "dvc repro train")
     assert str(caught.value).startswith(f"{path} {said}")
     assert "`dvc repro train`" in str(caught.value)
+
+
+@pytest.mark.parametrize("version", range(4))
+def test_the_present_version_of_a_schema_and_the_one_before_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    monkeypatch.setitem(files.VERSIONS, "card", 2)
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps({"schema": f"roadseg/card/{version}"}))
+    if version in (1, 2):
+        assert read_json(path, "card", "make") == {"schema": f"roadseg/card/{version}"}
+    else:
+        with pytest.raises(UsageError, match="not 'roadseg/card/2'"):
+            read_json(path, "card", "make")
+
+
+def test_no_version_is_before_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    path.write_text('{"schema": "roadseg/card/0"}')
+    with pytest.raises(UsageError, match="not 'roadseg/card/1'"):
+        read_json(path, "card", "make")
 
 
 def test_the_digest_of_a_file_is_sha256_in_hex(tmp_path: Path) -> None:

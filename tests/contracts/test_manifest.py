@@ -121,6 +121,14 @@ def test_the_digest_of_a_split_changes_with_the_class_table(manifest: Manifest) 
     assert other.digest("val") != manifest.digest("val")
 
 
+def test_the_digest_of_a_split_does_not_change_with_what_only_paints_or_judges(manifest: Manifest) -> None:
+    content = manifest.classes.content
+    content["classes"][0] |= {"color": [9, 9, 9], "protected": True, "group": "ground"}
+    other = ClassTable.model_validate(content)
+    assert other.content != manifest.classes.content
+    assert from_rows(ROWS, manifest.layout, other).digest("val") == manifest.digest("val")
+
+
 @pytest.mark.parametrize(("name", "command"), [("scan", "dvc repro scan"), ("manifest", "dvc repro validate")])
 def test_an_absent_file_is_refused_with_what_to_run(tmp_path: Path, name: str, command: str) -> None:
     with pytest.raises(UsageError, match=f"a.parquet is missing: run `{command}`"):

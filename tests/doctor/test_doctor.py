@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from trees import ROOT, commit
 from typer.testing import CliRunner
 
 from roadseg.cli.app import app
-from roadseg.doctor import machine, software, tree
+from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.files import write_json
+from roadseg.doctor import machine, model, software, tree
 from roadseg.doctor.finding import Finding
 from roadseg.doctor.services import listener, services
 
@@ -121,12 +124,100 @@ def test_a_home_that_cannot_be_written_or_a_full_disk_stops(examined: Ask, monke
     assert examined()[0]["home"].stops
 
 
+def card(folder: Path, **said: object) -> None:
+    """A bundle of which only the card matters."""
+    bundle = folder / "models/bundle"
+    bundle.mkdir(parents=True, exist_ok=True)
+    (bundle / "model.keras").touch()
+    write_json(bundle / "card.json", "bundle", {"classes": ClassTable.find("road").content, **said})
+
+
+def known_here() -> dict[str, object]:
+    tensorflow = {"backend": "tensorflow", "backend_version": version("tensorflow-cpu")}
+    return tensorflow | {"keras": version("keras"), "instruction_set": "avx2", "precision": "float32", "threads": 2}
+
+
+def test_a_model_of_this_machine_is_told_and_nothing_is_wrong(
+    checkout: Path, examined: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert examined()[0]["model"] == Finding("tree", "model", "none")
+    monkeypatch.setattr(model, "instruction_set", lambda _: "avx2")
+    card(checkout, **known_here())
+    found = examined()[0]["model"]
+    assert found.problem == ""
+    assert found.found == f"trained with keras {version('keras')} on tensorflow {version('tensorflow-cpu')}, avx2"
+
+
+@pytest.mark.parametrize(
+    ("said", "here"),
+    [
+        ({"keras": "3.0.0"}, f"keras {version('keras')}"),
+        ({"backend_version": "2.0.0"}, f"tensorflow {version('tensorflow-cpu')}"),
+        ({"backend": "jax"}, f"tensorflow {version('tensorflow-cpu')}"),
+        ({"instruction_set": "avx512_core_amx"}, "avx2"),
+    ],
+)
+def test_an_upgrade_or_another_processor_is_named_with_what_it_does_and_does_not(
+    checkout: Path, examined: Ask, monkeypatch: pytest.MonkeyPatch, said: dict[str, object], here: str
+) -> None:
+    monkeypatch.setattr(model, "instruction_set", lambda _: "avx2")
+    card(checkout, **known_here() | said)
+    found, code = examined()
+    assert found["model"].problem.startswith(f"here {here}: an upgrade reruns nothing; `dvc repro -f -s train`")
+    assert code == 0
+
+
+def test_jax_is_compared_with_its_library(checkout: Path, examined: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setattr(model, "instruction_set", lambda _: "avx2")
+    both = f"{version('jax')} with jaxlib {version('jaxlib')}"
+    card(checkout, **known_here() | {"backend": "jax", "backend_version": both})
+    assert examined()[0]["model"].problem == ""
+
+
+def test_a_model_of_before_is_told_as_such(checkout: Path, examined: Ask) -> None:
+    card(checkout)
+    assert examined()[0]["model"] == Finding("tree", "model", "trained before bundles said with what")
+    (checkout / "models/bundle/card.json").write_text("{}")
+    found, code = examined()
+    assert "has schema None" in found["model"].problem
+    assert code == 0
+
+
 def test_links_that_share_the_cache_s_file_are_warned_of(checkout: Path, examined: Ask) -> None:
     (checkout / ".dvc/config.local").write_text("[cache]\n    type = hardlink,copy\n")
     found, code = examined()
     assert found["cache"].found.startswith("hardlink")
     assert "would overwrite the cache" in found["cache"].problem
     assert code == 0
+
+
+def test_a_machine_without_git_and_chromium_is_told_and_no_traceback(
+    examined: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found, code = examined()
+    assert code == 2
+    assert found["git"].stops
+    assert "apt-get install git" in found["git"].problem
+    assert "apt-get install chromium" in found["chromium"].problem
+    assert not found["chromium"].stops
+
+
+def test_another_user_s_repository_is_to_be_trusted_not_made_anew(
+    examined: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    found, _ = examined()
+    assert "safe.directory" in found["git"].problem
+    assert "git init" not in found["git"].problem
+
+
+def test_a_path_in_which_mlflow_cannot_start_is_named(examined: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", "/a 50% place/.venv")
+    found, _ = examined()
+    assert found["python"].stops
+    assert "move the checkout" in found["python"].problem
 
 
 def test_link_types_are_really_tried_and_nothing_is_left(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +266,7 @@ def test_who_holds_a_port_is_named(taken: int, examined: Ask) -> None:
 def test_an_address_that_does_not_answer_is_said_and_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
     found = next(services())
-    assert "127.0.0.1:9 does not answer" in found.found
+    assert "127.0.0.1:9 does not answer" in found.problem
     assert "secret" not in found.found + found.problem
     assert found.problem
     assert not found.stops

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.confusion import confusion, iou
-from roadseg.evaluate.hierarchy import fold, folded_iou, important_classes, parents, safe_iou, tree_distance
+from roadseg.evaluate.hierarchy import fold_classes, folded_iou, important_classes, parents, safe_iou, tree_distance
 
 IDS = st.one_of(st.integers(0, 25), st.just(255))
 LEVEL1_OF_LEVEL3 = [0] * 2 + [1] * 2 + [2] * 2 + [3] * 7 + [4] * 9 + [5] * 3 + [6]  # of the authors' label table
@@ -32,7 +32,7 @@ def test_folding_is_relabelling_first(idd_level3: ClassTable, level: str, pair: 
     relabel = np.full(256, 255, np.uint8)
     relabel[:26] = parent
     first = confusion(*relabel[pair], coarse.count)
-    np.testing.assert_array_equal(fold(confusion(*pair, 26), parent), first)
+    np.testing.assert_array_equal(fold_classes(confusion(*pair, 26), parent), first)
     np.testing.assert_array_equal(folded_iou(confusion(*pair, 26), idd_level3, level), iou(first))
 
 

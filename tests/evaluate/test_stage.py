@@ -2,6 +2,7 @@ import json
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from roadseg.contracts.bundle import SAMPLES, write_bundle
+from roadseg.contracts.bundle import SAMPLES, Bundle, write_bundle
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused
 from roadseg.contracts.evaluation import Counts, read_evaluation
-from roadseg.contracts.manifest import from_rows, write_manifest
+from roadseg.contracts.manifest import from_rows, read_manifest, write_manifest
 from roadseg.evaluate import stage
 from roadseg.evaluate.stage import EvaluateParams, run
 
@@ -66,6 +67,24 @@ def test_every_image_of_the_split_is_counted_and_described(make_tree: Callable[[
     assert (found.counts.confusion.sum((1, 2)) == 128 * 256).all()
     assert (found.counts.reliability[..., 0].sum(1) == 128 * 256).all()
     assert found.counts.boundary.any((1, 2)).all()
+
+
+def test_the_evaluation_says_which_weights_answered_and_on_which_images(make_tree: Callable[[int], None]) -> None:
+    make_tree(2)
+    run(evaluate=EvaluateParams(**PARAMS))
+    found = read_evaluation(Path("reports/evaluation"))
+    assert found.weights == Bundle.open(Path("models/bundle")).card["weights"]
+    assert found.val_manifest == read_manifest(Path("data/manifest.parquet")).digest("val")
+
+
+def test_an_edited_colour_makes_no_model_of_other_classes(make_tree: Callable[[int], None]) -> None:
+    make_tree(2)
+    manifest = read_manifest(Path("data/manifest.parquet"))
+    content = manifest.classes.content
+    content["classes"][0] |= {"color": [9, 9, 9], "protected": True}
+    edited = replace(manifest, classes=ClassTable.model_validate(content))
+    write_manifest(Path("data/manifest.parquet"), "manifest", edited)
+    run(evaluate=EvaluateParams(**PARAMS))
 
 
 def test_a_second_run_writes_the_same_bytes(make_tree: Callable[[int], None]) -> None:

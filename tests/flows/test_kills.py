@@ -14,7 +14,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from trees import change_params, command_environment, command_of, run, working_in
+from held import allow
+from trees import change_params, command_environment, command_of, hold_training, run, working_in
 
 STAGES = ["scan", "validate", "preprocess", "train", "evaluate"]
 VICTIMS = ["stage", "dvc", "flow"]
@@ -38,10 +39,14 @@ def before(imported: Path, finished: Path, tmp_path_factory: pytest.TempPathFact
 
     @cache
     def made(stage: str) -> Path:
-        done = finished if stage == "evaluate" else imported
+        done = finished if stage in {"train", "evaluate"} else imported
         tree = Path(shutil.copytree(done, tmp_path_factory.mktemp(stage) / "tree", symlinks=True))
         if stage == "evaluate":
             change_params(tree, {"evaluate": {"batch": 3}})
+            return tree
+        if stage == "train":
+            hold_training(tree)  # so that it runs again, and has a middle
+            shutil.rmtree(tree / ".roadseg/runs")
             return tree
         if stage in {"scan", "preprocess"}:
             crowd(tree)
@@ -53,10 +58,9 @@ def before(imported: Path, finished: Path, tmp_path_factory: pytest.TempPathFact
     return made
 
 
-def wait_for_middle(tree: Path, stage: str) -> dict[str, psutil.Process]:
-    """Wait until the stage is at work; its process and DVC's."""
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
+def wait_for_middle(tree: Path, stage: str, flow: subprocess.Popen[bytes]) -> dict[str, psutil.Process]:
+    """Wait until the stage is at work, as long as the flow lives; its process and DVC's."""
+    while flow.poll() is None:
         for process in working_in(tree):
             if command_of(process).endswith(f"-m roadseg {stage}"):
                 dvc = process.parent()  # of a pool's worker it is the stage
@@ -86,17 +90,19 @@ def weights(tree: Path) -> str:
 def test_a_kill_leaves_nothing_at_work_and_the_rerun_gives_equal_weights(
     before: Callable[[str], Path],
     finished: Path,
+    with_stores: Callable[[Path], Path],
     tmp_path: Path,
     background: Callable[..., subprocess.Popen[bytes]],
     stage: str,
     victim: str,
     shell: str,
 ) -> None:
-    checkout = Path(shutil.copytree(before(stage), tmp_path / "tree", symlinks=True))
+    checkout = with_stores(Path(shutil.copytree(before(stage), tmp_path / "tree", symlinks=True)))
+    allow(checkout / ".roadseg", 1)
     environment = command_environment(checkout, SHELL=shell)
     with (checkout.parent / "flow.log").open("wb") as log:
         flow = background(["python", "-m", "flows.retrain"], cwd=checkout, env=environment, stdout=log, stderr=log)
-    processes = wait_for_middle(checkout, stage) | {"flow": psutil.Process(flow.pid)}
+    processes = wait_for_middle(checkout, stage, flow) | {"flow": psutil.Process(flow.pid)}
     processes[victim].kill()
     deadline = time.monotonic() + 10
     while working_in(checkout) and time.monotonic() < deadline:
@@ -104,5 +110,6 @@ def test_a_kill_leaves_nothing_at_work_and_the_rerun_gives_equal_weights(
         time.sleep(0.1)
     assert [command_of(process) for process in working_in(checkout)] == []
     assert flow.wait() != 0
+    allow(checkout / ".roadseg", 2)
     run(checkout, "dvc", "repro", "-q", SHELL=shell)
     assert weights(checkout) == weights(finished)

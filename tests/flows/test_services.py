@@ -1,16 +1,27 @@
 """`make up`: servers and a worker as processes of their own, and a run that the schedule started."""
 
 import json
+import os
+import re
+import shutil
+import subprocess
+import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from servers import free_port
-from trees import ROOT, command_of, run, working_in
+from servers import free_port, kill_tree
+from trees import ROOT, command_environment, command_of, hostile, run, working_in
+
+from flows import services as module
+from roadseg.contracts.errors import UsageError
+
+UP, DOWN, UI = (["python", "-m", "flows.services", word] for word in ("up", "down", "ui"))
+STAGES = ["scan", "validate", "preprocess", "train", "evaluate"]
 
 
 def ask(url: str, body: dict[str, Any] | None = None) -> Any:
@@ -20,42 +31,140 @@ def ask(url: str, body: dict[str, Any] | None = None) -> Any:
         return json.load(answer)
 
 
-@pytest.fixture
-def services(finished_checkout: Path) -> Iterator[tuple[Path, dict[str, str]]]:
-    """A checkout, deeper than a socket's path may be long, with its services up, scheduled each 20 seconds."""
-    tree = finished_checkout.rename(finished_checkout.with_name("a-long-way-down-" * 6))
+class Services(NamedTuple):
+    """A checkout in which services are up, their ports with a person's environment, and the first run that ended."""
+
+    tree: Path
+    env: dict[str, str]
+    run: dict[str, Any]
+
+    @property
+    def prefect(self) -> str:
+        return f"http://127.0.0.1:{self.env['PREFECT_PORT']}/api"
+
+
+@pytest.fixture(scope="module")
+def services(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """A finished checkout with its services up, scheduled each 20 seconds, on a machine as people have them.
+
+    Its path has spaces and signs and is longer than a socket's may be; its interpreter's has spaces.
+    """
+    place = tmp_path_factory.mktemp("services")
+    tree = Path(shutil.copytree(finished, place / ("a long way down %(here)s " * 4), symlinks=True))
     path = tree / "prefect.yaml"
     deployment = yaml.safe_load(path.read_text())
     deployment["deployments"][0]["schedules"] = [{"interval": 20}]
     path.write_text(yaml.safe_dump(deployment))
-    ports = {name: str(free_port()) for name in ("PREFECT_PORT", "MLFLOW_PORT")}
-    said = run(tree, "python", "-m", "flows.services", "up", **ports).stdout
-    assert f"http://127.0.0.1:{ports['PREFECT_PORT']}" in said
-    assert f"http://127.0.0.1:{ports['MLFLOW_PORT']}" in said
+    scripts = place / "an interpreter/bin"
+    scripts.parent.symlink_to(Path(sys.executable).parent.parent)
+    search = os.pathsep.join([str(scripts), os.environ["PATH"]])
+    env = {"PREFECT_PORT": str(free_port()), "MLFLOW_PORT": str(free_port()), "PATH": search, **hostile(place)}
+    said = run(tree, *UP, **env).stdout
+    assert f"http://127.0.0.1:{env['PREFECT_PORT']}" in said
+    assert f"http://127.0.0.1:{env['MLFLOW_PORT']}" in said
     try:
-        yield tree, ports
+        yield Services(tree, env, first_ended(tree, env["PREFECT_PORT"]))
     finally:
-        run(tree, "python", "-m", "flows.services", "down", check=False, **ports)
+        run(tree, *DOWN, check=False, **env)
 
 
-def test_the_schedule_starts_a_run_that_a_worker_finishes(services: tuple[Path, dict[str, str]]) -> None:
-    tree, ports = services
-    runs = f"http://127.0.0.1:{ports['PREFECT_PORT']}/api/flow_runs/filter"
+def first_ended(tree: Path, port: str) -> dict[str, Any]:
     wanted = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}}}}
-    deadline = time.monotonic() + 240
-    while not (ended := ask(runs, wanted)) and time.monotonic() < deadline:
+    while not (ended := ask(f"http://127.0.0.1:{port}/api/flow_runs/filter", wanted)):
         time.sleep(1)
+    found: dict[str, Any] = ended[0]
     log = (tree / ".roadseg/services/worker.log").read_text()
-    assert ended, log
-    assert [(each["state"]["type"], each["auto_scheduled"]) for each in ended][:1] == [("COMPLETED", True)], log
+    assert found["state"]["type"] == "COMPLETED", log
+    assert "oneDNN" not in log
+    return found
+
+
+def test_the_flow_right_after_dvc_repro_runs_no_stage_and_says_so(services: Services) -> None:
+    tasks = ask(f"{services.prefect}/task_runs/filter", {"flow_runs": {"id": {"any_": [services.run["id"]]}}})
+    ended = {task["name"]: (task["state"]["name"], task["state"]["message"]) for task in tasks}
+    assert {stage: ended[stage] for stage in STAGES} == dict.fromkeys(STAGES, ("Cached", "nothing changed"))
+
+
+def test_a_port_that_another_checkout_has_is_named_before_anything_starts(services: Services, finished: Path) -> None:
+    tree, env, _ = services
+    beside = env | {"ROADSEG_HOME": str(tree.parent / "second home")}
+    for taken, name in (("PREFECT_PORT", "prefect"), ("MLFLOW_PORT", "mlflow")):
+        other = {port: str(free_port()) for port in ("PREFECT_PORT", "MLFLOW_PORT") if port != taken}
+        refused = run(finished, *UP, check=False, **beside | other)
+        assert refused.returncode == 2
+        [line] = refused.stderr.splitlines()
+        assert f"port {env[taken]} is taken by process" in line
+        assert name in line
+        assert f"{taken}=" in line
+
+
+def test_the_schedule_starts_a_run_that_a_worker_finishes(
+    services: Services, background: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    tree, env, ended = services
+    assert ended["auto_scheduled"]
+    port = str(free_port())
+    shown = command_environment(tree, **env | {"MLFLOW_PORT": port})
+    ui = background(UI, cwd=tree, env=shown, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not answers(f"http://127.0.0.1:{port}/health"):
+        time.sleep(0.2)
     alias = "registered-models/alias?name=roadseg&alias=champion"
-    assert ask(f"http://127.0.0.1:{ports['MLFLOW_PORT']}/api/2.0/mlflow/{alias}")["model_version"]["version"] == "1"
-    assert "run already" in run(tree, "python", "-m", "flows.services", "up", check=False, **ports).stderr
-    run(tree, "python", "-m", "flows.services", "down", **ports)
+    for server in (env["MLFLOW_PORT"], port):
+        version = ask(f"http://127.0.0.1:{server}/api/2.0/mlflow/{alias}")["model_version"]
+        assert version["version"] == "1"
+        page = f"get-artifact?run_uuid={version['run_id']}&path=bundle/card.json"
+        assert "fingerprint" in ask(f"http://127.0.0.1:{server}/{page}")
+    assert "run already" in run(tree, *UP, check=False, **env).stderr
+    kill_tree(ui)
+
+
+def test_down_leaves_nothing_at_work_and_the_shell_reads_what_the_servers_wrote(services: Services) -> None:
+    tree, env, _ = services
+    run(tree, *DOWN, **env)
     deadline = time.monotonic() + 30
     while working_in(tree) and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert [command_of(process) for process in working_in(tree)] == []
+    assert not [command_of(process) for process in working_in(tree)]
+    code = "from roadseg.registry.versions import fetch_bundle; print(fetch_bundle('models:/roadseg@champion'))"
+    assert Path(run(tree, "python", "-c", code).stdout.splitlines()[-1], "card.json").is_file()
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def test_on_a_shared_server_names_carry_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (module.services_environment()["POOL"], module.services_environment()["OWN_PREFECT"]) == ("roadseg", "true")
+    monkeypatch.setenv("PREFECT_API_URL", "https://team.example.org/api")
+    pools = []
+    for name in ("a/a b", "c/a b"):
+        (tmp_path / name).mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / name)
+        env = module.services_environment()
+        assert (env["PREFECT_API_URL"], env["OWN_PREFECT"]) == ("https://team.example.org/api", "false")
+        pools.append(env["POOL"])
+    assert len(set(pools)) == 2
+    assert all(re.fullmatch(r"roadseg-a-b-[0-9a-f]{8}", pool) for pool in pools)
+
+
+def test_a_shared_server_that_is_gone_and_a_home_without_models_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"mlflow\.db is missing: `make demo`"):
+        module.ui()
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    with pytest.raises(UsageError, match="nothing answers there"):
+        module.up()
+    monkeypatch.delenv("PREFECT_API_URL")
+    monkeypatch.setenv("PREFECT_PORT", "many")
+    with pytest.raises(UsageError, match="PREFECT_PORT is many: give a number"):
+        module.up()
 
 
 @pytest.mark.parametrize("pin", ["fastapi<0.151", "sqlalchemy<2.1"])

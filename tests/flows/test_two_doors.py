@@ -2,14 +2,19 @@
 
 import hashlib
 import json
+import os
 import re
 import sqlite3
-from contextlib import closing
+import warnings
+from contextlib import chdir, closing
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from trees import change_params, run
+from trees import append, change_params, hostile, run
+from typer.testing import CliRunner
+
+from roadseg.cli.app import app
 
 STAGES = ["scan", "validate", "preprocess", "train", "evaluate"]
 
@@ -32,33 +37,49 @@ def shown_in_prefect(tree: Path) -> list[str]:
         return [json.loads(data) for (data,) in database.execute("select data from artifact where type = 'markdown'")]
 
 
-def append(path: Path, text: str) -> None:
-    with path.open("a") as code:
-        code.write(text)
+def roadseg(tree: Path, *words: str) -> str:
+    """What a verb says in a checkout; in this process, where MLflow is loaded once."""
+    with chdir(tree), warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        warnings.filterwarnings("ignore", module="mlflow")  # importing its models warns of its own type hints
+        patch.setenv("ROADSEG_HOME", str(tree / ".roadseg"))
+        done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    return done.output
 
 
-def test_the_flow_right_after_dvc_repro_runs_no_stage_and_says_so(finished_checkout: Path) -> None:
-    assert repro(finished_checkout) == []
-    ended, reasons = retrain(finished_checkout)
-    assert {stage: ended[stage] for stage in STAGES} == dict.fromkeys(STAGES, "Cached")
-    assert {reasons[stage] for stage in STAGES} == {"nothing changed"}
+def test_a_configured_server_that_is_gone_is_one_line(checkout: Path) -> None:
+    gone = "http://127.0.0.1:9/api"
+    refused = run(checkout, "python", "-m", "flows.retrain", check=False, PREFECT_API_URL=gone)
+    assert refused.returncode == 2
+    [line] = refused.stderr.splitlines()
+    assert line.startswith(f"error: PREFECT_API_URL is {gone}, and nothing answers there")
+
+
+def test_where_another_works_on_the_same_files_the_flow_names_it_and_ends_as_busy(checkout: Path) -> None:
+    (checkout / ".dvc/tmp").mkdir(exist_ok=True)
+    lock = {str(checkout / "data/raw"): {"pid": os.getpid(), "cmd": "dvc repro"}}
+    (checkout / ".dvc/tmp/rwlock").write_text(json.dumps({"write": lock, "read": {}}))
+    busy = run(checkout, "python", "-m", "flows.retrain", check=False)
+    assert busy.returncode == 5, busy.stderr
+    assert busy.stderr.splitlines()[-1].startswith("error: ")
+    assert f"data/raw is in use by process {os.getpid()}: wait until that ends" in busy.stderr
+    assert "Traceback" not in busy.stdout + busy.stderr
+
+
+def test_epochs_rerun_train_and_evaluate_through_either_door(finished_checkout: Path, tmp_path: Path) -> None:
+    change_params(finished_checkout, {"train": {"epochs": 1}})
+    ended, reasons = retrain(finished_checkout, ROADSEG_PAGES="on", **hostile(tmp_path))
+    assert [stage for stage in STAGES if ended[stage] == "Ran"] == ["train", "evaluate"]
+    assert reasons["train"] == "train.epochs modified"
+    assert {(ended[stage], reasons[stage]) for stage in STAGES[:3]} == {("Cached", "nothing changed")}
+    assert "<img src" in (finished_checkout / "reports/model.html").read_text()
     verdict, scores = sorted(shown_in_prefect(finished_checkout))
     assert verdict.startswith("## Data accepted")
     assert "Data accepted" in Path(re.findall(r"In MLflow: `file://(.*)`", verdict)[0]).read_text()
     figure = re.findall(r"## Mean IoU (\S+)", scores)[0]
     assert f'id="miou">{figure}<' in Path(re.findall(r"In MLflow: `file://(.*)`", scores)[0]).read_text()
-    listed = run(finished_checkout, "roadseg", "models", "list").stdout
-    assert "champion" in listed
-    again = run(finished_checkout, "roadseg", "promote")
-    assert "CHAMPION ALREADY" in again.stdout
-
-
-def test_epochs_rerun_train_and_evaluate_through_either_door(finished_checkout: Path) -> None:
-    change_params(finished_checkout, {"train": {"epochs": 1}})
-    ended, reasons = retrain(finished_checkout, ROADSEG_PAGES="on")
-    assert [stage for stage in STAGES if ended[stage] == "Ran"] == ["train", "evaluate"]
-    assert "<img src" in (finished_checkout / "reports/model.html").read_text()
-    assert reasons["train"] == "train.epochs modified"
+    assert "champion" in roadseg(finished_checkout, "models", "list")
+    assert "CHAMPION ALREADY" in roadseg(finished_checkout, "promote")
     assert repro(finished_checkout) == []
     change_params(finished_checkout, {"train": {"epochs": 2}})
     said = run(finished_checkout, "dvc", "repro").stdout
@@ -100,32 +121,31 @@ def test_a_second_clone_pulls_runs_nothing_and_publishes_to_an_empty_mlflow(fini
     run(finished, "dvc", "push", "-q")
     run(clone, "dvc", "pull", "-q")
     assert repro(clone) == []
-    assert "registered as version 1" in run(clone, "roadseg", "register").stdout
-    assert "registered as version 1" in run(clone, "roadseg", "register").stdout
+    for _ in range(2):
+        assert "registered as version 1" in roadseg(clone, "register")
     scores = json.loads((clone / "metrics.json").read_text())
-    assert f"{scores['miou']:.4f}" in run(clone, "roadseg", "models", "list").stdout
+    assert f"{scores['miou']:.4f}" in roadseg(clone, "models", "list")
 
 
-@pytest.mark.parametrize("door", [["dvc", "repro"], ["python", "-m", "flows.retrain"]])
-def test_refused_data_are_named_and_the_run_after_the_repair_works(checkout: Path, door: list[str]) -> None:
+def test_refused_data_are_named_at_either_door_and_the_run_after_the_repair_works(checkout: Path) -> None:
     mask = next((checkout / "data/raw/gtFine/train").rglob("*_label.png"))
     content = mask.read_bytes()
-    mask.write_bytes(content[: len(content) // 2])
-    refused = run(checkout, *door, check=False, ROADSEG_PAGES="on")
-    said = refused.stdout + refused.stderr
-    assert refused.returncode == (255 if door[0] == "dvc" else 3), said
-    assert f"data/raw/{mask.relative_to(checkout / 'data/raw').as_posix()}: cannot be decoded" in said
-    assert not json.loads((checkout / "reports/verdict.json").read_text())["passed"]
-    assert not (checkout / "data/manifest.parquet").exists()
-    page = re.search(r"page in MLflow: file://(.*data/data\.html)", said)
-    assert page
-    for path in (checkout / "reports/data.html", Path(page[1])):
-        assert "Data refused" in path.read_text()
-    if door[0] == "python":
-        [shown] = shown_in_prefect(checkout)
-        assert shown.startswith("## Data refused")
-        assert f"In MLflow: `file://{page[1]}`" in shown
-    assert in_cache(checkout, mask), "an edit reaches the cache through either door"
+    for part, door, code in ((2, ["dvc", "repro"], 255), (3, ["python", "-m", "flows.retrain"], 3)):
+        mask.write_bytes(content[: len(content) // part])
+        refused = run(checkout, *door, check=False, ROADSEG_PAGES="on")
+        said = refused.stdout + refused.stderr
+        assert refused.returncode == code, said
+        assert f"data/raw/{mask.relative_to(checkout / 'data/raw').as_posix()}: cannot be decoded" in said
+        assert not json.loads((checkout / "reports/verdict.json").read_text())["passed"]
+        assert not (checkout / "data/manifest.parquet").exists()
+        page = re.findall(r"page in MLflow: file://(.*data/data\.html)", said)[0]
+        assert "Data refused" in Path(page).read_text()
+        assert "Data refused" in (checkout / "reports/data.html").read_text()
+        (checkout / "reports/data.html").unlink()
+        assert in_cache(checkout, mask), "an edit reaches the cache through either door"
+    [shown] = shown_in_prefect(checkout)
+    assert shown.startswith("## Data refused")
+    assert f"In MLflow: `file://{page}`" in shown
     mask.write_bytes(content)
     run(checkout, "dvc", "repro", "-q", "validate")
     assert (checkout / "data/manifest.parquet").exists()

@@ -11,15 +11,15 @@ from PIL import Image
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.imaging.masks import (
-    MOST_COLORS,
+    MAX_COLORS,
     colors_to_classes,
     decode_colors,
     decode_mask,
     read_classes,
-    read_ids,
     to_classes,
 )
 from roadseg.imaging.pixels import Undecodable
+from roadseg.scoring.folders import read_guess
 
 IDS = np.array([[0, 1, 6], [255, 2, 3]], np.uint8)
 
@@ -146,7 +146,7 @@ def test_predictions_are_class_ids_whatever_labels_store(
     Image.fromarray(np.array([ids], np.uint8)).save(path)
     for source in ("id", "color"):
         table = ClassTable.model_validate({"name": "mine", "source": source, "classes": entries})
-        assert read_ids(path, table)[0].tolist() == classes
+        assert read_guess(path, table)[0].tolist() == classes
 
 
 @pytest.mark.parametrize(
@@ -238,9 +238,9 @@ def test_a_mask_of_ids_is_refused_where_colours_are_asked_for(tmp_path: Path, co
 
 
 def test_of_very_many_unknown_colours_the_first_are_reported(colors: ClassTable) -> None:
-    packed = np.arange(1, 2 + MOST_COLORS, dtype=np.uint32)[None]
+    packed = np.arange(1, 2 + MAX_COLORS, dtype=np.uint32)[None]
     mask, outside = colors_to_classes(packed, colors)
-    assert outside == list(range(1, 1 + MOST_COLORS))
+    assert outside == list(range(1, 1 + MAX_COLORS))
     assert (mask == 255).all()
 
 

@@ -1,7 +1,11 @@
 import contextlib
+import errno
+import os
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -10,8 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image, PngImagePlugin
 
+from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import Interrupted
 from roadseg.imaging import pixels
+from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import (
     MAX_PIXELS,
     Undecodable,
@@ -115,8 +121,26 @@ def test_damaged_bytes_give_pixels_or_a_refusal_and_no_other_error(
 def test_what_is_no_picture_is_refused_with_the_reason(tmp_path: Path, content: bytes | None, said: str) -> None:
     if content is not None:
         (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(Undecodable, match=said):
+    with pytest.raises(Undecodable, match=f"a.png: .*{said}"):
         read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("reader", [read_image, lambda path: read_classes(path, ClassTable.find("road"))])
+def test_every_error_names_the_file_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "a.png"
+    with pytest.raises(Undecodable) as missing:
+        reader(path)
+    path.write_bytes(b"no picture")
+    with pytest.raises(Undecodable) as broken:
+        reader(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", Mock(side_effect=OSError(errno.EIO, "Input/output error")))
+        with pytest.raises(OSError, match="Input/output error") as failed:
+            reader(path)
+    for error in (missing, broken, failed):
+        assert str(error.value).count(str(path)) == 1
 
 
 def test_a_folder_in_the_place_of_a_picture_is_refused(tmp_path: Path) -> None:

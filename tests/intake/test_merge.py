@@ -1,6 +1,8 @@
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from filelock import FileLock
@@ -73,10 +75,12 @@ def test_another_layout_is_refused(tree: Path, tmp_path: Path) -> None:
     assert contents(tree / "data/raw") == OLD
 
 
-@pytest.mark.parametrize("top", ["", "part-2/"])
+@pytest.mark.parametrize(("top", "links"), [("", True), ("part-2/", True), ("", False)])
 def test_masks_that_come_after_their_images_are_added(
-    tree: Path, tmp_path: Path, idd_level1: ClassTable, top: str
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, top: str, links: bool
 ) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", Mock(side_effect=PermissionError("no links on this disk")))
     images, masks = ({name: NEW[name] for name in NEW if name.startswith(kind)} for kind in ("left", "gtFine"))
     merge(tree, put(tmp_path / "images", images), None)
     later = put(tmp_path / "masks", {f"{top}{name}": content for name, content in masks.items()})

@@ -6,12 +6,13 @@ import pytest
 from typer.testing import CliRunner
 
 from roadseg.cli.app import app
+from roadseg.contracts import paths
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.manifest import from_rows, write_manifest
 from roadseg.contracts.quarantine import Quarantined, read_quarantine, write_quarantine
 from roadseg.contracts.verdict import Flagged, write_flagged
-from roadseg.intake.quarantine import LIST, quarantine, restore
+from roadseg.intake.quarantine import quarantine, restore
 
 SIZE = [f"train/1/{number}" for number in range(300)]
 
@@ -27,18 +28,18 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     flagged += [Flagged(name, "dark", "warning", f"{name}.jpg: is dark") for name in names[299:301]]
     flagged += [Flagged(None, "splits_there", "critical", "split val holds no sample")]
     write_flagged(Path("reports/flagged.parquet"), flagged)
-    write_quarantine(LIST, [])
+    write_quarantine(paths.QUARANTINE, [])
     return tmp_path
 
 
 def listed() -> dict[str, str]:
-    return {entry.sample: entry.reason for entry in read_quarantine(LIST)}
+    return {entry.sample: entry.reason for entry in read_quarantine(paths.QUARANTINE)}
 
 
 def test_all_that_an_expectation_flagged_are_left_out_with_its_words_and_come_back(tree: Path) -> None:
     assert len(quarantine(tree, [], "mask_size", "")) == 300
     assert listed() == {name: f"mask_size: {name}.png: is small" for name in SIZE}
-    assert [entry.image_sha for entry in read_quarantine(LIST)] == [f"of {name}" for name in sorted(SIZE)]
+    assert [entry.image_sha for entry in read_quarantine(paths.QUARANTINE)] == [f"of {name}" for name in sorted(SIZE)]
     assert len(restore(tree, [], "mask_size", False)) == 300
     assert listed() == {}
 
@@ -50,7 +51,7 @@ def test_a_reason_of_ones_own_keeps_the_expectation_by_which_to_restore(tree: Pa
 
 
 def test_a_list_that_a_spreadsheet_saved_is_read(tree: Path) -> None:
-    LIST.write_bytes(b"\xef\xbb\xbfsample,image_sha,reason\r\ntrain/1/1,,fog\r\n")
+    paths.QUARANTINE.write_bytes(b"\xef\xbb\xbfsample,image_sha,reason\r\ntrain/1/1,,fog\r\n")
     assert listed() == {"train/1/1": "fog"}
 
 
@@ -64,9 +65,9 @@ def test_samples_are_left_out_by_name_with_a_reason_and_come_back_by_name(tree: 
 def test_leaving_out_twice_adds_nothing_and_keeps_what_is_listed(tree: Path) -> None:
     quarantine(tree, ["train/1/399"], None, "")
     quarantine(tree, [], "dark", "")
-    before = LIST.read_bytes()
+    before = paths.QUARANTINE.read_bytes()
     assert quarantine(tree, [], "dark", "") == []
-    assert LIST.read_bytes() == before
+    assert paths.QUARANTINE.read_bytes() == before
     assert len(listed()) == 3
 
 
@@ -83,10 +84,10 @@ def test_what_cannot_be_left_out_is_said_and_nothing_changes(
     tree: Path, samples: list[str], expectation: str | None, message: str
 ) -> None:
     quarantine(tree, ["train/1/1"], None, "")
-    before = LIST.read_bytes()
+    before = paths.QUARANTINE.read_bytes()
     with pytest.raises(UsageError, match=message):
         quarantine(tree, samples, expectation, "")
-    assert LIST.read_bytes() == before
+    assert paths.QUARANTINE.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -117,10 +118,10 @@ def test_what_is_not_listed_cannot_come_back(
     ],
 )
 def test_a_damaged_list_is_refused_and_kept(tree: Path, content: bytes, message: str) -> None:
-    LIST.write_bytes(content)
+    paths.QUARANTINE.write_bytes(content)
     with pytest.raises(UsageError, match=f"data/quarantine.csv: {message}|data/quarantine.csv {message}"):
         quarantine(tree, ["train/1/1"], None, "")
-    assert LIST.read_bytes() == content
+    assert paths.QUARANTINE.read_bytes() == content
 
 
 def test_names_with_commas_quotes_and_lines_come_back_as_they_were(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 from benchmarks.label_errors import ERRORS, wrong_labels
 from benchmarks.labels import compare, score
 from roadseg.imaging.masks import decode_mask
-from roadseg.labels.disputes import DOUBT, LEAST_SHARE, describe, disputed_areas
+from roadseg.labels.disputes import DOUBT, MIN_SHARE, describe_areas, disputed_areas
 
 CLASSES, VOID = 4, 255
 
@@ -46,7 +46,7 @@ def test_an_area_that_nobody_labelled_is_found_whole_with_its_classes_and_box(st
     overlooked = np.where(street == 2, 1, street).astype(np.uint8)
     areas, probabilities = disputed_areas(overlooked, sure_of(street, 0.98)), sure_of(street, 0.98)
     np.testing.assert_array_equal(areas > 0, street == 2)
-    [found] = describe(areas, overlooked, probabilities)
+    [found] = describe_areas(areas, overlooked, probabilities)
     assert (found.given, found.predicted, found.box) == (1, 2, (60, 100, 120, 140))
     assert found.confidence == pytest.approx(0.98)
     assert found.share == pytest.approx(40 * 60 / (180 * 300)), "of what is labelled"
@@ -70,7 +70,7 @@ def test_an_area_needs_a_size_away_from_outlines(street: np.ndarray) -> None:
         speck = street.copy()
         speck[10 : 10 + side, 200 : 200 + side] = 3
         found.append(disputed_areas(street, sure_of(speck)).any())
-    assert found == [side**2 >= LEAST_SHARE * street.size for side in range(4, 12)]
+    assert found == [side**2 >= MIN_SHARE * street.size for side in range(4, 12)]
     assert {True, False} == set(found)
 
 
@@ -78,7 +78,7 @@ def test_areas_come_largest_first_and_each_with_its_own_classes(street: np.ndarr
     seen = street.copy()
     seen[5:25, 5:25], seen[5:65, 80:160] = 3, 2
     areas = disputed_areas(street, sure_of(seen))
-    found = describe(areas, street, sure_of(seen))
+    found = describe_areas(areas, street, sure_of(seen))
     assert [(each.predicted, each.box) for each in found] == [(2, (80, 5, 160, 65)), (3, (5, 5, 25, 25))]
     assert sum(each.share for each in found) == pytest.approx((areas > 0).sum() / (street < CLASSES).sum())
 
@@ -90,13 +90,13 @@ def test_only_labelled_pixels_that_are_all_but_ruled_out_are_in_doubt(label: np.
     doubted = areas > 0
     assert (label[doubted] < CLASSES).all()
     assert (probabilities[doubted, label[doubted]] < DOUBT).all()
-    assert len(describe(areas, label, probabilities)) == areas.max()
+    assert len(describe_areas(areas, label, probabilities)) == areas.max()
 
 
 def test_a_label_of_void_alone_is_not_disputed() -> None:
     label = np.full((20, 30), VOID, np.uint8)
     areas = disputed_areas(label, sure_of(np.zeros_like(label)))
-    assert describe(areas, label, sure_of(np.zeros_like(label))) == []
+    assert describe_areas(areas, label, sure_of(np.zeros_like(label))) == []
 
 
 def imperfect(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from trees import commit
 
+from roadseg.pipeline import git
 from roadseg.pipeline.git import git_state
 
 
@@ -25,6 +26,75 @@ def test_a_committed_tree_is_clean(tree: Path) -> None:
     state = git_state(tree)
     assert (state.commit, state.dirty, state.diff) == (head(tree), False, "")
     assert git_state(tree / "below") == state
+
+
+GRAPH = """
+stages:
+  one:
+    cmd: roadseg one
+    deps: [src]
+    outs: [data/one, reports/verdict.json: {cache: false}]
+    metrics: [metrics.json: {cache: false}]
+"""
+
+
+def test_what_the_graph_writes_is_no_change(tree: Path) -> None:
+    (tree / "dvc.yaml").write_text(GRAPH)
+    (tree / "metrics.json").write_text("{}")
+    commit(tree, "graph")
+    (tree / "metrics.json").write_text('{"miou": 1}')
+    (tree / "dvc.lock").touch()
+    (tree / "reports").mkdir()
+    (tree / "reports/verdict.json").touch()
+    state = git_state(tree)
+    assert (state.commit, state.dirty, state.diff) == (head(tree), False, "")
+    (tree / "file.txt").write_text("two\n")
+    state = git_state(tree)
+    assert state.dirty
+    assert "-one\n+two" in state.diff
+    assert "miou" not in state.diff
+
+
+def test_a_sibling_in_the_same_repository_is_not_told_of(tree: Path) -> None:
+    (tree / "below/own.txt").write_text("one\n")
+    commit(tree, "more")
+    (tree / "file.txt").write_text("the sibling's secret\n")
+    (tree / "new.txt").touch()
+    assert git_state(tree / "below") == git.GitState(head(tree), False, "")
+    (tree / "below/own.txt").write_text("two\n")
+    state = git_state(tree / "below")
+    assert "+++ b/own.txt" in state.diff
+    assert "secret" not in state.diff
+
+
+def test_a_difference_has_a_bound(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(git, "LONGEST", 1000)
+    (tree / "file.txt").write_text("many words\n" * 1000)
+    diff = git_state(tree).diff
+    assert len(diff) < 1100
+    assert "more characters are left out" in diff
+
+
+def test_settings_of_the_user_hide_no_new_file_and_run_no_program(tree: Path) -> None:
+    for setting in (("status.showUntrackedFiles", "no"), ("diff.external", "false")):
+        subprocess.run(["git", "config", *setting], cwd=tree, check=True)
+    (tree / "file.txt").write_text("two\n")
+    assert "-one\n+two" in git_state(tree).diff
+    subprocess.run(["git", "checkout", "-q", "file.txt"], cwd=tree, check=True)
+    (tree / "new.py").touch()
+    assert git_state(tree).dirty
+
+
+def test_without_git_or_in_another_user_s_repository_it_is_said_what_to_do(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # as git's own tests do
+    state = git_state(tree)
+    assert (state.commit, state.dirty) == ("", True)
+    assert f"git config --global --add safe.directory {tree}" in state.problem
+    monkeypatch.setenv("PATH", str(tree))
+    assert "apt-get install git" in git_state(tree).problem
+    assert git.git(tree, "log") == ""
 
 
 def test_a_change_is_dirty_and_shown(tree: Path) -> None:

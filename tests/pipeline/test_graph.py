@@ -10,10 +10,10 @@ import pytest
 import yaml
 from trees import ROOT, run
 
-from roadseg.cli.stages import STAGES
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.params import Section
 from roadseg.pipeline.graph import read_graph, sources, why
+from roadseg.pipeline.runner import SECTIONS, STAGES
 
 GRAPH = {stage.name: stage for stage in read_graph(ROOT)}
 BLOCKS = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -29,8 +29,8 @@ def test_the_order_follows_from_the_files() -> None:
 @pytest.mark.parametrize("name", GRAPH)
 def test_a_stage_reads_and_writes_what_dvc_is_told(name: str) -> None:
     module = importlib.import_module(f"roadseg.{name}.stage")
-    assert set(module.READS) == set(GRAPH[name].data)
-    assert set(module.WRITES) == set(GRAPH[name].outs)
+    assert {str(path) for path in module.READS} == set(GRAPH[name].data)
+    assert {str(path) for path in module.WRITES} == set(GRAPH[name].outs)
 
 
 @pytest.mark.parametrize("name", GRAPH)
@@ -54,15 +54,15 @@ def reached(name: str) -> set[str]:
 
 @pytest.mark.parametrize("name", GRAPH)
 def test_a_stage_takes_its_own_section_of_the_parameters(name: str) -> None:
-    module, section = STAGES[name]
-    signature = inspect.signature(module.run).parameters
+    section = SECTIONS[name]
+    signature = inspect.signature(STAGES[name].run).parameters
     assert list(signature) == list(GRAPH[name].params) == [name]
     assert signature[name].annotation is section
     assert issubclass(section, Section)
 
 
 def test_parameters_have_no_defaults_and_are_described() -> None:
-    for _, section in STAGES.values():
+    for section in SECTIONS.values():
         for key, field in section.model_fields.items():
             assert field.is_required(), key
             assert field.description, key

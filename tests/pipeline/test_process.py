@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from roadseg.contracts.errors import UsageError
 from roadseg.pipeline.process import stream
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
@@ -33,6 +34,12 @@ def shell(script: str, tmp_path: Path, grace: float = 5) -> tuple[int, list[str]
 
 def test_lines_and_exit_status_come_back(tmp_path: Path) -> None:
     assert shell("echo one; echo two >&2; exit 7", tmp_path) == (7, ["one", "two"])
+
+
+def test_without_setpriv_it_is_said_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match="setpriv is not installed"):
+        shell("true", tmp_path)
 
 
 def test_a_progress_bar_shows_its_last_state(tmp_path: Path) -> None:

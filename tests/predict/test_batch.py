@@ -11,7 +11,7 @@ from roadseg.contracts.batch_size import output_bytes, output_shapes
 from roadseg.contracts.bundle import SAMPLES, Bundle, write_bundle
 from roadseg.contracts.classes import ClassTable
 from roadseg.evaluate.counting import count
-from roadseg.predict.batch import MOST_ON_CPU, MOST_ON_GPU, auto_batch
+from roadseg.predict.batch import MAX_ON_CPU, MAX_ON_GPU, fitting_tiles
 from roadseg.predict.predictor import Predictor
 from roadseg.train.models.deploy import deploy
 from roadseg.train.models.known import MODELS
@@ -29,9 +29,9 @@ def unet(tmp_path_factory: pytest.TempPathFactory, idd_level1: ClassTable) -> Bu
 
 def test_with_memory_enough_it_is_the_device_s(unet: Bundle, pretend_device: Callable[..., None]) -> None:
     pretend_device(1 << 50)
-    assert auto_batch(unet.load(), [unet.framing]) == MOST_ON_CPU
+    assert fitting_tiles(unet.load(), [unet.framing]) == MAX_ON_CPU
     pretend_device(1 << 20, gpu_bytes=1 << 50)
-    assert auto_batch(unet.load(), [unet.framing]) == MOST_ON_GPU
+    assert fitting_tiles(unet.load(), [unet.framing]) == MAX_ON_GPU
 
 
 @pytest.mark.parametrize("fits", [1, 4, 16])
@@ -41,8 +41,8 @@ def test_else_it_is_what_fits_of_the_largest_tiles(
     model, large = unet.load(), replace(unet.framing, height=64, width=128)
     needed = 4 * model.count_params() + fits * output_bytes(model, output_shapes(model, 64, 128))
     pretend_device(1, gpu_bytes=2 * needed)
-    assert auto_batch(model, [unet.framing, large]) == fits
-    assert auto_batch(model, [unet.framing]) > fits
+    assert fitting_tiles(model, [unet.framing, large]) == fits
+    assert fitting_tiles(model, [unet.framing]) > fits
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.5])

@@ -9,36 +9,12 @@ from typing import Any
 import pytest
 from clusters import Dask
 from distributed import Client
-from trees import scan_params, shard_digests
+from trees import shard_digests
 
-from roadseg.contracts.classes import ClassTable
 from roadseg.preprocess import stage
 from roadseg.preprocess.stage import PreprocessParams, run
-from roadseg.scan.stage import run as scan
 
 PARAMS = PreprocessParams(height=320, width=640, aspect="pad", tile=2)
-
-
-def test_a_scan_on_a_cluster_gives_the_bytes_of_a_local_one(
-    background: Callable[..., Any],
-    tmp_path: Path,
-    make_tree: Callable[..., Path],
-    rows: list[dict[str, Any]],
-    idd_level1: ClassTable,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    tree = make_tree(tmp_path / "tree", rows)
-    idd_level1.write(tree / "data/classes.yaml")
-    dask = Dask.begin(background, tmp_path / "dask")  # its workers run in another folder
-    dask.worker()
-    monkeypatch.chdir(tree)
-    scans = []
-    for place, address in (("local", ""), ("cluster", dask.address)):
-        monkeypatch.setenv("ROADSEG_HOME", str(tmp_path / place))
-        monkeypatch.setenv("ROADSEG_DASK", address)
-        scan(scan=scan_params())
-        scans.append((tree / "data/scan.parquet").read_bytes())
-    assert scans[0] == scans[1]
 
 
 def test_on_a_cluster_that_loses_a_worker_the_shards_equal_those_of_a_local_run(

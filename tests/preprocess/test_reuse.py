@@ -6,7 +6,7 @@ import pytest
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused
 from roadseg.contracts.files import digest_file
-from roadseg.contracts.manifest import from_rows
+from roadseg.contracts.manifest import from_rows, write_manifest
 from roadseg.contracts.shards import Shards
 from roadseg.preprocess import stage
 from roadseg.preprocess.drives import Drives
@@ -28,6 +28,19 @@ def test_another_checkout_that_shares_home_decodes_nothing(
 ) -> None:
     first, _ = preprocess(make_tree(tmp_path / "one", rows))
     assert preprocess(make_tree(tmp_path / "other", rows)) == (first, 0)
+
+
+def test_an_edited_colour_decodes_nothing(
+    tmp_path: Path, make_tree: Make, rows: Rows, idd_level1: ClassTable, preprocess: Preprocess
+) -> None:
+    tree = make_tree(tmp_path / "tree", rows)
+    preprocess(tree)
+    content = idd_level1.content
+    content["classes"][0]["color"] = [9, 9, 9]
+    edited = from_rows(rows, "idd-lite", ClassTable.model_validate(content))
+    write_manifest(tree / "data/manifest.parquet", "manifest", edited)
+    assert preprocess(tree)[1] == 0
+    assert Shards.open(tree / "data/shards").classes.classes[0].color == (9, 9, 9)
 
 
 def test_one_new_drive_is_the_only_one_decoded_and_the_only_new_shard(

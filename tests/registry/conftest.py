@@ -1,3 +1,4 @@
+import pickle
 import shutil
 import warnings
 from collections.abc import Callable
@@ -24,15 +25,20 @@ class Sent(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def sent(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Sent:
+def sent(finished: Path, made_once: Callable[[str, Callable[[Path], None]], Path]) -> Sent:
     """Read it only."""
-    folder = tmp_path_factory.mktemp("sent")
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="mlflow")  # importing its models warns of its own type hints
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.setenv("ROADSEG_HOME", str(folder / "home"))
-        patch.setenv("ROADSEG_PICTURES", "off")
-        return Sent(finished, folder / "home/mlflow/mlflow.db", publish(finished))
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="mlflow")  # importing its models warns of its own type hints
+            patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+            patch.setenv("ROADSEG_HOME", str(folder / "home"))
+            patch.setenv("ROADSEG_PICTURES", "off")
+            published = publish(finished)
+        (folder / "published").write_bytes(pickle.dumps(published))
+
+    folder = made_once("sent", make)
+    return Sent(finished, folder / "home/mlflow/mlflow.db", pickle.loads((folder / "published").read_bytes()))
 
 
 @pytest.fixture
@@ -40,6 +46,7 @@ def client(sent: Sent) -> MlflowClient:
     """A store of this test's own, in which one training is published and nothing registered."""
     (home() / "mlflow").mkdir(parents=True)
     shutil.copy2(sent.database, home() / "mlflow")
+    (home() / "mlflow/artifacts").symlink_to(sent.database.with_name("artifacts"))
     return connect()
 
 

@@ -12,6 +12,17 @@ CASES = [
     ("equal", Evidence(2, 0.6, VAL), Evidence(1, 0.6, VAL), "REJECT", 4, "not better: mIoU 0.6000 against 0.6000"),
     ("lower", Evidence(2, 0.5, VAL), Evidence(1, 0.6, VAL), "REJECT", 4, "not better: mIoU 0.5000 against 0.6000"),
     ("other data", Evidence(2, 0.9, OTHER), Evidence(1, 0.6, VAL), "HOLD", 4, "different data"),
+    (
+        "older",
+        Evidence(2, 0.9, VAL),
+        Evidence(1, 0.6, OTHER, older=True),
+        "HOLD",
+        4,
+        "champion 1 stands under an older",
+    ),
+    ("older, same", Evidence(2, 0.9, VAL), Evidence(1, 0.6, VAL, older=True), "HOLD", 4, "register that model again"),
+    ("older candidate", Evidence(2, 0.9, OTHER, True), Evidence(1, 0.6, VAL), "HOLD", 4, "the candidate stands under"),
+    ("both older", Evidence(2, 0.9, VAL, True), Evidence(1, 0.6, VAL, True), "PROMOTE", 0, "better: mIoU 0.9000"),
     ("no score", Evidence(2, None, VAL), Evidence(1, 0.6, VAL), "HOLD", 4, "the candidate has no score"),
     ("champion without", Evidence(2, 0.9, VAL), Evidence(1, None, VAL), "HOLD", 4, "champion 1 has no score"),
     ("both without", Evidence(2, None, VAL), Evidence(1, None, VAL), "HOLD", 4, "the candidate has no score"),
@@ -35,7 +46,7 @@ def test_the_gate_decides(candidate: Evidence, champion: Evidence | None, outcom
 
 
 scores = st.none() | st.floats(0, 1)
-someone = st.builds(Evidence, st.integers(1, 3), scores, st.sampled_from([VAL, OTHER]))
+someone = st.builds(Evidence, st.integers(1, 3), scores, st.sampled_from([VAL, OTHER]), st.booleans())
 
 
 @given(someone, st.none() | someone)
@@ -48,5 +59,6 @@ def test_nothing_is_promoted_that_is_not_known_to_be_better(candidate: Evidence,
             champion.miou is not None
             and candidate.miou > champion.miou
             and candidate.val_manifest == champion.val_manifest
+            and candidate.older == champion.older
             and candidate.version != champion.version
         )

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,16 @@ from mlflow import MlflowClient, MlflowException
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
 from roadseg.registry.gate import Evidence
-from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, evidence, fetch_bundle, summary, version_at
+from roadseg.registry.versions import (
+    CANDIDATE,
+    CHAMPION,
+    MODEL,
+    evidence,
+    fetch_bundle,
+    register,
+    version_at,
+    version_rows,
+)
 
 Enter = Callable[..., int]
 
@@ -21,12 +31,20 @@ def test_the_same_training_and_evaluation_is_the_same_version(client: MlflowClie
         "fingerprint": expected.fingerprint,
         "evaluation": expected.evaluation,
         "val_manifest": expected.val_manifest,
+        "val_manifest.kind": "2",
         "weights": expected.weights,
         "run_id": expected.run_id,
         "git.commit": expected.commit,
         "git.dirty": "false",
     }
     assert evidence(client, 1) == Evidence(1, expected.miou, expected.val_manifest)
+
+
+def test_a_model_of_other_weights_is_not_registered(client: MlflowClient, sent: Any) -> None:
+    other = replace(sent.published, weights="d" * 64)
+    with pytest.raises(UsageError, match=f"has the weights {sent.published.weights[:12]}.*has {'d' * 12}"):
+        register(other)
+    assert not client.search_registered_models()
 
 
 def test_another_evaluation_is_another_version_and_leaves_the_old_evidence(client: MlflowClient, enter: Enter) -> None:
@@ -68,22 +86,22 @@ def test_a_silent_store_is_no_missing_champion(client: MlflowClient, monkeypatch
     with pytest.raises(MlflowException, match="500"):
         version_at(client, CHAMPION)
     with pytest.raises(MlflowException, match="500"):
-        summary()
+        version_rows()
 
 
 def test_a_version_made_by_hand_has_no_score(client: MlflowClient, enter: Enter, sent: Any) -> None:
     enter()
     client.create_model_version(MODEL, f"models:/{sent.published.model_id}")
     assert evidence(client, 2).miou is None
-    assert [row["miou"] for row in summary()] == ["?", f"{sent.published.miou:.4f}"]
+    assert [row["miou"] for row in version_rows()] == ["?", f"{sent.published.miou:.4f}"]
 
 
 def test_the_summary_has_every_version_newest_first(client: MlflowClient, enter: Enter, sent: Any) -> None:
-    assert summary() == []
+    assert version_rows() == []
     enter()
     enter(miou=0.25)
     client.set_registered_model_alias(MODEL, CHAMPION, "1")
-    assert [(row["version"], row["aliases"], row["miou"]) for row in summary()] == [
+    assert [(row["version"], row["aliases"], row["miou"]) for row in version_rows()] == [
         ("2", "candidate", "0.2500"),
         ("1", "champion", f"{sent.published.miou:.4f}"),
     ]

@@ -83,7 +83,7 @@ def test_idd_lite_is_known_by_its_images(tmp_path: Path, scenes: Path) -> None:
     [
         ([], "found: nothing"),
         (["b/1_label.png", "a.txt"], "found: a.txt, b"),
-        (["top/leftImg8bit/train/1/1_image.jpg"], "found: top"),
+        (["top/camera/1.jpg"], "found: top"),
     ],
 )
 def test_another_layout_is_refused_with_what_is_there_and_what_is_known(

@@ -20,9 +20,11 @@ from roadseg.scan import remember, stage
 
 POINTS = [*remember.FAILPOINTS, *(f"scan.parquet:{point}" for point in REPLACING)]
 RUN = """
+import time
 from trees import scan_params
 from roadseg.scan import describe, stage
 describe.SAVE_EACH = 10
+stage.write_manifest = lambda *_: time.sleep(600)  # so that no machine is too fast to be killed
 stage.run(scan=scan_params())
 """
 
@@ -58,21 +60,17 @@ def test_killed_at_random_the_next_scan_gives_equal_bytes(
     make_tree: Callable[[str], Path], background: Callable[..., "subprocess.Popen[bytes]"]
 ) -> None:
     tree, undisturbed, chance = make_tree("tree"), scan(make_tree("undisturbed")), random.Random(5)
-    hits = 0
     for number in range(6):
         env = {**os.environ, "ROADSEG_HOME": str(tree / f"home-{number}"), "PYTHONPATH": os.pathsep.join(sys.path)}
         running = background([sys.executable, "-c", RUN], cwd=tree, env=env, stdout=subprocess.DEVNULL)
         _wait_for_work(running)
         time.sleep(chance.uniform(0, 0.3))
         running.send_signal(signal.SIGKILL)
-        hits += running.wait() == -signal.SIGKILL
+        assert running.wait() == -signal.SIGKILL
         assert scan(tree, f"home-{number}") == undisturbed
-    assert hits >= 4  # on a fast machine one may have ended before
 
 
 def _wait_for_work(running: "subprocess.Popen[bytes]") -> None:
     children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
-    deadline = time.monotonic() + 60
     while running.poll() is None and not children.read_text():  # the pool is at work
-        assert time.monotonic() < deadline
         time.sleep(0.005)

@@ -8,7 +8,7 @@ from trees import touch
 
 from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.scan.layouts.found import Found
-from roadseg.scan.splits import Shares, decide, make
+from roadseg.scan.splits import Shares, assign_splits, make
 
 SHARES = Shares(val=0.2, test=0.1, seed=0)
 DRIVES = st.lists(st.text("abc0123", min_size=1, max_size=4), min_size=2, max_size=30, unique=True)
@@ -87,17 +87,18 @@ def test_what_folders_call_test_stays_test() -> None:
 def test_folders_are_believed_before_lists_and_lists_before_a_made_split(tmp_path: Path) -> None:
     lists(tmp_path, train=["a/0"], val=["b/0"])
     placed = [replace(one, split="val") for one in frames(["a", "b"], each=1)]
-    assert decide(placed, tmp_path, "auto", SHARES) == placed
-    listed = decide(frames(["a", "b"], each=1), tmp_path, "auto", SHARES)
+    assert assign_splits(placed, tmp_path, "auto", SHARES) == placed
+    listed = assign_splits(frames(["a", "b"], each=1), tmp_path, "auto", SHARES)
     assert split_of(listed) == {("a", "0"): "train", ("b", "0"): "val"}
-    (tmp_path / "train.txt").unlink()
-    made = decide(frames(["a", "b"], each=1), tmp_path, "auto", SHARES)
+    for split in ("train", "val"):
+        (tmp_path / f"{split}.txt").unlink()
+    made = assign_splits(frames(["a", "b"], each=1), tmp_path, "auto", SHARES)
     assert made == make(frames(["a", "b"], each=1), SHARES)
 
 
 def test_folders_that_are_asked_for_and_not_there_are_a_fault_of_the_parameter(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"scan.split: folders: {tmp_path}/a/0.jpg is in no folder of a split"):
-        decide(frames(["a"]), tmp_path, "folders", SHARES)
+        assign_splits(frames(["a"]), tmp_path, "folders", SHARES)
 
 
 def lists(root: Path, **names: list[str]) -> None:
@@ -119,7 +120,7 @@ def test_a_list_may_name_samples_as_lists_do_and_what_it_omits_is_left_out(
         for number in ("1", "2")
     ]
     lists(tmp_path / folder, train=[written.format(d="a", n=1)], val=[written.format(d="b", n=2)])
-    listed = decide(found, tmp_path, "lists", SHARES)
+    listed = assign_splits(found, tmp_path, "lists", SHARES)
     assert split_of(listed) == {("a", "1"): "train", ("b", "2"): "val"}
 
 
@@ -134,23 +135,23 @@ def test_a_list_may_name_samples_as_lists_do_and_what_it_omits_is_left_out(
 def test_a_list_that_the_data_contradict_is_refused_by_line(tmp_path: Path, train: list[str], said: str) -> None:
     lists(tmp_path, train=train, val=["b/0"])
     with pytest.raises(DataRefused, match=said):
-        decide(frames(["a", "b"], each=1), tmp_path, "lists", SHARES)
+        assign_splits(frames(["a", "b"], each=1), tmp_path, "lists", SHARES)
 
 
 def test_lists_that_are_asked_for_and_not_there_are_a_fault_of_the_parameter(tmp_path: Path) -> None:
     touch(tmp_path, "train.txt")
     with pytest.raises(UsageError, match=r"scan.split: lists: .* holds no train.txt and val.txt"):
-        decide(frames(["a"]), tmp_path, "lists", SHARES)
+        assign_splits(frames(["a"]), tmp_path, "lists", SHARES)
 
 
 def test_one_frame_outside_the_folders_of_splits_does_not_undo_them(tmp_path: Path) -> None:
     found = [*(replace(one, split="train") for one in frames(["a"])), *frames(["b"], each=1)]
     with pytest.raises(DataRefused, match=r"b/0\.jpg is in no folder of a split, as others are: move it"):
-        decide(found, tmp_path, "auto", SHARES)
+        assign_splits(found, tmp_path, "auto", SHARES)
 
 
 def test_a_list_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
     for split in ("train", "val"):
-        (tmp_path / f"{split}.txt").write_bytes(b"\xff\xfe")
-    with pytest.raises(DataRefused, match=r"train\.txt is no text in UTF-8"):
-        decide(frames(["a"]), tmp_path, "lists", SHARES)
+        (tmp_path / f"{split}.txt").write_bytes(b"\xff\xfe1")
+    with pytest.raises(DataRefused, match=r"train\.txt is no text in UTF-8 or UTF-16"):
+        assign_splits(frames(["a"]), tmp_path, "lists", SHARES)

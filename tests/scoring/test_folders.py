@@ -66,6 +66,10 @@ def noise(height: int, width: int, classes: int) -> np.ndarray:
         ("7_image.png", "val/12/7_label.png"),
         ("other/place/7.png", "val/12/7_label.png"),
         ("val/12/7.png", "7_label.png"),
+        ("7_sat.png", "7_mask.png"),
+        ("Image_7.png", "Mask_7.tif"),
+        ("val/images/7.png", "val/masks/7.png"),
+        ("North/7.png", "masks/north/gt_7.png"),
     ],
 )
 def test_a_label_meets_its_prediction_by_path_or_by_name_without_endings(
@@ -198,19 +202,28 @@ def test_a_picture_of_colours_is_refused_by_name(guesses: Path, labels: Path, ro
         score_folders(guesses, labels, road)
 
 
-def test_predictions_are_class_ids_against_labels_of_any_dress(guesses: Path, labels: Path) -> None:
-    ids = [[0, 0, 1], [1, 0, 0]]
-    save(guesses / "7.png", ids)
-    entries = [{"id": 0, "name": "a", "values": [7]}, {"id": 1, "name": "b", "values": [8]}]
-    save(labels / "7.png", [[number + 7 for number in row] for row in ids])
-    table = ClassTable.model_validate({"name": "mine", "classes": entries})
-    assert summary(score_folders(guesses, labels, table), resamples=100, seed=0)["miou"] == 1
+def test_files_that_are_no_data_are_passed_over(guesses: Path, labels: Path) -> None:
+    put(guesses, "7.png", "._7.png", "@eaDir/7.png")
+    put(labels, "7_label.png", "._7_label.png")
+    assert matched(guesses, labels) == {"7_label.png": "7.png"}
 
-    colors = [[128, 64, 128], [0, 0, 142]]
-    painted = [entry | {"color": color} for entry, color in zip(entries, colors, strict=True)]
-    Image.fromarray(np.array(colors, np.uint8)[np.array(ids)]).save(labels / "7.png")
-    table = ClassTable.model_validate({"name": "mine", "source": "color", "classes": painted})
-    assert summary(score_folders(guesses, labels, table), resamples=100, seed=0)["miou"] == 1
+
+@pytest.mark.parametrize("source", ["id", "color"])
+def test_predictions_hold_class_ids_and_labels_what_the_table_says(guesses: Path, labels: Path, source: str) -> None:
+    colors = np.array([[128, 64, 128], [0, 0, 142]], np.uint8)
+    entries = [{"id": n, "name": "ab"[n], "values": [7 + n], "color": colors[n].tolist()} for n in (0, 1)]
+    table = ClassTable.model_validate({"name": "own", "source": source, "classes": entries})
+    ids = np.array([[0, 0, 1, 1]], np.uint8)
+    save(guesses / "7.png", ids)
+    save(labels / "7.png", colors[ids] if source == "color" else ids + 7)
+    assert total(score_folders(guesses, labels, table)) == [[2, 0, 0], [0, 2, 0]]
+    if source == "color":  # another tool may paint
+        save(guesses / "7.png", colors[ids])
+        assert total(score_folders(guesses, labels, table)) == [[2, 0, 0], [0, 2, 0]]
+        return
+    save(guesses / "7.png", ids + 7)
+    with pytest.raises(DataRefused, match=r"7\.png: holds ids 7, 8 and none of 0 to 1: a prediction has the class ids"):
+        score_folders(guesses, labels, table)
 
 
 def test_255_beside_1_in_labels_is_void_as_in_an_import(guesses: Path, labels: Path, road: ClassTable) -> None:

@@ -63,10 +63,30 @@ def test_an_overlay_shows_its_own_picture(
         assert np.abs(shown - expected).mean() < 5  # JPEG
 
 
-def test_what_is_no_picture_is_named(folder: Path, tmp_path: Path, painter: Bundle) -> None:
-    (folder / "one/broken.jpg").write_bytes(b"no picture")
-    with pytest.raises(DataRefused, match=r"one/broken\.jpg: not a picture"):
-        list(predict_files(Predictor(painter, batch=2), pictures_in(folder), folder, tmp_path / "out"))
+def test_what_is_no_picture_is_named_when_all_others_are_done(folder: Path, tmp_path: Path, painter: Bundle) -> None:
+    for name in ("broken.jpg", "one/broken.jpg"):
+        (folder / name).write_bytes(b"no picture")
+    done = []
+    with pytest.raises(DataRefused, match=r"/broken\.jpg: not a picture.*one/broken\.jpg: .*the other 5 have masks"):
+        done += predict_files(Predictor(painter, batch=2), pictures_in(folder), folder, tmp_path / "out")
+    for name, kind in PICTURES.items():
+        assert set(np.unique(pixels(tmp_path / "out/masks" / Path(name).with_suffix(".png")))) == {kind}
+
+
+@pytest.mark.parametrize("out", ["out", ".", "one/results"])
+def test_hidden_files_and_what_a_prediction_wrote_are_no_pictures(folder: Path, painter: Bundle, out: str) -> None:
+    for path in list(folder.rglob("*.*")):
+        (path.parent / f"._{path.name}").write_bytes(b"no picture")
+    before = pictures_in(folder)
+    assert {path.relative_to(folder).as_posix() for path in before} == set(PICTURES)
+    list(predict_files(Predictor(painter, batch=4), before, folder, folder / out))
+    assert pictures_in(folder) == pictures_in(folder, folder / out) == pictures_in(folder, folder / "other") == before
+
+
+def test_two_pictures_whose_names_differ_in_letters_are_refused(folder: Path) -> None:
+    (folder / "one/A.png").write_bytes((folder / "one/a.png").read_bytes())
+    with pytest.raises(UsageError, match="differ in the ending only, or in large letters"):
+        pictures_in(folder)
 
 
 def test_a_folder_without_pictures_is_named(tmp_path: Path) -> None:

@@ -3,25 +3,17 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput
 
 from roadseg.contracts.files import home
+from roadseg.tracking import publish as module
 from roadseg.tracking.follow import send_unsent
 from roadseg.tracking.publish import publish
 from roadseg.tracking.published import Published
 from roadseg.tracking.store import connect
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database of MLflow with its tables and nothing in them: making one takes seconds, copying none."""
-    folder = tmp_path_factory.mktemp("store")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.setenv("ROADSEG_HOME", str(folder))
-        connect().search_experiments()
-    return folder / "mlflow" / "mlflow.db"
 
 
 @pytest.fixture
@@ -56,3 +48,17 @@ def place(finished: Path, empty_store: Path, tmp_path_factory: pytest.TempPathFa
         for run in (folder / "home/runs").iterdir():
             assert send_unsent(run)
         return Place(tree, folder / "home", [publish(tree) for _ in range(2)])
+
+
+@pytest.fixture
+def light_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A logged model without files: logging one takes seconds, and these tests are about the rest."""
+
+    def log(_: Path, name: str) -> str:
+        client, run = connect(), mlflow.active_run().info
+        model = client.create_logged_model(run.experiment_id, name, run.run_id)
+        client.log_outputs(run.run_id, [LoggedModelOutput(model.model_id, 0)])
+        client.finalize_logged_model(model.model_id, "READY")
+        return str(model.model_id)
+
+    monkeypatch.setattr(module, "log_model", log)

@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -11,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelOutput, Run
+from mlflow.entities import Run
+from trees import commit
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
@@ -19,6 +21,7 @@ from roadseg.contracts.evaluation import STORED, Evaluation, read_evaluation, re
 from roadseg.contracts.files import home
 from roadseg.contracts.manifest import read_manifest, write_manifest
 from roadseg.evaluate.write import write_scores
+from roadseg.pipeline.git import GitState, git_state
 from roadseg.predict.predictor import Predictor
 from roadseg.tracking import publish as module
 from roadseg.tracking.publish import publish
@@ -91,9 +94,11 @@ def test_no_metric_is_there_twice(place: Any, store: MlflowClient, run: Run) -> 
 
 
 def test_parameters_and_scores_are_those_of_the_files(place: Any, run: Run) -> None:
-    card = Bundle.open(place.tree / "models/bundle").card
-    params = {f"train.{key}": str(value) for key, value in card["params"].items()}
+    bundle = Bundle.open(place.tree / "models/bundle")
+    params = {f"train.{key}": str(value) for key, value in bundle.card["params"].items()}
+    params |= {key: str(value) for key, value in asdict(bundle.surroundings).items() if value is not None}
     assert run.data.params == params | {"height": "64", "width": "128", "classes": "idd-level1"}
+    assert run.data.tags["roadseg.weights"] == bundle.card["weights"]
     scores = read_scores(place.tree / "reports/evaluation")
     figures = {key: value for key, value in scores.items() if isinstance(value, float)}
     assert sum(key.startswith("iou.") for key in scores) == 7
@@ -164,23 +169,11 @@ def test_the_model_takes_any_size_and_predicts_like_the_predictor(
 def test_the_model_carries_its_code(place: Any, store: MlflowClient, tmp_path: Path) -> None:
     pixels, masks = tmp_path / "images.npy", tmp_path / "masks.npy"
     np.save(pixels, images(90, 120))
-    told = [mlflow.get_tracking_uri(), f"models:/{place.published[0].model_id}", str(pixels), str(masks)]
+    model = mlflow.artifacts.download_artifacts(f"models:/{place.published[0].model_id}")
+    told = [mlflow.get_tracking_uri(), model, str(pixels), str(masks)]
     printed = subprocess.check_output([sys.executable, "-I", "-c", ELSEWHERE, *told], cwd="/", text=True, timeout=120)
     assert str(place.home) in printed.splitlines()[-1]
     np.testing.assert_array_equal(np.load(masks), predicted(place.tree, images(90, 120)))
-
-
-@pytest.fixture
-def light_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A logged model without files: logging one takes seconds, and these tests are about the rest."""
-
-    def log(_: Path) -> str:
-        client, run = connect(), mlflow.active_run().info
-        model = client.create_logged_model(run.experiment_id, "model", run.run_id)
-        client.log_outputs(run.run_id, [LoggedModelOutput(model.model_id, 0)])
-        return str(model.model_id)
-
-    monkeypatch.setattr(module, "log_model", log)
 
 
 def test_an_outage_anywhere_is_made_up_for(
@@ -268,6 +261,32 @@ def test_pictures_stay_here_where_they_must(
     assert not [name for name in names(client, published.run_id) if name.startswith("pictures")]
     assert published.dirty
     assert "+# edited" in mlflow.artifacts.load_text(f"runs:/{published.run_id}/code/uncommitted.diff")
+
+
+def test_of_a_monorepo_only_the_tree_is_told_and_nothing_where_that_is_wanted(
+    client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("tree", "sibling"):
+        (tmp_path / "repository" / name).mkdir(parents=True)
+        (tmp_path / "repository" / name / "file").write_text("before\n")
+    commit(tmp_path / "repository", "start")
+    (tmp_path / "repository/sibling/file").write_text("password\n")
+    (tmp_path / "repository/tree/file").write_text("after\n")
+    run_id, silent = (find_or_create_run(client, letter * 64).info.run_id for letter in "ab")
+    state = git_state(tmp_path / "repository/tree")
+    module._send_code(client, run_id, state)
+    monkeypatch.setenv("ROADSEG_DIFF", "off")
+    module._send_code(client, silent, state)
+    assert names(client, run_id) == {"code/uncommitted.diff"}
+    assert "+after" in mlflow.artifacts.load_text(f"runs:/{run_id}/code/uncommitted.diff")
+    assert not [path for path in home().rglob("*") if path.is_file() and b"password" in path.read_bytes()]
+    assert names(client, silent) == set()
+    assert client.get_run(silent).data.tags["git.dirty"] == "true"
+
+
+def test_what_git_cannot_read_is_not_published_as_no_commit(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"safe\.directory"):
+        publish(tmp_path, GitState("", True, "", "`git config --global --add safe.directory here`"))
 
 
 def test_an_unfinished_tree_is_told_what_to_run(tmp_path: Path) -> None:

@@ -1,11 +1,25 @@
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 
 from roadseg.contracts.files import home
-from roadseg.tracking.store import EXPERIMENT, experiment_id, find_or_create_run, find_run, send_missing
+from roadseg.tracking.repair import repair, without_home
+from roadseg.tracking.store import (
+    EXPERIMENT,
+    connect,
+    create_run,
+    experiment_id,
+    find_or_create_run,
+    find_run,
+    find_runs,
+    send_missing,
+)
 
 
 def history(client: MlflowClient, run_id: str, key: str) -> list[tuple[int, float]]:
@@ -23,6 +37,59 @@ def test_artifacts_go_home_and_not_to_the_current_folder(
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
+def write(note: Path) -> None:
+    note.parent.mkdir(parents=True)
+    note.write_text("said")
+
+
+def test_a_home_that_moved_is_read_and_written_where_it_is_now(
+    client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = find_or_create_run(client, "f" * 64).info.run_id
+    write(home() / f"mlflow/artifacts/roadseg/{run_id}/artifacts/folder/note.txt")  # as a server would
+    old = home()
+    moved = old.rename(tmp_path / "a place % with: spaces")
+    monkeypatch.setenv("ROADSEG_HOME", str(moved))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")  # which MLflow sets for its children
+    client = connect()
+    assert mlflow.artifacts.load_text(f"runs:/{run_id}/folder/note.txt") == "said"
+    client.log_text(run_id, "more", "folder/more.txt")
+    assert [path.name for path in sorted(moved.rglob("*.txt"))] == ["more.txt", "note.txt"]
+    assert not old.exists()
+
+
+def test_a_home_of_an_older_version_is_repaired_once_wherever_it_was(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = find_or_create_run(client, "f" * 64).info.run_id
+    database, artifacts = home() / "mlflow/mlflow.db", home() / "mlflow/artifacts"
+    write(artifacts / run_id / "artifacts/note.txt")
+    was = "file:///old/mlflow/artifacts/home%20of/mlflow/artifacts"
+    with closing(sqlite3.connect(database)) as store, store:
+        store.execute("update runs set artifact_uri = ?", [f"{was}/{run_id}/artifacts"])
+        store.execute("update experiments set artifact_location = ? where name = ?", [was, EXPERIMENT])
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    client = connect()
+    assert mlflow.artifacts.load_text(f"runs:/{run_id}/note.txt") == "said"
+    client.log_text(find_or_create_run(client, "e" * 64).info.run_id, "later", "later.txt")
+    assert len(list(artifacts.rglob("*.txt"))) == 2
+    assert repair(database) == 0
+
+
+@pytest.mark.parametrize(
+    ("location", "portable"),
+    [
+        ("file:///home/me/mlflow/artifacts", "mlflow-artifacts:/"),
+        ("file:///home/me/mlflow/artifacts/12/artifacts", "mlflow-artifacts:/12/artifacts"),
+        ("file:///home/me/mlflow/artifacts-of-others/12", None),
+        ("mlflow-artifacts:/3/12/artifacts", None),
+        ("s3://bucket/mlflow/artifacts/12", None),
+    ],
+)
+def test_only_files_of_a_home_are_moved(location: str, portable: str | None) -> None:
+    assert without_home(location) == (portable or location)
+
+
 def test_a_name_is_one_experiment(client: MlflowClient) -> None:
     assert experiment_id(client) == experiment_id(client) == experiment_id(client, EXPERIMENT)
     assert experiment_id(client, "another") != experiment_id(client)
@@ -36,6 +103,15 @@ def test_a_fingerprint_is_one_run(client: MlflowClient) -> None:
     assert found is not None
     assert found.info.run_id == one
     assert found.data.tags["roadseg.fingerprint"] == "a" * 64
+
+
+def test_of_several_runs_of_a_training_the_first_made_is_the_one_that_is_followed(client: MlflowClient) -> None:
+    made = []
+    for _ in range(3):
+        made.append(create_run(client, "a" * 64).info.run_id)
+        time.sleep(0.01)  # MLflow's clock has steps of a millisecond
+    assert [run.info.run_id for run in find_runs(client, "a" * 64)] == made
+    assert find_or_create_run(client, "a" * 64).info.run_id == made[0]
 
 
 def test_only_what_the_run_lacks_is_sent(client: MlflowClient) -> None:

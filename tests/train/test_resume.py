@@ -5,15 +5,13 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_training import ALL
-from trees import ROOT
+from held import allow
+from small_training import ALL, Forked
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.files import REPLACING
@@ -40,46 +38,40 @@ def tree(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "tree"))
 
 
-def start(tree: Path, seconds: float = 0.0, **more: str) -> subprocess.Popen[str]:
-    """Start a training with all that is drawn by chance; it saves its state each so many seconds."""
-    settings = {"ROADSEG_HOME": str(tree / "home"), "ROADSEG_CHECKPOINT_SECONDS": str(seconds), **more}
-    return subprocess.Popen(
-        [sys.executable, "-m", "small_training", str(EPOCHS), json.dumps(ALL)],
-        cwd=tree,
-        env={**os.environ, **settings, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+def start(tree: Path, seconds: float = 0.0, to: int = EPOCHS, **more: str) -> Forked:
+    """Start a training with all that is drawn by chance, which saves its state each so many seconds.
+
+    It ends only where `to` is all epochs: it waits behind `to` until it is stopped, however late that is.
+    """
+    allow(tree / "home", to)
+    return Forked(tree, EPOCHS, ALL, {"ROADSEG_CHECKPOINT_SECONDS": str(seconds), **more})
 
 
 def finish(tree: Path, seconds: float = 0.0) -> tuple[str, str]:
     """Train to the end; the digest of the weights and what was printed."""
-    process = start(tree, seconds)
-    printed, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, printed
+    code, printed = start(tree, seconds).end()
+    assert code == 0, printed
     return str(json.loads((tree / "models/bundle/card.json").read_text())["weights"]), printed
 
 
-def kill(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.communicate()
+def kill(process: Forked) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.end()
 
 
 def run_of(tree: Path) -> Path | None:
     return next((tree / "home/runs").glob("*/"), None)
 
 
-def wait_for_step(tree: Path, process: subprocess.Popen[str], epoch: int) -> Path:
-    """Wait until the training has begun an epoch; its run folder."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
+def wait_for_step(tree: Path, process: Forked, epoch: int) -> Path:
+    """Wait until the training has begun an epoch, as long as it lives; its run folder."""
+    while process.lives():
         run = run_of(tree)
         seen = read_heartbeat(run) if run else None
         if run and seen and seen.pid == process.pid and (seen.epoch, seen.step) > (epoch, 0):
             return run
         time.sleep(0.01)
-    raise AssertionError(f"it never came to epoch {epoch}: {process.communicate()}")
+    raise AssertionError(f"it never came to epoch {epoch}: {process.end()}")
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +82,9 @@ def undisturbed(made: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_a_kill_costs_nothing(tree: Path, undisturbed: str) -> None:
-    for epoch in (2, 5):
-        process = start(tree)
-        run = wait_for_step(tree, process, epoch)
-        kill(process)
+    process = start(tree, to=9)
+    run = wait_for_step(tree, process, 5)
+    kill(process)
     weights, printed = finish(tree)
     assert "train: goes on in epoch" in printed
     assert weights == undisturbed
@@ -104,9 +95,8 @@ def test_a_kill_costs_nothing(tree: Path, undisturbed: str) -> None:
 def test_a_kill_at_each_named_place_of_saving_costs_nothing(tree: Path, undisturbed: str) -> None:
     for name in NAMES:
         for place in REPLACING:
-            process = start(tree, ROADSEG_FAILPOINT=f"{name}:{place}")
-            printed, _ = process.communicate(timeout=120)
-            assert process.returncode == -signal.SIGKILL, printed
+            code, printed = start(tree, ROADSEG_FAILPOINT=f"{name}:{place}").end()
+            assert code == -signal.SIGKILL, printed
     weights, printed = finish(tree)
     assert "train: goes on in epoch" in printed
     assert weights == undisturbed
@@ -114,13 +104,13 @@ def test_a_kill_at_each_named_place_of_saving_costs_nothing(tree: Path, undistur
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.soak)])
 def test_a_signal_saves_the_state_and_says_so(tree: Path, undisturbed: str, number: signal.Signals) -> None:
-    process = start(tree, seconds=3600)
+    process = start(tree, seconds=3600, to=9)
     run = wait_for_step(tree, process, 3)
     process.send_signal(number)
     begun = time.monotonic()
-    printed, _ = process.communicate(timeout=20)
+    code, printed = process.end()
     assert time.monotonic() - begun < 20
-    assert process.returncode == 75
+    assert code == 75
     assert f"stopped by {number.name} in epoch " in printed
     assert any((run / name).exists() for name in NAMES)
     weights, printed = finish(tree)
@@ -145,11 +135,11 @@ def test_a_hung_trainer_is_ended_and_the_next_goes_on(tree: Path, undisturbed: s
 
 def hang(tree: Path) -> None:
     """Let a trainer hang in the middle, and see it ended by who watches it."""
-    process = start(tree, ROADSEG_HANG_SECONDS="15")
+    process = start(tree, to=9, ROADSEG_HANG_SECONDS="15")
     wait_for_step(tree, process, 3)
     process.send_signal(signal.SIGSTOP)
-    printed, _ = process.communicate(timeout=120)
-    assert process.returncode == -signal.SIGKILL
+    code, printed = process.end()
+    assert code == -signal.SIGKILL
     assert "train: no sign of life for" in printed
 
 
@@ -181,7 +171,7 @@ def test_a_heartbeat_that_cannot_be_read_is_none(tmp_path: Path) -> None:
 def test_five_random_kills_cost_nothing(tree: Path, undisturbed: str, seed: int) -> None:
     chance = random.Random(seed)
     for _ in range(5):
-        process = start(tree, seconds=0.05)
+        process = start(tree, seconds=0.05, to=EPOCHS - 1)
         wait_for_step(tree, process, 1)
         time.sleep(chance.uniform(0, 3))
         kill(process)

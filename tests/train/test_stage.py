@@ -17,15 +17,18 @@ from small_training import PARAMS, SHORT
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import Busy, UsageError
+from roadseg.contracts.files import digest_file
 from roadseg.contracts.shards import Shards, write_array, write_index
+from roadseg.machine import instruction_set
 from roadseg.train import stage
 from roadseg.train.data.batches import split_monitored
 from roadseg.train.models.known import MODELS
 from roadseg.train.params import TrainParams, epoch_sizes, resolve_precision
-from roadseg.train.run import loop
+from roadseg.train.run import fingerprint as identity
 from roadseg.train.run.journal import read_journal
 from roadseg.train.run.reporting import IMAGES, chosen
 from roadseg.train.run.watched import read_watched
+from roadseg.train.step import compiled
 
 
 class Trained(NamedTuple):
@@ -66,6 +69,10 @@ def test_a_training_leaves_what_it_promises(twice: list[Trained]) -> None:
     bundle = Bundle.open(tree / "models/bundle")
     assert bundle.card["fingerprint"] == run.name
     assert bundle.card["params"] == PARAMS
+    assert bundle.card["history"] == digest_file(tree / "reports/history.csv")
+    decides = [bundle.card[key] for key in ("backend", "keras", "precision", "threads", "instruction_set")]
+    assert decides == ["tensorflow", keras.__version__, "float32", PARAMS["threads"], instruction_set.instruction_set()]
+    assert f"float32 on {decides[-1]}" in twice[0].printed
     assert bundle.card["data"] == Shards.open(tree / "data/shards").digest
     assert bundle.size == (32, 64)
     [row] = pd.read_csv(tree / "reports/history.csv").to_dict("records")
@@ -139,7 +146,7 @@ def test_classes_are_counted_after_the_monitored_drives_are_held_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], precision: None
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(loop, "compiled", _stopping_here)
+    monkeypatch.setattr(compiled, "compiled", _stopping_here)
     with pytest.raises(RuntimeError, match="as far as it goes"):
         stage.run(train=TrainParams(**PARAMS))
     assert "class sky occurs in the monitored drives alone" in capsys.readouterr().out
@@ -149,7 +156,7 @@ def test_a_damaged_shard_is_named_before_training(
     shards: Shards, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, precision: None
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(loop, "compiled", _stopping_here)
+    monkeypatch.setattr(compiled, "compiled", _stopping_here)
     path = shards.folder / "train/b.image.npy"
     write_array(path, 255 - np.load(path))
     with pytest.raises(UsageError, match=r"b\.image\.npy is not the file that preprocess wrote"):
@@ -174,7 +181,7 @@ def test_a_second_trainer_of_an_experiment_is_told_of_the_first(
 def fingerprint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shards: Shards) -> Callable[..., str]:
     """Fingerprint of a training in this tree, with changed parameters; nothing is trained."""
     seen: list[str] = []
-    monkeypatch.setattr(stage, "_train", lambda _, __, mark, *___: seen.append(mark))
+    monkeypatch.setattr(stage, "_train", lambda _, identity, *__: seen.append(identity.fingerprint))
     monkeypatch.chdir(tmp_path)
 
     def find(**changes: Any) -> str:
@@ -188,8 +195,8 @@ def test_the_fingerprint_knows_every_parameter(fingerprint: Callable[..., str]) 
     others = {key: value + 1 if isinstance(value, int) else 0.9 * value + 0.04 for key, value in _numbers().items()}
     others |= {"model": "tutorial", "precision": "bfloat16", "init": "0" * 64}
     assert others.keys() == TrainParams.model_fields.keys()
-    marks = {fingerprint(), *(fingerprint(**{key: value}) for key, value in others.items())}
-    assert len(marks) == 1 + len(others)
+    found = {fingerprint(), *(fingerprint(**{key: value}) for key, value in others.items())}
+    assert len(found) == 1 + len(others)
 
 
 def _numbers() -> dict[str, float]:
@@ -203,22 +210,22 @@ def test_the_fingerprint_knows_data_backend_and_code(
     idd_level1: ClassTable,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    marks = [fingerprint(), fingerprint()]
+    found = [fingerprint(), fingerprint()]
     make_shards(shards.folder, idd_level1, kinds=5)
-    marks.append(fingerprint())
-    monkeypatch.setenv("KERAS_BACKEND", "jax")
-    marks.append(fingerprint())
-    monkeypatch.setattr(stage, "code_digests", lambda *packages: dict.fromkeys(packages, "changed"))
-    marks.append(fingerprint())
-    assert marks[0] == marks[1]
-    assert len(set(marks)) == 4
+    found.append(fingerprint())
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    found.append(fingerprint())
+    monkeypatch.setattr(identity, "code_digests", lambda *packages: dict.fromkeys(packages, "changed"))
+    found.append(fingerprint())
+    assert found[0] == found[1]
+    assert len(set(found)) == 4
 
 
 def test_the_batch_of_auto_is_resolved_before_the_fingerprint(
     fingerprint: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert fingerprint(batch="auto") == fingerprint(batch=8)
-    monkeypatch.setattr("roadseg.machine.memory.machine_memory", lambda: 1 << 20)
+    monkeypatch.setattr("roadseg.machine.hardware.machine_memory", lambda: 1 << 20)
     assert fingerprint(batch="auto") == fingerprint(batch=1)
 
 
@@ -226,12 +233,19 @@ def test_what_auto_resolves_to_is_the_same_experiment(fingerprint: Callable[...,
     assert fingerprint(precision="auto") == fingerprint(precision=resolve_precision("auto", []))
 
 
+AMX = "sse4_1 avx avx2 avx512f avx512bw avx512dq avx512vl avx512_vnni avx512_bf16 amx_tile amx_int8 amx_bf16"
+
+
 @pytest.mark.parametrize(
-    ("flags", "found"), [("flags : fpu amx_bf16 amx_tile", "bfloat16"), ("flags : fpu", "float32")]
+    ("flags", "limit", "found"),
+    [(AMX, "", "bfloat16"), ("sse4_1 avx avx2", "", "float32"), (AMX, "AVX512_CORE", "float32")],
 )
-def test_auto_precision_is_what_the_cpu_is_fast_at(flags: str, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "read_text", lambda _: flags)
-    monkeypatch.setattr(Path, "exists", lambda _: True)
+def test_auto_precision_is_what_the_cpu_is_fast_at_and_the_backend_may_use(
+    flags: str, limit: str, found: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
+    monkeypatch.setattr(instruction_set, "CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
     assert resolve_precision("auto", []) == found
     assert [resolve_precision(asked, ["9.0"]) for asked in ("float32", "bfloat16")] == ["float32", "bfloat16"]
 

@@ -80,7 +80,7 @@ def good(number: int) -> dict[str, Any]:
         "sample": sample,
         "image": f"leftImg8bit/{sample}_image.jpg",
         "mask": f"gtFine/{sample}_label.png",
-        "drive": drive,
+        "drive": drive if number else "0",
         "split": split,
         "image_sha": f"of {sample}",
         "height": 227,
@@ -181,7 +181,8 @@ def test_near_duplicates_may_be_left_alone() -> None:
 
 
 def test_data_without_a_validation_split_fail_though_every_sample_is_good() -> None:
-    assert flagged(scan({}, count=20)) == {"splits_there": ["split val holds no sample; add some"]}
+    remedy = "add some, or set scan.split to drive in params.yaml to have a split made of two drives or more"
+    assert flagged(scan({}, count=20)) == {"splits_there": [f"split val holds no sample; {remedy}"]}
 
 
 def test_test_images_need_no_mask() -> None:
@@ -237,6 +238,7 @@ def test_what_can_be_lived_with_is_a_warning_and_the_rest_is_critical() -> None:
         "void_share",
         "class_shares",
         "class_in_train",
+        "drives_to_train",
     }
 
 
@@ -246,7 +248,7 @@ def test_a_scan_of_nulls_is_judged_without_a_crash() -> None:
 
 
 def test_one_sample_is_judged_without_a_crash() -> None:
-    assert set(flagged(scan({}, count=1))) == {"splits_there"}
+    assert set(flagged(scan({}, count=1))) == {"splits_there", "enough_to_train", "drives_to_train"}
 
 
 @pytest.mark.parametrize("orientation", [2, 3, 4])

@@ -189,7 +189,7 @@ def test_equal_data_are_judged_into_equal_bytes(raw: Path) -> None:
     for _ in range(2):
         with pytest.raises(DataRefused):
             scan_and_judge()
-        reports.append([Path(name).read_bytes() for name in stage.WRITES[1:]])
+        reports.append([path.read_bytes() for path in stage.WRITES[1:]])
     assert reports[0] == reports[1]
 
 

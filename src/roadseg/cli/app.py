@@ -7,7 +7,8 @@ from roadseg.cli.doctor import doctor
 from roadseg.cli.labels import labels
 from roadseg.cli.params import params
 from roadseg.cli.slices import slice_
-from roadseg.cli.stages import STAGES, run_stage
+from roadseg.cli.stages import run_verb
+from roadseg.pipeline.runner import STAGES
 
 app = typer.Typer(
     help="Versioned data, one stage graph, tracked training and gated promotion for road scenes.",
@@ -31,14 +32,15 @@ for verb in (models.predict, models.score, models.publish, models.register, mode
 
 
 def _stage(name: str) -> None:
-    module, _ = STAGES[name]
+    module = STAGES[name]
     summary = (module.__doc__ or "").strip().removeprefix(f"Stage {name}: ")
-    text = f"Stage {name}: {summary}\n\nReads {', '.join(module.READS)}; writes {', '.join(module.WRITES)}. "
+    reads, writes = (", ".join(map(str, files)) for files in (module.READS, module.WRITES))
+    text = f"Stage {name}: {summary}\n\nReads {reads}; writes {writes}. "
     text += f"DVC calls this with what it needs.\n\nExample: `dvc repro {name}`"
 
     @app.command(name, help=text, rich_help_panel="Stages (run them with dvc repro)")
     def command() -> None:
-        raise typer.Exit(run_stage(name))
+        raise typer.Exit(run_verb(name))
 
 
 for stage_name in STAGES:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from roadseg.contracts import paths
+
 app = typer.Typer(help="Bring data in, make some, leave samples out.", no_args_is_help=True)
 
 
@@ -57,7 +59,7 @@ def import_(
         print(f"data/raw: {done.new} new files of {source.name} added, {done.known} were there; next: dvc repro")
         return
     name = install(Path.cwd(), source, ClassTable.find(classes) if classes else None, **found_by)
-    table = ClassTable.read(Path("data/classes.yaml"))
+    table = ClassTable.read(paths.CLASSES)
     print(f"data/raw holds {source.name} (layout {name}, classes {table.name}); next: dvc repro")
 
 
@@ -135,7 +137,7 @@ def _show_quarantine() -> None:
 
     from roadseg.contracts.quarantine import read_quarantine
 
-    entries = read_quarantine(Path("data/quarantine.csv"))
+    entries = read_quarantine(paths.QUARANTINE)
     if not entries:
         print("no sample is left out; `roadseg data quarantine --help` says how")
         return

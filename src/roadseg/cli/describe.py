@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from roadseg.train.models.cost import Cost
 
 
-def describe(
+def describe_models(
     name: Annotated[str | None, typer.Argument(help="A value of train.model; every model if left out.")] = None,
     height: Annotated[int | None, typer.Option(min=1, help="Pixels; preprocess.height if left out.")] = None,
     width: Annotated[int | None, typer.Option(min=1, help="Pixels; preprocess.width if left out.")] = None,

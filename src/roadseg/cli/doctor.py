@@ -25,10 +25,10 @@ def doctor(
 
     Examples: `roadseg doctor`; `roadseg doctor --json`
     """
-    from roadseg.cli.stages import STAGES
     from roadseg.doctor.examine import examine
+    from roadseg.pipeline.runner import SECTIONS
 
-    findings = examine(Path.cwd(), {name: section for name, (_, section) in STAGES.items()}, backend)
+    findings = examine(Path.cwd(), SECTIONS, backend)
     stops = any(finding.stops for finding in findings)
     if json:
         print(json_module.dumps({"stops": stops, "findings": [asdict(finding) for finding in findings]}, indent=1))

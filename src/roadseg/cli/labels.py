@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from roadseg.contracts import paths
 from roadseg.contracts.errors import DataRefused, UsageError
 
 SPLITS = {"train": ["train"], "val": ["val"], "both": ["train", "val"]}
-PAGE, BUNDLE = Path("reports/labels.html"), "models/bundle"
 
 
 def labels(
@@ -17,8 +17,8 @@ def labels(
     top: Annotated[int, typer.Option(min=1, help="How many the page shows; the list names all.", metavar="N")] = 50,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="The HTML file to write; the list is beside it, ending in .csv.")
-    ] = PAGE,
-    model: Annotated[str, typer.Option(help="A bundle's folder or a models:/ URI.")] = BUNDLE,
+    ] = paths.LABELS_PAGE,
+    model: Annotated[str, typer.Option(help="A bundle's folder or a models:/ URI.")] = str(paths.BUNDLE),
     batch: Annotated[
         int | None, typer.Option(min=1, help="Tiles predicted at once; sized to the device if left out.")
     ] = None,
@@ -43,15 +43,13 @@ def labels(
 
     from roadseg.contracts.bundle import Bundle
     from roadseg.contracts.manifest import read_manifest
-    from roadseg.labels.suspects import most_disputed_first, suspects, write_list
+    from roadseg.labels.suspects import labelled, most_disputed_first, suspects, write_list
     from roadseg.pages.labels_page import write_labels_page
     from roadseg.predict.predictor import Predictor
     from roadseg.registry.versions import fetch_bundle
 
-    tree, manifest = Path.cwd(), read_manifest(Path("data/manifest.parquet"))
-    rows = [row for row in manifest.records() if row["split"] in SPLITS[split] and row["mask"]]
-    if not rows:
-        raise UsageError(f"data/manifest.parquet holds no labelled sample of {' or '.join(SPLITS[split])}")
+    tree, manifest = Path.cwd(), read_manifest(paths.MANIFEST)
+    rows = labelled(manifest, SPLITS[split])
     bundle = Bundle.open(fetch_bundle(model))
     if bundle.classes != manifest.classes:
         raise DataRefused(f"{model} knows {bundle.classes.name}, the data are {manifest.classes.name}: train again")

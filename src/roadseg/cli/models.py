@@ -8,11 +8,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from roadseg.cli.describe import describe
+from roadseg.cli.describe import describe_models
+from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
 
 app = typer.Typer(help="Look at the models there are and at the registered versions.", no_args_is_help=True)
-app.command()(describe)
+app.command("describe")(describe_models)
 
 CHAMPION = "models:/roadseg@champion"
 RESAMPLES = 1000  # of the bootstrap behind the intervals of `score`
@@ -24,9 +25,9 @@ def list_() -> None:
 
     Example: `roadseg models list`
     """
-    from roadseg.registry.versions import summary
+    from roadseg.registry.versions import version_rows
 
-    rows = summary()
+    rows = version_rows()
     if not rows:
         print("no version is registered: run `dvc repro`, `roadseg publish` and `roadseg register`")
         return
@@ -50,11 +51,16 @@ def init(
 
     digest = bring_weights(model)
     if not dry_run:
-        change_settings(Path("params.yaml"), "train", {"init": digest})
+        change_settings(paths.PARAMS, "train", {"init": digest})
     print(f"train.init: {digest}")
 
 
-def publish() -> None:
+def publish(
+    as_new: Annotated[
+        bool,
+        typer.Option("--as-new", help="Where an equal training left other weights in MLflow: make a run beside it."),
+    ] = False,
+) -> None:
     """Send to MLflow what it lacks of the training and evaluation in this tree.
 
     Idempotent: a second call sends nothing. `ROADSEG_PICTURES=off` keeps pictures here.
@@ -63,7 +69,7 @@ def publish() -> None:
     """
     from roadseg.tracking.publish import publish as send
 
-    sent = send(Path.cwd())
+    sent = send(Path.cwd(), as_new=as_new)
     print(f"published as run {sent.run_id}: val mIoU {sent.miou:.4f}")
 
 
@@ -113,6 +119,9 @@ def predict(
 ) -> None:
     """Write class masks and overlays at each picture's own size.
 
+    Hidden files and what an earlier prediction wrote are passed over. Exits 3 where a picture is broken, when all
+    others are done.
+
     Examples: `roadseg predict street.jpg -o out`; `roadseg predict photos -o out --model models/bundle`;
     `roadseg predict large.png -o out --scale 2 --overlap 0.5`
     """
@@ -123,7 +132,7 @@ def predict(
     from roadseg.registry.versions import fetch_bundle
     from roadseg.serving.folders import pictures_in, predict_files
 
-    paths = pictures_in(source)
+    paths = pictures_in(source, out)
     bundle = Bundle.open(fetch_bundle(model))
     predictor = Predictor(bundle, batch=batch or "auto", flip=flip, scales=scale, overlap=overlap)
     root = source if source.is_dir() else source.parent
@@ -134,7 +143,7 @@ def predict(
 
 def score(
     predictions: Annotated[Path, typer.Argument(help="Folder of predicted masks (PNG, class ids).")],
-    truth: Annotated[Path, typer.Argument(help="Folder of label masks (PNG, class ids).")],
+    truth: Annotated[Path, typer.Argument(help="Folder of label masks, as the class table says.")],
     classes: Annotated[str, typer.Option(help="Class table: a built-in name or a .yaml file.")] = "idd-level1",
     json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write a page too, as `roadseg report model` does.")] = None,
@@ -144,8 +153,8 @@ def score(
 ) -> None:
     """Score any tool's predictions by the official IDD score and others, with intervals.
 
-    Files are matched by relative path, or by name, without `_image`, `_label` and the like. Labels of one folder are
-    one drive.
+    Predictions hold class ids; labels hold what the table's `values` or colours say. Files are matched by relative
+    path, or by name, without `_image`, `_label` and the like. Labels of one folder are one drive.
 
     Examples: `roadseg score out/masks labels`; `roadseg score a b --classes idd-level3 --json`;
     `roadseg score theirs labels --report out.html --against ours`

@@ -3,7 +3,9 @@
 from rich.console import Console
 from rich.table import Table
 
+from roadseg.contracts import paths
 from roadseg.contracts.params import read_params
+from roadseg.pipeline.runner import SECTIONS
 
 
 def working_size() -> tuple[int, int]:
@@ -12,9 +14,7 @@ def working_size() -> tuple[int, int]:
     Raises:
         UsageError: params.yaml is missing or wrong.
     """
-    from roadseg.cli.stages import STAGES
-
-    values = read_params({name: section for name, (_, section) in STAGES.items()})["preprocess"].model_dump()
+    values = read_params(SECTIONS)["preprocess"].model_dump()
     return values["height"], values["width"]
 
 
@@ -23,12 +23,9 @@ def params() -> None:
 
     Example: `roadseg params`
     """
-    from roadseg.cli.stages import STAGES
-
-    sections = {name: section for name, (_, section) in STAGES.items()}
-    values = read_params(sections)
-    table = Table("key", "value", "meaning", title="params.yaml", title_justify="left")
-    for name, section in sections.items():
+    values = read_params(SECTIONS)
+    table = Table("key", "value", "meaning", title=str(paths.PARAMS), title_justify="left")
+    for name, section in SECTIONS.items():
         for key, field in section.model_fields.items():
             table.add_row(f"{name}.{key}", str(getattr(values[name], key)), field.description)
     Console().print(table)

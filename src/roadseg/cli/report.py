@@ -1,14 +1,12 @@
 """`roadseg report`: pages about what the graph has made."""
 
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from roadseg.contracts.errors import DONE, REFUSED, UsageError
-from roadseg.contracts.files import home
+from roadseg.contracts import paths
+from roadseg.contracts.errors import UsageError
 
 if TYPE_CHECKING:
     from roadseg.pages.model_page import Other
@@ -16,12 +14,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Make pages about what the graph has made.", no_args_is_help=True)
 
-DATA_PAGE, MODEL_PAGE, SEARCH_PAGE = (Path(f"reports/{name}.html") for name in ("data", "model", "search"))
-
 
 @app.command()
 def data(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = DATA_PAGE,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = paths.DATA_PAGE,
 ) -> None:
     """Write one HTML file about the data: verdict, failing samples, classes, drives, what changed.
 
@@ -37,7 +33,7 @@ def data(
 
 @app.command()
 def model(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = MODEL_PAGE,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = paths.MODEL_PAGE,
     against: Annotated[
         str, typer.Option(help="What to compare with: champion, none, or the folder of an evaluation.")
     ] = "champion",
@@ -54,7 +50,7 @@ def model(
     from roadseg.registry.champion import fetch_champion
 
     if against == "champion":
-        other = _other(fetch_champion())
+        other = as_other(fetch_champion())
         print(f"compared with {other.name}" if other else "no champion to compare with")
     else:
         other = None if against == "none" else Other(against, read_evaluation(Path(against)))
@@ -64,7 +60,7 @@ def model(
 
 @app.command()
 def search(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = SEARCH_PAGE,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = paths.SEARCH_PAGE,
 ) -> None:
     """Write one HTML file about the experiments of this commit: parallel coordinates and a table, the best first.
 
@@ -81,7 +77,8 @@ def search(
     print(out)
 
 
-def _other(champion: "Champion | None") -> "Other | None":
+def as_other(champion: "Champion | None") -> "Other | None":
+    """The champion as the page compares with it; None where there is none, or one that this version cannot read."""
     from roadseg.contracts.evaluation import read_evaluation
     from roadseg.pages.model_page import Other
 
@@ -91,44 +88,3 @@ def _other(champion: "Champion | None") -> "Other | None":
         return Other(champion.name, read_evaluation(champion.evaluation), champion.bundle, champion.val_manifest)
     except UsageError:  # evaluated by a version with another schema
         return None
-
-
-def after_stage(name: str, exit_code: int) -> None:
-    """Leave a page beside what a stage made; a failure is a line, never an error. `ROADSEG_PAGES=off` makes none."""
-    if os.environ.get("ROADSEG_PAGES") == "off":
-        return
-    try:
-        if name == "validate" and exit_code in (DONE, REFUSED):
-            _after_validate(refused=exit_code == REFUSED)
-        if name == "evaluate" and exit_code == DONE:
-            _after_evaluate()
-    except Exception as error:  # a page is a view: what it shows stands without it
-        print(f"warning: no page: {type(error).__name__}: {error}", file=sys.stderr)
-
-
-def _after_evaluate() -> None:
-    from roadseg.pages.model_page import write_model_page
-    from roadseg.registry.champion import ask_for_champion
-
-    there = os.environ.get("MLFLOW_TRACKING_URI") or (home() / "mlflow").is_dir()  # else nothing was ever promoted
-    follows = os.environ.get("ROADSEG_FOLLOW") != "off"
-    write_model_page(Path.cwd(), MODEL_PAGE, _other(ask_for_champion()) if there and follows else None)
-    print(f"page: {MODEL_PAGE}")
-
-
-def _after_validate(refused: bool) -> None:
-    from roadseg.pages.data_page import write_data_page  # late: only one stage needs it
-
-    write_data_page(Path.cwd(), DATA_PAGE)
-    print(f"page: {DATA_PAGE}")
-    if refused and os.environ.get("ROADSEG_FOLLOW") != "off":
-        _tell_mlflow()
-
-
-def _tell_mlflow() -> None:
-    from roadseg.tracking.beside import send_refusal
-
-    if link := send_refusal(Path.cwd(), home()):
-        print(f"page in MLflow: {link}")
-    else:
-        print(f"warning: MLflow did not take the page, see {home() / 'refusal.log'}", file=sys.stderr)

@@ -9,11 +9,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from roadseg.contracts import paths
+from roadseg.contracts.files import finite
+
 if TYPE_CHECKING:
     from roadseg.scoring.slices import Slice
 
-EVALUATION = Path("reports/evaluation")
-WORST = 10
+MAX_SHOWN = 10
 
 
 def slice_(
@@ -23,7 +25,7 @@ def slice_(
     worst: Annotated[int | None, typer.Option(min=1, help="Show the N worst only.", metavar="N")] = None,
     parts: Annotated[int, typer.Option(min=2, help="Quantiles of brightness, sharpness and size.")] = 4,
     least: Annotated[int, typer.Option(min=1, help="Images a slice needs to count among the worst.")] = 3,
-    evaluation: Annotated[Path, typer.Option(help="The folder that evaluate wrote.")] = EVALUATION,
+    evaluation: Annotated[Path, typer.Option(help="The folder that evaluate wrote.")] = paths.EVALUATION,
     json: Annotated[bool, typer.Option("--json", help="One JSON array instead of a table.")] = False,
 ) -> None:
     """Score parts of the val split from the stored counts, the worst first; nothing is predicted again.
@@ -38,13 +40,13 @@ def slice_(
 
     stored = read_evaluation(evaluation)
     if by is None:
-        found = worst_slices(stored, worst or WORST, least=least, quantiles=parts)
+        found = worst_slices(stored, worst or MAX_SHOWN, least=least, quantiles=parts)
     else:
         found = slices(stored, by, parts)
         if worst is not None:
             found = [each for each in found if each.images >= least][:worst]
     if json:
-        print(json_module.dumps([{key: _or_null(value) for key, value in asdict(each).items()} for each in found]))
+        print(json_module.dumps(finite([asdict(each) for each in found])))
         return
     Console().print(slice_table(found))
 
@@ -61,7 +63,3 @@ def slice_table(found: "list[Slice]") -> Table:
             each.by, each.name, str(each.images), str(each.drives), f"{each.miou:.3f}", f"{each.below:+.3f}", about
         )
     return table
-
-
-def _or_null(value: object) -> object:
-    return None if value != value else value  # NaN is no JSON

@@ -27,7 +27,7 @@ def fitting_batch(most: int, fixed: int, image: int, memory: int) -> int:
 
 
 def output_shapes(model: "keras.Model", height: int, width: int) -> Shapes:
-    """Of every layer's output for an image of this size, pixels; nothing is computed."""
+    """The shape of every layer's output for an image of this size, pixels; nothing is computed."""
     import keras
 
     tensors = [layer.output for layer in model.layers]

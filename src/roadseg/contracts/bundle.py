@@ -24,13 +24,33 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date a zip can hold
 
 
 @dataclass(frozen=True)
+class Surroundings:
+    """What decides the bytes of a training beside code, data and parameters; None where the card does not say it.
+
+    Attributes:
+        backend: `tensorflow`, which `tensorflow-cpu` is too, or `jax`.
+        backend_version, keras: versions.
+        instruction_set: that the backend computed with, see `instruction_set`.
+        precision: `float32` or `bfloat16`, as it was resolved.
+        threads: of the backend.
+    """
+
+    backend: str | None = None
+    backend_version: str | None = None
+    keras: str | None = None
+    instruction_set: str | None = None
+    precision: str | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
 class Bundle:
     """An opened bundle.
 
     Attributes:
         folder: where it is.
-        card: fingerprint, model, stride, height, width, aspect, tile, classes, output, params, digests, and the
-            fingerprint of the parent whose weights it started from, if any.
+        card: fingerprint, model, stride, height, width, aspect, tile, classes, output, params, surroundings, digests of
+            weights, data, code and history, and the fingerprint of the parent whose weights it started from, if any.
         classes: the class table that the model predicts.
     """
 
@@ -40,7 +60,7 @@ class Bundle:
 
     @classmethod
     def open(cls, folder: Path) -> "Bundle":
-        """Open a bundle without loading Keras.
+        """Open a bundle of this schema or the one before, without loading Keras.
 
         Raises:
             UsageError: it is absent or of another schema; says what to run.
@@ -60,6 +80,16 @@ class Bundle:
         """How frames become the tiles that the model was trained on."""
         return Framing.read(self.card)
 
+    @property
+    def surroundings(self) -> Surroundings:
+        """What the training computed with; all None in a card of schema 1."""
+        return Surroundings(**{name: self.card.get(name) for name in Surroundings.__dataclass_fields__})
+
+    @property
+    def history(self) -> str | None:
+        """Sha256 of the training's reports/history.csv, hex; None in a card of schema 1."""
+        return self.card.get("history")
+
     def load(self) -> "keras.Model":
         """The model: uint8 (N, H, W, 3) to float32 logits (N, H, W, K), or probabilities where the card says so."""
         import keras  # late: the TensorFlow backend loads in seconds
@@ -73,7 +103,7 @@ def write_bundle(folder: Path, model: "keras.Model", card: dict[str, Any], sampl
     Args:
         folder: made if absent.
         model: computes in float32, has only stock layers with explicit names.
-        card: as in contracts.md, without the weights' digest, which is added here.
+        card: as in docs/formats.md, without the weights' digest, which is added here.
         samples: every training image, columns `SAMPLES`.
     """
     folder.mkdir(parents=True, exist_ok=True)

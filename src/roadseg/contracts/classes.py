@@ -41,7 +41,10 @@ class ClassEntry(BaseModel):
 
 
 class ClassTable(BaseModel):
-    """Classes 0..K-1 and what is void; travels inside scan, manifest, shards and bundle."""
+    """Classes 0..K-1 and what is void; travels inside scan, manifest, shards and bundle.
+
+    Tables are equal where their `identity` is.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -117,13 +120,30 @@ class ClassTable(BaseModel):
 
     @property
     def content(self) -> dict[str, Any]:
-        """Plain values, for JSON, YAML and digests."""
+        """Plain values of everything, for JSON and YAML."""
         return self.model_dump(mode="json")
 
     @property
+    def identity(self) -> dict[str, Any]:
+        """Of the content what decides which id a pixel has and what it means.
+
+        Colours paint, unless masks hold them; `protected` and `group` judge scores.
+        """
+        judging = {"protected", "group"}
+        if self.source == "color":
+            return self.model_dump(mode="json", exclude={"classes": {"__all__": judging}})
+        return self.model_dump(mode="json", exclude={"void_colors": True, "classes": {"__all__": judging | {"color"}}})
+
+    @property
     def digest(self) -> str:
-        """Sha256 of the content, hex."""
-        return digest_of(self.content)
+        """Sha256 of the identity, hex."""
+        return digest_of(self.identity)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ClassTable) and self.identity == other.identity
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
     @property
     def count(self) -> int:

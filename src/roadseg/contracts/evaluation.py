@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import check_schema, read_json, replacing
+from roadseg.contracts.files import check_schema, read_json, replacing, schema_of
 from roadseg.contracts.shards import write_array
 
 REMEDY = "dvc repro evaluate"
@@ -53,15 +53,15 @@ class Counts:
         return len(self.confusion)
 
     def __getitem__(self, chosen: np.ndarray | slice | int) -> "Counts":
-        """Of the chosen images."""
+        """The counts of the chosen images."""
         return Counts(self.confusion[chosen], self.boundary[chosen], self.reliability[chosen], self.classes)
 
     def total(self) -> "Counts":
-        """Of all images together, int64."""
+        """The counts of all images together, int64."""
         return self._of(getattr(self, name).sum(0, dtype=np.int64) for name in STORED)
 
     def grouped(self, member: np.ndarray) -> "Counts":
-        """Of groups of images, int64; `member` is the number of each image's group, int (N,), from 0."""
+        """The counts of groups of images, int64; `member` is the number of each image's group, int (N,), from 0."""
         arrays = []
         for name in STORED:
             counted = getattr(self, name)
@@ -70,7 +70,7 @@ class Counts:
         return self._of(arrays)
 
     def weighted(self, weights: np.ndarray) -> "Counts":
-        """Of the images taken `weights` times, (R, N) to (R, ...); exact, since everything counted is whole."""
+        """The counts of images taken `weights` times, (R, N) to (R, ...); exact, since all that is counted is whole."""
         times = weights.astype(np.float64)  # integers take numpy's slow path; these sums stay far below 2 ** 53
         return self._of(np.tensordot(times, getattr(self, name).astype(np.float64), 1) for name in STORED)
 
@@ -87,10 +87,14 @@ class Evaluation:
         images: one row per image: sample, drive (null where unknown), brightness, sharpness, and its figures by the
             names of scores.json.
         counts: of each image, in the same order.
+        weights: digest of the weights that answered; None where they are not known, as in schema 1.
+        val_manifest: digest of the split, see `Manifest.digest`; None where it is not known.
     """
 
     images: pa.Table
     counts: Counts
+    weights: str | None = None
+    val_manifest: str | None = None
 
     @property
     def drives(self) -> list[str]:
@@ -100,17 +104,19 @@ class Evaluation:
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
-    """Write the folder; equal counts give equal bytes."""
+    """Write the folder; equal evaluations give equal bytes."""
     for name, dtype in STORED.items():
         write_array(folder / f"{name}.npy", getattr(evaluation.counts, name).astype(dtype))
     classes = json.dumps(evaluation.counts.classes.content, sort_keys=True)
-    metadata = {"schema": "roadseg/evaluation/1", "classes": classes}
+    about = {"weights": evaluation.weights, "val_manifest": evaluation.val_manifest}
+    known = {key: value for key, value in about.items() if value is not None}
+    metadata = {"schema": schema_of("evaluation"), "classes": classes} | known
     with replacing(folder / "images.parquet") as temporary:
         pq.write_table(evaluation.images.replace_schema_metadata(metadata), temporary)
 
 
 def read_evaluation(folder: Path) -> Evaluation:
-    """Read what `write_evaluation` wrote.
+    """Read what `write_evaluation` wrote, now or one schema back.
 
     Raises:
         UsageError: a part is absent, damaged, of another schema, or does not fit the others; says what to run.
@@ -128,7 +134,8 @@ def read_evaluation(folder: Path) -> Evaluation:
     classes = ClassTable.model_validate_json(metadata["classes"])
     if any(len(array) != table.num_rows for array in arrays.values()):
         raise UsageError(f"{folder}: images.parquet has {table.num_rows} rows and an array has not: run `{REMEDY}`")
-    return Evaluation(table.replace_schema_metadata(None), Counts(**arrays, classes=classes))
+    about = metadata.get("weights"), metadata.get("val_manifest")
+    return Evaluation(table.replace_schema_metadata(None), Counts(**arrays, classes=classes), *about)
 
 
 def read_scores(folder: Path) -> dict[str, Any]:

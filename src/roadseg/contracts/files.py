@@ -14,6 +14,7 @@ from typing import Any
 from roadseg.contracts.errors import UsageError
 
 CODE = {".py", ".csv"}  # IDD's label table decides how masks are read
+VERSIONS = {"bundle": 2, "evaluation": 2}  # of schemas that have changed; files of the one before can be read
 REPLACING = ("write", "fsync", "rename", "renamed", "done")  # failpoints of `replacing`, behind the file's name
 
 
@@ -70,15 +71,15 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_json(path: Path, name: str, content: dict[str, Any]) -> None:
-    """Write `content` as schema `roadseg/<name>/1`: sorted keys, NaN as null, atomically."""
+    """Write `content` as schema `roadseg/<name>/<version>`: sorted keys, NaN as null, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(as_json(name, content), encoding="utf-8")
 
 
 def as_json(name: str, content: dict[str, Any]) -> str:
     """The text that `write_json` writes."""
-    schema = {"schema": f"roadseg/{name}/1"}
-    return json.dumps(_finite(schema | content), sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+    schema = {"schema": schema_of(name)}
+    return json.dumps(finite(schema | content), sort_keys=True, indent=1, ensure_ascii=False) + "\n"
 
 
 def read_json(path: Path, name: str, remedy: str) -> dict[str, Any]:
@@ -103,20 +104,27 @@ def read_json(path: Path, name: str, remedy: str) -> dict[str, Any]:
 
 
 def check_schema(path: Path, found: str | None, name: str, remedy: str) -> None:
-    """Refuse a file of another schema or version.
+    """Refuse a file of another schema, or of a version that is neither the present one nor the one before.
 
     Raises:
         UsageError: says which was found and what to run.
     """
-    if found != f"roadseg/{name}/1":
-        raise UsageError(f"{path} has schema {found!r}, not 'roadseg/{name}/1': run `{remedy}`")
+    before = VERSIONS.get(name, 1) - 1
+    if found != schema_of(name) and (before < 1 or found != f"roadseg/{name}/{before}"):
+        raise UsageError(f"{path} has schema {found!r}, not {schema_of(name)!r}: run `{remedy}`")
 
 
-def _finite(value: Any) -> Any:
+def schema_of(name: str) -> str:
+    """What a file that is written now says of its schema."""
+    return f"roadseg/{name}/{VERSIONS.get(name, 1)}"
+
+
+def finite(value: Any) -> Any:
+    """Plain values with null for NaN and infinity, which are no JSON."""
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -130,13 +138,14 @@ def digest_file(path: Path) -> str:
 
 def digest_of(content: Any) -> str:
     """Sha256 of `content` as canonical JSON, hex."""
-    return hashlib.sha256(json.dumps(_finite(content), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(finite(content), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def code_digests(*packages: str) -> dict[str, str]:
     """Digest every `.py` and `.csv` file of the named packages of roadseg, by path below `src`."""
     root = Path(__file__).parent.parent
-    files = sorted(path for package in packages for path in (root / package).rglob("*") if path.suffix in CODE)
+    there = (path for package in packages for path in (root / package).rglob("*") if path.suffix in CODE)
+    files = sorted(path for path in there if not path.name.startswith("."))  # what editors and systems leave
     return {path.relative_to(root.parent).as_posix(): digest_file(path) for path in files}
 
 

@@ -15,7 +15,7 @@ class Tile:
     Attributes:
         source: the part of the frame it shows, in the frame's own pixels.
         content: where that part lies in the tile; the rest is padding.
-        top, left: of the tile in the canvas.
+        top, left: its place in the canvas, pixels.
     """
 
     source: Box
@@ -32,10 +32,10 @@ class Framing:
     Prediction may enlarge the canvas and let the tiles overlap: then they are a sliding window's places.
 
     Attributes:
-        height, width: of a tile, pixels.
+        height, width: size of a tile, pixels.
         aspect: stretch fills the canvas; pad keeps the frame's aspect and centres it.
         tile: 0 for the whole frame in one tile, else the tiles on either side of the canvas.
-        zoom: of the canvas beyond its tiles, 1 or more; more tiles of the same size then cover it.
+        zoom: how much larger the canvas is than its tiles, 1 or more; more tiles of the same size then cover it.
         overlap: share of its side that a tile has in common with the next at least, 0 up to 1.
     """
 

@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import check_schema, digest_of, replacing
+from roadseg.contracts.files import check_schema, digest_of, replacing, schema_of
 from roadseg.contracts.quarantine import Quarantined
 
 SPLITS = ("train", "val", "test")
+DIGEST = 2  # how `Manifest.digest` is made; another way wants another number, since old and new cannot be compared
 Shares = dict[str, dict[str, float]]  # by split and class name, 0..1
 _TEXT, _SIZE, _FIGURE = pa.string(), pa.int32(), pa.float32()
 COLUMNS = pa.schema(
@@ -52,7 +53,7 @@ class Manifest:
     """The rows of a scan or a manifest.
 
     Attributes:
-        rows: Arrow table with `COLUMNS`, sorted by sample; see contracts.md for the meaning.
+        rows: Arrow table with `COLUMNS`, sorted by sample; docs/formats.md has their meaning.
         layout: name of the layout that the files were found by.
         classes: the class table they were read with.
     """
@@ -105,15 +106,18 @@ class Manifest:
         return self.where([name not in listed for name in names]), len({sample for sample, _ in listed})
 
     def digest(self, split: str) -> str:
-        """Sha256 of a split's sample, image and mask digests and of the class table: what scores are comparable on."""
+        """Sha256 of what scores are comparable on: a split's samples, image and mask digests, and the table's identity.
+
+        Version `DIGEST` of it; the first held all of the class table, what paints and judges too.
+        """
         rows = sorted([row["sample"], row["image_sha"], row["mask_sha"]] for row in self.records(split))
-        return digest_of([rows, self.classes.content])
+        return digest_of([rows, self.classes.identity])
 
 
 def write_manifest(path: Path, name: str, manifest: Manifest) -> None:
-    """Write schema `roadseg/<name>/1`; equal rows give equal bytes."""
+    """Write a scan or a manifest, by `name`; equal rows give equal bytes."""
     metadata = {
-        "schema": f"roadseg/{name}/1",
+        "schema": schema_of(name),
         "layout": manifest.layout,
         "classes": json.dumps(manifest.classes.content, sort_keys=True),
     }

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
 
 DOTLESS = re.compile(r"[-+]?\d+e[-+]?\d+", re.IGNORECASE)  # YAML 1.1 reads it as text
@@ -20,7 +21,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-def read_params(sections: Mapping[str, type[Section]], path: Path = Path("params.yaml")) -> dict[str, Section]:
+def read_params(sections: Mapping[str, type[Section]], path: Path = paths.PARAMS) -> dict[str, Section]:
     """Read and check the whole of params.yaml.
 
     Args:

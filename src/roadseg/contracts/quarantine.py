@@ -17,7 +17,7 @@ class Quarantined:
     Attributes:
         sample: its name in the scan.
         image_sha: digest of the image it was looked at with; with another image it is judged anew. Empty: any.
-        reason: in words.
+        reason: why, in words.
     """
 
     sample: str

@@ -20,7 +20,7 @@ from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import digest_file, digest_of, read_json, replacing, write_json
 from roadseg.contracts.framing import Framing
 
-LONGEST = 180  # letters of a name; 255 are what disks take, less endings
+MAX_NAME = 180  # letters of a name; 255 are what disks take, less endings
 REMEDY = "dvc repro preprocess"
 BOX = pa.list_(pa.int32(), 4)
 INDEX = pa.schema(
@@ -46,7 +46,7 @@ def shard_name(drive: str | None, image_sha: str) -> str:
     if drive is None:
         return f"_{image_sha[:2]}"
     name = quote(drive, safe="")
-    return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{digest_of(drive)[:16]}"
+    return name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}-{digest_of(drive)[:16]}"
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
@@ -125,12 +125,12 @@ class Shards:
 
     @property
     def height(self) -> int:
-        """Of every tile, pixels."""
+        """Height of every tile, pixels."""
         return self.framing.height
 
     @property
     def width(self) -> int:
-        """Of every tile, pixels."""
+        """Width of every tile, pixels."""
         return self.framing.width
 
     @property

@@ -1,6 +1,7 @@
 """weights.npz of a bundle: the weights as they were trained, for a training that starts from them.
 
-The bundle's model is rebuilt to be fast and may have fewer; these have every variable under its path.
+The bundle's model is rebuilt to be fast and may have fewer; these have every variable under its path. A contract, since
+the stage writes and reads them and the registry, which must not load a model, fetches them.
 """
 
 import hashlib

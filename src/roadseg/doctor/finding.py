@@ -9,8 +9,8 @@ class Finding:
 
     Attributes:
         topic: `software`, `machine`, `tree`, `services` or `choice`.
-        name: of the thing.
-        found: as people read it.
+        name: what was looked at.
+        found: what was found, as people read it.
         problem: what is wrong and what to do; empty where nothing is.
         stops: whether it would stop the pipeline.
     """

@@ -13,7 +13,7 @@ from roadseg.train.params import resolve_precision
 
 CPU_INFO = Path("/proc/cpuinfo")
 FEATURES = {"avx2": "AVX2", "avx512f": "AVX512", "avx512_bf16": "AVX512-BF16", "amx_bf16": "AMX"}
-LEAST = 4 << 30  # bytes of memory; the default training takes 1.5 GiB beside everything else that runs
+MIN_MEMORY = 4 << 30  # bytes of memory; the default training takes 1.5 GiB beside everything else that runs
 
 
 def machine() -> Iterator[Finding]:
@@ -23,7 +23,7 @@ def machine() -> Iterator[Finding]:
     yield Finding("machine", "processor", f"{model} ({known})")
     yield Finding("machine", "cores", str(cores()))
     memory = machine_memory()
-    problem = "" if memory >= LEAST else "little: set train.batch: auto in params.yaml and ROADSEG_WORKERS=1"
+    problem = "" if memory >= MIN_MEMORY else "little: set train.batch: auto in params.yaml and ROADSEG_WORKERS=1"
     yield Finding("machine", "memory", in_gib(memory), problem)
     found = gpus()
     silent = not found and shutil.which("nvidia-smi")

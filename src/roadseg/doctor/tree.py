@@ -10,20 +10,25 @@ from pathlib import Path
 
 import psutil
 
+from roadseg.contracts import paths
 from roadseg.contracts.files import home
 from roadseg.doctor.finding import Finding
 from roadseg.doctor.machine import in_gib
 from roadseg.pipeline.git import git_state
 from roadseg.preprocess.store import reflink
 
-LEAST, LITTLE = 1 << 30, 5 << 30  # bytes of free disk: checkpoints and shards need the first, MLflow fills the rest
+MIN_FREE, LOW_FREE = (
+    1 << 30,
+    5 << 30,
+)  # bytes of free disk: checkpoints and shards need the first, MLflow fills the rest
 PRIVATE = ("reflink", "copy")  # an edit in the tree cannot reach the cache
 
 
 def tree_state(tree: Path) -> Iterator[Finding]:
     """Look at a checkout."""
     state = git_state(tree)
-    problem = "" if state.commit else "no commit here, and DVC wants a git repository: `git init`, add and commit"
+    absent = "no commit here, and DVC wants a git repository: `git init`, add and commit"
+    problem = state.problem or ("" if state.commit else absent)
     found = f"{state.commit[:8]}{', with changes that are not committed' * state.dirty}" if state.commit else "none"
     yield Finding("tree", "git", found, problem, stops=not state.commit)
     yield from _dvc(tree)
@@ -36,11 +41,11 @@ def _dvc(tree: Path) -> Iterator[Finding]:
         return
     holders = _holders(tree / ".dvc/tmp/rwlock")
     problem = "a stage runs here: a second `dvc repro` is refused until it ends" if holders else ""
-    done = "dvc.lock is there" if (tree / "dvc.lock").exists() else "nothing has run yet"
+    done = "dvc.lock is there" if (tree / paths.LOCK).exists() else "nothing has run yet"
     yield Finding("tree", "dvc", f"{done}; at work: {', '.join(holders) or 'nobody'}", problem)
-    raw = (tree / "data/raw.dvc").exists()
+    raw = (tree / paths.RAW_DVC).exists()
     problem = "" if raw else "import some first: `roadseg data import ARCHIVE`; `make demo` brings its own"
-    yield Finding("tree", "data", "data/raw.dvc" if raw else "none", problem)
+    yield Finding("tree", "data", str(paths.RAW_DVC) if raw else "none", problem)
     folder, kinds = cache_settings(tree)
     possible = links(_nearest(folder), tree)
     chosen = next((kind for kind in kinds if kind in possible), None)
@@ -113,9 +118,9 @@ def _home() -> Finding:
     problem, closed = "", not os.access(there, os.W_OK)
     if closed:
         problem = f"{there} cannot be written: set ROADSEG_HOME to a folder of yours"
-    elif free < LITTLE:
+    elif free < LOW_FREE:
         problem = "little disk: make room, or set ROADSEG_HOME to another disk"
-    return Finding("tree", "home", f"{folder}, {in_gib(free)} free", problem, stops=closed or free < LEAST)
+    return Finding("tree", "home", f"{folder}, {in_gib(free)} free", problem, stops=closed or free < MIN_FREE)
 
 
 def _nearest(folder: Path) -> Path:

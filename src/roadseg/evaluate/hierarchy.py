@@ -27,7 +27,7 @@ def parents(classes: ClassTable, coarser: str) -> np.ndarray | None:
     return np.array([home.pop() for home in homes], np.int64)
 
 
-def fold(matrix: np.ndarray, parent: np.ndarray) -> np.ndarray:
+def fold_classes(matrix: np.ndarray, parent: np.ndarray) -> np.ndarray:
     """Add up the rows and columns of classes that have one parent; the same as relabelling both masks first.
 
     Args:
@@ -46,7 +46,7 @@ def fold(matrix: np.ndarray, parent: np.ndarray) -> np.ndarray:
 def folded_iou(matrix: np.ndarray, classes: ClassTable, coarser: str) -> np.ndarray | None:
     """IoU of each class of a coarser built-in table, (..., P); None where the classes do not fold into it."""
     parent = parents(classes, coarser)
-    return None if parent is None else iou(fold(matrix, parent))
+    return None if parent is None else iou(fold_classes(matrix, parent))
 
 
 def safe_iou(matrix: np.ndarray, classes: ClassTable) -> np.ndarray | None:

@@ -27,8 +27,8 @@ def intervals(
     the normal distribution. docs/results/intervals.md shows both.
 
     Args:
-        counts: of N images.
-        groups: of each image, its drive for the interval over drives, its name for the one over images.
+        counts: those of N images.
+        groups: a name for each image: its drive for the interval over drives, its own for the one over images.
         metrics: the figures by name; those that are None for the class table are left out.
         resamples: how often groups are drawn, as many each time as there are.
         seed: equal seeds give equal intervals.

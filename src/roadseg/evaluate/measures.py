@@ -52,7 +52,7 @@ def boundary_f(boundary: np.ndarray) -> np.ndarray:
     """F-score of each class's boundary, (..., K, 4) to (..., K); NaN where neither mask has one.
 
     Args:
-        boundary: as `boundary_counts` returns it or sums of such.
+        boundary: what `boundary_counts` returns, or sums of such.
     """
     predicted, near_true, true, near_predicted = np.moveaxis(boundary.astype(np.float64), -1, 0)
     exact, found = np.nan_to_num(_ratio(near_true, predicted)), np.nan_to_num(_ratio(near_predicted, true))

@@ -69,7 +69,7 @@ def evaluated(rows: list[dict[str, Any]], counts: Counts) -> Evaluation:
 
     Args:
         rows: sample and drive, and brightness and sharpness where known, of each image.
-        counts: of each image, in the same order.
+        counts: those of each image, in the same order.
 
     Raises:
         ValueError: not as many rows as counts.

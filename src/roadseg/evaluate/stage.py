@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 from rich.progress import track
 
+from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import DataRefused
 from roadseg.contracts.evaluation import Counts
@@ -24,10 +25,10 @@ from roadseg.machine.workers import map_ahead
 if TYPE_CHECKING:
     from roadseg.predict.predictor import Predictor
 
-READS = ("data/raw", "data/manifest.parquet", "models/bundle")
-WRITES = ("reports/evaluation", "metrics.json")
+READS = (paths.RAW, paths.MANIFEST, paths.BUNDLE)
+WRITES = (paths.EVALUATION, paths.METRICS)
 AHEAD = 4  # predicted images that wait to be counted
-COLUMNS = ["sample", "image", "mask", "drive", "split", "brightness", "sharpness", "coding"]  # of the manifest
+COLUMNS = ["sample", "image", "mask", "drive", "split", "image_sha", "mask_sha", "brightness", "sharpness", "coding"]
 
 
 class EvaluateParams(Section):
@@ -38,7 +39,7 @@ class EvaluateParams(Section):
     )
     flip: bool = Field(description="average with the mirrored image")
     scales: list[Annotated[float, Field(ge=0.25, le=4)]] = Field(
-        min_length=1, description="of the working size; scores are averaged over them"
+        min_length=1, description="factors of the working size; scores are averaged over them"
     )
     overlap: float = Field(
         ge=0,
@@ -46,8 +47,8 @@ class EvaluateParams(Section):
         description="over 0: a window of the working size slides over frames scaled beyond it or cut into tiles; "
         "share of its side that neighbouring windows have in common",
     )
-    resamples: int = Field(ge=100, description="of the bootstrap behind the intervals")
-    seed: int = Field(ge=0, description="of the bootstrap")
+    resamples: int = Field(ge=100, description="draws of the bootstrap behind the intervals")
+    seed: int = Field(ge=0, description="decides the draws of the bootstrap")
 
 
 def run(*, evaluate: EvaluateParams) -> None:
@@ -58,13 +59,15 @@ def run(*, evaluate: EvaluateParams) -> None:
     """
     from roadseg.predict.predictor import Predictor  # late: Keras loads in seconds
 
-    bundle, manifest = Bundle.open(Path("models/bundle")), read_manifest(Path("data/manifest.parquet"), columns=COLUMNS)
+    bundle, manifest = Bundle.open(paths.BUNDLE), read_manifest(paths.MANIFEST, columns=COLUMNS)
     if bundle.classes != manifest.classes:
         raise DataRefused(f"the model knows {bundle.classes.name}, the data are {manifest.classes.name}: train again")
     rows = manifest.records("val")
     predictor = Predictor(bundle, **evaluate.model_dump(include={"batch", "flip", "scales", "overlap"}))
-    evaluation = evaluated(rows, counted(rows, predictor))
-    places = Path("reports/evaluation"), Path("metrics.json")
+    evaluation = replace(
+        evaluated(rows, counted(rows, predictor)), weights=bundle.card["weights"], val_manifest=manifest.digest("val")
+    )
+    places = paths.EVALUATION, paths.METRICS
     write_scores(*places, evaluation, resamples=evaluate.resamples, seed=evaluate.seed)
 
 
@@ -74,7 +77,7 @@ def counted(rows: list[dict[str, Any]], predictor: "Predictor") -> Counts:
 
     def one(answer: tuple[dict[str, Any], tuple[np.ndarray, np.ndarray]]) -> Counts:
         row, (mask, sure) = answer
-        truth, _ = read_classes(Path("data/raw") / row["mask"], classes, row.get("coding"))
+        truth, _ = read_classes(paths.RAW / row["mask"], classes, row.get("coding"))
         return count(truth, mask, classes, sure)
 
     answers = zip(rows, predictor.with_confidence(images(rows)), strict=True)
@@ -86,4 +89,4 @@ def counted(rows: list[dict[str, Any]], predictor: "Predictor") -> Counts:
 def images(rows: list[dict[str, Any]]) -> Iterator[np.ndarray]:
     """The rows' images, uint8 (H, W, 3), decoded one by one."""
     for row in rows:
-        yield read_image(Path("data/raw") / row["image"])
+        yield read_image(paths.RAW / row["image"])

@@ -15,10 +15,10 @@ def write_scores(folder: Path, metrics: Path, evaluation: Evaluation, *, resampl
     """Write an evaluation and its scores; equal counts give equal bytes.
 
     Args:
-        folder: for what the images add, scores.json with every figure, classes.csv and confusion.csv.
-        metrics: metrics.json, the headline alone: `dvc metrics diff` has a line for each of its figures.
-        evaluation: of the val split.
-        resamples, seed: of the bootstrap, see `summary`.
+        folder: gets what the images add, scores.json with every figure, classes.csv and confusion.csv.
+        metrics: metrics.json, which holds the headline alone: `dvc metrics diff` has a line for each figure.
+        evaluation: that of the val split.
+        resamples, seed: for the bootstrap, see `summary`.
     """
     scores = {"split": "val", **summary(evaluation, resamples=resamples, seed=seed)}
     write_evaluation(folder, evaluation)
@@ -29,7 +29,7 @@ def write_scores(folder: Path, metrics: Path, evaluation: Evaluation, *, resampl
 
 
 def headline(scores: dict[str, Any]) -> dict[str, Any]:
-    """Of all scores those that people compare first: what was scored, every metric, mIoU's interval, IoU by class."""
+    """The scores that people compare first: what was scored, every metric, mIoU's interval, IoU by class."""
     first = {"split", "images", "drives", *METRICS, "miou_low", "miou_high"}
     return {name: value for name, value in scores.items() if name in first or name.startswith("iou.")}
 

@@ -8,7 +8,7 @@ import numpy as np
 from roadseg.contracts.classes import VOID, ClassEntry, ClassTable, built_in
 from roadseg.imaging.codings import coding_of_place
 from roadseg.imaging.masks import POLYGONS, decode_mask
-from roadseg.imaging.pixels import read_bytes
+from roadseg.imaging.pixels import naming, read_bytes
 
 
 def doubtful(classes: ClassTable) -> ClassEntry | None:
@@ -26,7 +26,8 @@ def read_values(path: Path, classes: ClassTable) -> list[int]:
     """
     if doubtful(classes) is None or path.suffix.lower() == POLYGONS or coding_of_place(path, classes):
         return []
-    values: list[int] = np.unique(decode_mask(read_bytes(path))).tolist()
+    with naming(path):
+        values: list[int] = np.unique(decode_mask(read_bytes(path))).tolist()
     return values
 
 

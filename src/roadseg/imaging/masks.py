@@ -9,7 +9,7 @@ from PIL import Image
 from roadseg.contracts.classes import VOID, ClassTable
 from roadseg.imaging.codings import coding_named, coding_of_place
 from roadseg.imaging.depth import BITS, GREY_16
-from roadseg.imaging.pixels import Undecodable, decode_picture, read_bytes, resize_mask
+from roadseg.imaging.pixels import Undecodable, decode_picture, naming, read_bytes, resize_mask
 from roadseg.imaging.polygons import decode_polygons
 
 BYTE_MODES = {"L", "P"}  # P: the palette only paints, the index is the id
@@ -17,40 +17,22 @@ NUMBERS = GREY_16 | {"1", "I", "F"}
 CHANNELS = {"LA", "RGB", "RGBA"}
 POLYGONS = ".json"
 UNKNOWN = 254  # between the last id a class can have, 199, and void
-MOST_COLORS = 256  # a lossy picture holds tens of thousands: so many are named
+MAX_COLORS = 256  # a lossy picture holds tens of thousands: so many are named
 
 
 def read_classes(path: Path, classes: ClassTable, coding: str | None = None) -> tuple[np.ndarray, list[int]]:
     """`decode_classes` of a file.
 
     Raises:
-        Undecodable, OSError: see `read_bytes` and `decode_classes`.
+        Undecodable, OSError: see `read_bytes` and `decode_classes`; names the file.
     """
-    return decode_classes(read_bytes(path), path.name, classes, coding=coding)
+    with naming(path):
+        return decode_classes(read_bytes(path), path.name, classes, coding=coding)
 
 
 def read_label(path: Path, classes: ClassTable) -> tuple[np.ndarray, list[int]]:
     """`read_classes` of a label that stands in no manifest; only its place can then say that IDD's ids are in it."""
     return read_classes(path, classes, coding_of_place(path, classes))
-
-
-def read_ids(path: Path, classes: ClassTable) -> np.ndarray:
-    """Read a mask that was predicted: class ids in one channel, as `roadseg predict` writes them.
-
-    Args:
-        path: the mask, whatever labels look like.
-        classes: the table; a value that is no class id but in a class's `values`, as 255 for road, is that class.
-
-    Returns:
-        uint8 (H, W) with 0..K-1, and 255 for all else.
-
-    Raises:
-        Undecodable, OSError: see `read_bytes` and `decode_mask`.
-    """
-    ids = np.where(classes.id_of_value < 0, VOID, classes.id_of_value).astype(np.uint8)
-    ids[: classes.count] = range(classes.count)
-    predicted: np.ndarray = ids[decode_mask(read_bytes(path))]
-    return predicted
 
 
 def decode_classes(
@@ -194,11 +176,11 @@ def colors_to_classes(packed: np.ndarray, classes: ClassTable) -> tuple[np.ndarr
         classes: the table with the colours of classes and of void.
 
     Returns:
-        uint8 (H, W) as `to_classes`, and the unknown colours, sorted, the first `MOST_COLORS` of them.
+        uint8 (H, W) as `to_classes`, and the unknown colours, sorted, the first `MAX_COLORS` of them.
     """
     mask = _color_lookup(tuple(classes.id_of_color.items()))[packed]
     unknown = mask == UNKNOWN
-    outside = np.unique(packed[unknown])[:MOST_COLORS].tolist()
+    outside = np.unique(packed[unknown])[:MAX_COLORS].tolist()
     mask[unknown] = VOID
     return mask, outside
 

@@ -6,6 +6,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,19 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")  # no other decoder ever sees a
 
 
 class Undecodable(DataRefused):
-    """A file is not a whole picture; the message names the reason, not the file."""
+    """A file is not a whole picture; what reads a file names it, what decodes bytes gives the reason alone."""
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors inside name a file: before the reason why it is undecodable, and in those of a failing disk."""
+    try:
+        yield
+    except Undecodable as error:
+        raise Undecodable(f"{path}: {error}") from None
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a read has none, unlike an open
+        raise
 
 
 def read_bytes(path: Path | str) -> bytes:
@@ -123,9 +136,10 @@ def read_image(path: Path) -> np.ndarray:
     """Decode a picture's file to uint8 (H, W, 3), RGB.
 
     Raises:
-        Undecodable, OSError: see `read_bytes` and `decode_picture`.
+        Undecodable, OSError: see `read_bytes` and `decode_picture`; names the file.
     """
-    return decode_image(read_bytes(path))
+    with naming(path):
+        return decode_image(read_bytes(path))
 
 
 def decode_image(content: bytes) -> np.ndarray:

@@ -11,7 +11,7 @@ from roadseg.contracts.classes import VOID, ClassTable
 from roadseg.imaging.foreign import told_apart
 from roadseg.imaging.pixels import MAX_PIXELS, Undecodable
 
-MOST_COORDINATE = 1e6  # farther out nobody meant it, and Pillow's integers end
+MAX_COORDINATE = 1e6  # farther out nobody meant it, and Pillow's integers end
 
 
 def decode_polygons(content: bytes, classes: ClassTable) -> np.ndarray:
@@ -77,7 +77,7 @@ def _points(listed: list[Any], owner: str) -> list[tuple[float, float]]:
         points = [(float(x), float(y)) for x, y in listed]
     except (TypeError, ValueError, OverflowError):
         raise Undecodable(f"{owner} is no list of points [x, y]: draw it anew, or mark the object as deleted") from None
-    if not all(math.isfinite(x) and abs(x) < MOST_COORDINATE for point in points for x in point):
+    if not all(math.isfinite(x) and abs(x) < MAX_COORDINATE for point in points for x in point):
         raise Undecodable(
             f"{owner} has a point far outside of the picture: draw it anew, or mark the object as deleted"
         )

@@ -15,15 +15,16 @@ from typing import IO
 
 from roadseg.contracts.errors import DataRefused, RoadsegError, UsageError
 from roadseg.contracts.files import failpoint
-from roadseg.intake.names import Names, name_fault
+from roadseg.intake.names import Names, name_fault, points_outside
 from roadseg.intake.tars import PIECE, Header, Hostile, entries
+from roadseg.scan.layouts.words import said
+from roadseg.scan.not_data import is_data
 
 KEEP_FREE = 1 << 30  # bytes of disk that an import leaves
 # RuntimeError: zipfile's word for a password or a method that it lacks
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError, RuntimeError, ValueError)
 OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EIO}
 TAR_NAMES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-LEFT_BY_A_MAC = {"__MACOSX", ".DS_Store"}  # of no use, and beside the one top folder they would keep it
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def unpack(source: Path, target: Path) -> Path:
         target: made here, and removed again on any error.
 
     Returns:
-        The folder that holds the data: `target`, or its only entry where that is a folder.
+        The folder that holds the data: `target`, or its only entry where that is a folder and names no split.
 
     Raises:
         UsageError: no such file, or a kind that is not known.
@@ -60,8 +61,8 @@ def unpack(source: Path, target: Path) -> Path:
             raise RoadsegError(
                 f"{target.parent} cannot be written to ({error.strerror}); nothing was imported"
             ) from None
-        said = str(error).partition("\n")[0].rstrip(":")  # tarfile lists on further lines what it tried
-        raise DataRefused(f"{source} is broken ({said}): get it again; nothing was imported") from None
+        reason = str(error).partition("\n")[0].rstrip(":")  # tarfile lists on further lines what it tried
+        raise DataRefused(f"{source} is broken ({reason}): get it again; nothing was imported") from None
     except Hostile as error:
         shutil.rmtree(target)
         raise DataRefused(f"{source}: {error}; nothing was imported") from None
@@ -69,13 +70,16 @@ def unpack(source: Path, target: Path) -> Path:
         shutil.rmtree(target)
         raise
     entries = list(target.iterdir())
-    return entries[0] if len(entries) == 1 and entries[0].is_dir() else target
+    if len(entries) != 1 or not entries[0].is_dir():
+        return target
+    told = said(entries[0].name)  # a set called my-test-data is no split, one called train is
+    return target if told.split and not told.rest else entries[0]
 
 
 def _write(source: Path, members: Iterator[Member], target: Path) -> None:
     room, names = shutil.disk_usage(target).free - KEEP_FREE, Names()
     for member in members:
-        unwanted = bool(LEFT_BY_A_MAC & set(PurePosixPath(member.name).parts))
+        unwanted = not points_outside(member.name) and not is_data(member.name)  # it would keep the one top folder
         if not unwanted and (fault := _fault(member) or names.fault(member.name, is_folder=member.open is None)):
             raise DataRefused(f"{source}: member {member.name!r} {fault}; nothing was imported")
         room -= member.size  # also of what is unwanted, since a tar is read over it
@@ -155,7 +159,9 @@ def _of_zip(opened: zipfile.ZipFile) -> Iterator[Member]:
         def read(info: zipfile.ZipInfo = info) -> IO[bytes]:
             return opened.open(info)
 
-        yield Member(info.filename, info.file_size, None if info.is_dir() else read, plain)
+        spelled = info.filename.replace("\\", "/")  # Windows' own packer writes backslashes
+        name = info.filename if points_outside(spelled) else spelled
+        yield Member(name, info.file_size, None if name.endswith("/") else read, plain)
 
 
 def _of_folder(folder: Path) -> Iterator[Member]:

@@ -3,12 +3,13 @@
 import shutil
 from pathlib import Path
 
+from roadseg.contracts import paths
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import failpoint, sync_disk, sync_folder
 from roadseg.intake.archive import unpack
-from roadseg.intake.places import OLD, RAW, STAGED, alone, laid_out
-from roadseg.intake.records import finding, write_records
+from roadseg.intake.places import OLD, STAGED, alone, laid_out
+from roadseg.intake.records import finding, refuse_one_class, write_records
 from roadseg.pipeline.dvc import dvc
 
 DEFAULT = "idd-level1"
@@ -33,32 +34,33 @@ def install(tree: Path, source: Path, classes: ClassTable | None, **given: str |
         UsageError, DataRefused: see `archive.unpack`, `known.look` and `places.alone`; or the table in use is broken.
     """
     with alone(tree):
-        if source.resolve() == (tree / RAW).resolve():
+        if source.resolve() == (tree / paths.RAW).resolve():
             raise UsageError(f"{source} is data/raw itself: edit it and run `dvc repro`, or import from elsewhere")
         found_by = finding(tree, **given)
-        classes = classes or _missing(tree / "data/classes.yaml")
+        classes = classes or _missing(tree / paths.CLASSES)
+        refuse_one_class(classes)
         try:
             failpoint("import:unpack")
             staged = unpack(source, tree / STAGED)
             failpoint("import:unpacked")
             staged, layout = laid_out(source, staged, tree / STAGED, found_by)
-            if (tree / RAW).exists():
-                dvc(tree, "add", "--quiet", RAW)
+            if (tree / paths.RAW).exists():
+                dvc(tree, "add", str(paths.RAW))
             failpoint("import:kept")
             sync_disk(staged)  # also DVC's copy of the old data, which are deleted below
             failpoint("import:synced")
-            if (tree / RAW).exists():
+            if (tree / paths.RAW).exists():
                 failpoint("import:move-old")
-                (tree / RAW).rename(tree / OLD)
+                (tree / paths.RAW).rename(tree / OLD)
             failpoint("import:move-new")
-            staged.rename(tree / RAW)
+            staged.rename(tree / paths.RAW)
             failpoint("import:renamed")
-            sync_folder(tree / "data")
+            sync_folder((tree / paths.RAW).parent)
         finally:
             shutil.rmtree(tree / STAGED, ignore_errors=True)
         failpoint("import:moved")
         write_records(tree, classes, found_by)
-        dvc(tree, "add", "--quiet", RAW)
+        dvc(tree, "add", str(paths.RAW))
         failpoint("import:added")
         shutil.rmtree(tree / OLD, ignore_errors=True)
         failpoint("import:done")

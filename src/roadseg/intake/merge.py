@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from roadseg.contracts import paths
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.files import failpoint, sync_disk, sync_folder
 from roadseg.intake.archive import unpack
-from roadseg.intake.names import folded
-from roadseg.intake.places import MERGE, RAW, STAGED, alone, laid_out, move_in
-from roadseg.intake.records import finding, write_records
+from roadseg.intake.places import MERGE, STAGED, alone, laid_out, move_in
+from roadseg.intake.records import finding, refuse_one_class, write_records
 from roadseg.pipeline.dvc import dvc
 from roadseg.scan.layouts.known import look
+from roadseg.scan.layouts.names import folded
 
 SHOWN = 3
 
@@ -46,32 +47,33 @@ def merge(tree: Path, source: Path, classes: ClassTable | None, **given: str | N
         DataRefused: the layout is another, or a file would replace a different one: names it, and nothing is changed.
     """
     with alone(tree):
-        if not (tree / RAW).is_dir():
-            raise UsageError(f"{tree / RAW} is missing, so nothing can be added to it: import without --add")
+        if not (tree / paths.RAW).is_dir():
+            raise UsageError(f"{tree / paths.RAW} is missing, so nothing can be added to it: import without --add")
         found_by = finding(tree, **given)
+        refuse_one_class(classes)
         try:
             failpoint("add:unpack")
             staged = unpack(source, tree / STAGED)
             failpoint("add:unpacked")
-            there, _ = look(tree / RAW, **found_by)
+            there, _ = look(tree / paths.RAW, **found_by)
             staged, layout = _fitting(tree, source, staged, there, found_by)
             if layout != there:
                 raise DataRefused(f"{source} has layout {layout} and data/raw {there}: nothing was added")
-            new, known = _keep_new(source, staged, tree / RAW)
+            new, known = _keep_new(source, staged, tree / paths.RAW)
             failpoint("add:checked")
             if new:
                 sync_disk(staged)
                 failpoint("add:synced")
                 staged.rename(tree / MERGE)  # from here on the addition is completed, whatever happens
                 failpoint("add:renamed")
-                sync_folder(tree / "data")
+                sync_folder((tree / paths.RAW).parent)
         finally:
             shutil.rmtree(tree / STAGED, ignore_errors=True)
         failpoint("add:begun")
         if new:
             move_in(tree)
         write_records(tree, classes, found_by)
-        dvc(tree, "add", "--quiet", RAW)
+        dvc(tree, "add", str(paths.RAW))
         failpoint("add:added")
     failpoint("add:done")
     return Merged(layout, new, known)
@@ -79,13 +81,13 @@ def merge(tree: Path, source: Path, classes: ClassTable | None, **given: str | N
 
 def _fitting(tree: Path, source: Path, staged: Path, there: str, found_by: dict[str, str]) -> tuple[Path, str]:
     """As `laid_out`; also of files that are samples only with those in data/raw, as masks that come later are."""
-    if _is_one_of_many(staged, tree / RAW):
+    if _is_one_of_many(staged, tree / paths.RAW):
         staged = tree / STAGED
     try:
         return laid_out(source, staged, tree / STAGED, found_by)
     except DataRefused:
         for folder in {staged, tree / STAGED}:
-            if _completes(folder, tree / RAW, found_by):
+            if _completes(folder, tree / paths.RAW, found_by):
                 return folder, there
         raise
 
@@ -100,13 +102,22 @@ def _completes(folder: Path, raw: Path, found_by: dict[str, str]) -> bool:
     """Whether `folder` has the mask of an image that lies in `raw`, or the image of a mask."""
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     with TemporaryDirectory(dir=raw.parent, prefix=".look.") as view:
-        shutil.copytree(folder, view, copy_function=os.link, dirs_exist_ok=True)
+        shutil.copytree(folder, view, copy_function=_link, dirs_exist_ok=True)
         for path in raw.rglob("*"):
             link = Path(view, path.relative_to(raw))
             with suppress(FileExistsError, NotADirectoryError):  # a clash, which `_keep_new` will name
-                link.mkdir(exist_ok=True) if path.is_dir() else link.hardlink_to(path)
+                link.mkdir(exist_ok=True) if path.is_dir() else _link(path, link)
         found = look(Path(view), **found_by)[1]
     return any((sample.image in names) != (sample.mask in names) for sample in found if sample.image and sample.mask)
+
+
+def _link(source: str | Path, target: str | Path) -> None:
+    try:
+        os.link(source, target)
+    except (FileExistsError, NotADirectoryError):
+        raise
+    except OSError:  # the disk has no links, or has them only for a file's owner
+        shutil.copyfile(source, target)
 
 
 def _keep_new(source: Path, staged: Path, raw: Path) -> tuple[int, int]:

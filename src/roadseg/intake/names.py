@@ -4,25 +4,30 @@ import re
 import unicodedata
 from pathlib import PurePosixPath
 
-LONGEST_NAME, LONGEST_PATH = 255, 1000  # bytes; what Linux takes, less the folder that the data go to
+from roadseg.scan.layouts.names import folded
+
+MAX_NAME, MAX_PATH = 255, 1000  # bytes; what Linux takes, less the folder that the data go to
+
 DRIVE_LETTER = re.compile(r"[A-Za-z]:")
+
+
+def points_outside(name: str) -> bool:
+    """Whether a member's name may lead out of the folder that it is unpacked to."""
+    path = PurePosixPath(name)
+    unsafe = path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name
+    return unsafe or bool(DRIVE_LETTER.match(name))
 
 
 def name_fault(name: str) -> str | None:
     """What is wrong with a member's name by itself, in words that follow the name; None if nothing is."""
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or DRIVE_LETTER.match(name):
+    if points_outside(name):
         return "points outside"
     if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in name):  # Cs: what was no UTF-8
         return "has a name that is not text in UTF-8"
-    if len(name.encode()) > LONGEST_PATH or any(len(part.encode()) > LONGEST_NAME for part in path.parts):
-        return f"has a name longer than {LONGEST_NAME} bytes, or a path longer than {LONGEST_PATH}"
+    if len(name.encode()) > MAX_PATH or any(len(part.encode()) > MAX_NAME for part in path.parts):
+        return f"has a name longer than {MAX_NAME} bytes, or a path longer than {MAX_PATH}"
     return None
-
-
-def folded(name: str) -> str:
-    """A name as a disk sees it that tells neither letters nor accents apart."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 class Names:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from roadseg.contracts import paths
 from roadseg.contracts.errors import Busy, DataRefused, UsageError
 from roadseg.contracts.files import REPLACING, failpoint, sync_disk, sync_folder
 from roadseg.intake.records import RECORDS
 from roadseg.pipeline.dvc import dvc
 from roadseg.scan.layouts.known import look
 
-RAW, STAGED, OLD, MERGE = "data/raw", "data/.import", "data/.replaced", "data/.merge"
+STAGED, OLD, MERGE = (paths.RAW.with_name(name) for name in (".import", ".replaced", ".merge"))
 FAILPOINTS = (
     *("member:write", "member:opened", "member:written"),
     *("recover:rename", "recover:renamed", "recover:synced", "recover:done"),
@@ -23,7 +24,7 @@ FAILPOINTS = (
     *("import:renamed", "import:moved", "import:added", "import:done"),
     *("add:unpack", "add:unpacked", "add:checked", "add:synced", "add:renamed", "add:begun", "add:move", "add:moved"),
     *("add:settled", "add:merged", "add:added", "add:done"),
-    *(f"{Path(name).name}:{point}" for name in RECORDS for point in REPLACING),
+    *(f"{path.name}:{point}" for path in RECORDS for point in REPLACING),
 )
 
 
@@ -35,7 +36,7 @@ def alone(tree: Path) -> Iterator[None]:
         UsageError: no checkout with DVC.
         Busy: another import is at work.
     """
-    if not (tree / "dvc.yaml").exists() or not (tree / ".dvc").is_dir():
+    if not (tree / paths.GRAPH).exists() or not (tree / ".dvc").is_dir():
         raise UsageError(f"{tree} holds no dvc.yaml and .dvc: run from the top of a roadseg checkout")
     (tree / ".dvc/tmp").mkdir(exist_ok=True)
     try:
@@ -70,13 +71,13 @@ def move_in(tree: Path) -> None:
     """Move what is in data/.merge into data/raw, file by file; goes on from where it was killed."""
     merge = tree / MERGE
     for folder, _, names in sorted(os.walk(merge)):
-        target = tree / RAW / Path(folder).relative_to(merge)
+        target = tree / paths.RAW / Path(folder).relative_to(merge)
         target.mkdir(parents=True, exist_ok=True)
         for name in sorted(names):
             failpoint("add:move")
             (Path(folder) / name).rename(target / name)
             failpoint("add:moved")
-    sync_disk(tree / RAW)
+    sync_disk(tree / paths.RAW)
     failpoint("add:settled")
     shutil.rmtree(merge)
     failpoint("add:merged")
@@ -89,14 +90,14 @@ def _recover(tree: Path) -> None:
         for left in path.parent.glob(f".{escape(path.name)}.*.tmp"):
             left.unlink()
     if (tree / OLD).exists():
-        if not (tree / RAW).exists():
+        if not (tree / paths.RAW).exists():
             failpoint("recover:rename")
-            (tree / OLD).rename(tree / RAW)
+            (tree / OLD).rename(tree / paths.RAW)
             failpoint("recover:renamed")
-        sync_folder(tree / "data")
+        sync_folder((tree / paths.RAW).parent)
         failpoint("recover:synced")
         shutil.rmtree(tree / OLD, ignore_errors=True)  # was in DVC's cache before it was moved
         failpoint("recover:done")
     if (tree / MERGE).exists():
         move_in(tree)
-        dvc(tree, "add", "--quiet", RAW)
+        dvc(tree, "add", "--quiet", str(paths.RAW))

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
+from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.manifest import read_manifest
 from roadseg.contracts.quarantine import Quarantined, read_quarantine, write_quarantine
 from roadseg.contracts.verdict import Flagged, read_flagged
-
-LIST, SCAN, FLAGGED = Path("data/quarantine.csv"), Path("data/scan.parquet"), Path("reports/flagged.parquet")
 
 
 def quarantine(tree: Path, samples: list[str], expectation: str | None, reason: str) -> list[Quarantined]:
@@ -15,7 +14,7 @@ def quarantine(tree: Path, samples: list[str], expectation: str | None, reason: 
 
     Args:
         tree: the folder that holds dvc.yaml.
-        samples: by name.
+        samples: their names.
         expectation: and all that this one flagged in the last validate.
         reason: kept in the list; empty: what validate said.
 
@@ -26,17 +25,17 @@ def quarantine(tree: Path, samples: list[str], expectation: str | None, reason: 
         UsageError: a sample that is not in the scan, an expectation that flagged nothing, or neither is given.
     """
     if not samples and expectation is None:
-        raise UsageError("name samples, or an --expectation of reports/flagged.parquet")
-    digests = {row["sample"]: row["image_sha"] or "" for row in read_manifest(tree / SCAN, "scan").records()}
+        raise UsageError(f"name samples, or an --expectation of {paths.FLAGGED}")
+    digests = {row["sample"]: row["image_sha"] or "" for row in read_manifest(tree / paths.SCAN, "scan").records()}
     if unknown := sorted(set(samples) - digests.keys()):
-        raise UsageError(f"{SCAN}: no sample {', '.join(unknown[:5])}; names stand in {FLAGGED}")
+        raise UsageError(f"{paths.SCAN}: no sample {', '.join(unknown[:5])}; names stand in {paths.FLAGGED}")
     chosen = dict.fromkeys(samples, reason or "by name")
     if expectation is not None:
-        flagged = _flagged_by(expectation, read_flagged(tree / FLAGGED))
+        flagged = _flagged_by(expectation, read_flagged(tree / paths.FLAGGED))
         chosen |= {name: f"{expectation}: {reason or why}" for name, why in flagged.items() if name in digests}
-    before = {entry.sample: entry for entry in read_quarantine(tree / LIST)}
+    before = {entry.sample: entry for entry in read_quarantine(tree / paths.QUARANTINE)}
     added = [Quarantined(sample, digests[sample], why) for sample, why in sorted(chosen.items())]
-    write_quarantine(tree / LIST, list((before | {entry.sample: entry for entry in added}).values()))
+    write_quarantine(tree / paths.QUARANTINE, list((before | {entry.sample: entry for entry in added}).values()))
     return [entry for entry in added if before.get(entry.sample) != entry]
 
 
@@ -45,7 +44,7 @@ def restore(tree: Path, samples: list[str], expectation: str | None, everything:
 
     Args:
         tree: the folder that holds dvc.yaml.
-        samples: by name.
+        samples: their names.
         expectation: and all that were listed for this one.
         everything: all of them.
 
@@ -55,17 +54,19 @@ def restore(tree: Path, samples: list[str], expectation: str | None, everything:
     Raises:
         UsageError: a sample that is not listed, an expectation that no entry has, or nothing is given.
     """
-    listed = read_quarantine(tree / LIST)
+    listed = read_quarantine(tree / paths.QUARANTINE)
     if unknown := sorted(set(samples) - {entry.sample for entry in listed}):
-        raise UsageError(f"{LIST}: {', '.join(unknown[:5])} is not in quarantine")
+        raise UsageError(f"{paths.QUARANTINE}: {', '.join(unknown[:5])} is not in quarantine")
     gone = [
         entry
         for entry in listed
         if everything or entry.sample in samples or (expectation and entry.reason.startswith(f"{expectation}: "))
     ]
     if not gone:
-        raise UsageError(f"{LIST}: nothing to restore: name samples, an --expectation that is listed, or --all")
-    write_quarantine(tree / LIST, sorted(set(listed) - set(gone), key=lambda entry: entry.sample))
+        raise UsageError(
+            f"{paths.QUARANTINE}: nothing to restore: name samples, an --expectation that is listed, or --all"
+        )
+    write_quarantine(tree / paths.QUARANTINE, sorted(set(listed) - set(gone), key=lambda entry: entry.sample))
     return gone
 
 
@@ -73,5 +74,5 @@ def _flagged_by(expectation: str, flagged: list[Flagged]) -> dict[str, str]:
     found = {row.sample: row.reason for row in flagged if row.expectation == expectation and row.sample}
     if not found:
         there = ", ".join(sorted({row.expectation for row in flagged if row.sample})) or "none"
-        raise UsageError(f"{FLAGGED}: {expectation} flagged no sample; those that did: {there}")
+        raise UsageError(f"{paths.FLAGGED}: {expectation} flagged no sample; those that did: {there}")
     return found

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from roadseg.contracts import paths
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.manifest import Manifest, read_manifest
@@ -9,13 +10,13 @@ from roadseg.contracts.quarantine import write_quarantine
 from roadseg.contracts.reference import write_no_reference, write_reference
 from roadseg.pipeline.settings import change_settings, read_settings
 
-RECORDS = ("params.yaml", "data/reference.json", "data/classes.yaml", "data/quarantine.csv")
+RECORDS = (paths.PARAMS, paths.REFERENCE, paths.CLASSES, paths.QUARANTINE)
 FINDING = {"layout": "auto", "images": "", "masks": ""}  # keys of params.yaml's scan, and what an absent one means
 
 
 def finding(tree: Path, **given: str | None) -> dict[str, str]:
     """How files are to be found: what is given, else what params.yaml says; see `known.look`."""
-    path = tree / "params.yaml"
+    path = tree / paths.PARAMS
     scan = read_settings(path).get("scan") or {}
     if not isinstance(scan, dict):
         raise UsageError(f"{path}: scan: expected keys, found {type(scan).__name__}")
@@ -33,24 +34,38 @@ def write_records(tree: Path, classes: ClassTable | None, found_by: dict[str, st
     """
     _write_reference(tree)
     if classes:
-        classes.write(tree / "data/classes.yaml")
+        classes.write(tree / paths.CLASSES)
     if found_by != finding(tree):
-        change_settings(tree / "params.yaml", "scan", found_by)
-    if not (tree / "data/quarantine.csv").exists():
-        write_quarantine(tree / "data/quarantine.csv", [])
+        change_settings(tree / paths.PARAMS, "scan", found_by)
+    if not (tree / paths.QUARANTINE).exists():
+        write_quarantine(tree / paths.QUARANTINE, [])
+
+
+def refuse_one_class(classes: ClassTable | None) -> None:
+    """A table with one class is no task: whatever is predicted is right.
+
+    Raises:
+        UsageError: it has one.
+    """
+    if classes and classes.count < 2:
+        (only,) = classes.names
+        raise UsageError(
+            f"class table {classes.name}: {only} is its one class, so every model would score 1.0; list what is not "
+            f"{only} as a class too, as `road` does with `other`, instead of as void"
+        )
 
 
 def _accepted(path: Path) -> Manifest | None:
     try:
         return read_manifest(path) if path.exists() else None
     except UsageError as error:  # an import does not fail for what it does not need
-        print(f"warning: data/reference.json stays as it is: {error}")
+        print(f"warning: {paths.REFERENCE} stays as it is: {error}")
         return None
 
 
 def _write_reference(tree: Path) -> None:
-    """Of the last accepted data; left alone where no manifest says what was accepted."""
-    path, accepted = tree / "data/reference.json", _accepted(tree / "data/manifest.parquet")
+    """Write the shares of the last accepted data; leave them alone where no manifest says what was accepted."""
+    path, accepted = tree / paths.REFERENCE, _accepted(tree / paths.MANIFEST)
     if accepted:
         write_reference(path, accepted)
     elif not path.exists():

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Self
 
 # bytes of names and attributes, of one member or of all: as many as Linux gives one attribute; the tarfile of 3.11.7
-HEADERS_MOST = 1 << 16  # searches them in a time that grows with their square, ten seconds for so many digits
-AFTER_END_MOST = 16 << 20  # bytes; honest is the rest of a record, which tapes have of some MiB
+MAX_HEADERS = 1 << 16  # searches them in a time that grows with their square, ten seconds for so many digits
+MAX_AFTER_END = 16 << 20  # bytes; honest is the rest of a record, which tapes have of some MiB
 PIECE = 1 << 20  # bytes read or copied at once
 NAMES_AND_ATTRIBUTES = {
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
@@ -76,11 +76,11 @@ def entries(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         _check_headers(sum(len(key) + len(value) for key, value in (tar.pax_headers or {}).items()))  # of all members
         yield info
     assert tar.fileobj is not None  # it is open
-    left = AFTER_END_MOST
+    left = MAX_AFTER_END
     while piece := tar.fileobj.read(PIECE):  # tarfile stops before the checksum that ends a compressed file
         left -= len(piece)
         if left < 0:
-            raise Hostile(f"over {AFTER_END_MOST} bytes follow its end mark: pack the data as one tar")
+            raise Hostile(f"over {MAX_AFTER_END} bytes follow its end mark: pack the data as one tar")
 
 
 def _check_size(info: tarfile.TarInfo) -> None:
@@ -89,9 +89,9 @@ def _check_size(info: tarfile.TarInfo) -> None:
 
 
 def _check_headers(size: int) -> None:
-    if size > HEADERS_MOST:
+    if size > MAX_HEADERS:
         raise Hostile(
-            f"{size} bytes of names and attributes, over {HEADERS_MOST}: pack the data without extended attributes"
+            f"{size} bytes of names and attributes, over {MAX_HEADERS}: pack the data without extended attributes"
         )
 
 

@@ -9,7 +9,7 @@ from scipy import ndimage
 from roadseg.evaluate.boundary import TOLERANCE
 
 DOUBT = 0.02  # probability of the given class below which a label is disputed
-LEAST_SHARE = 0.001  # of the image: pixels of an area that lie away from outlines
+MIN_SHARE = 0.001  # of the image: pixels of an area that lie away from outlines
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Dispute:
 
     Attributes:
         given, predicted: ids of the classes, of the pair that most of its pixels have.
-        share: of the labelled pixels of the image, 0..1.
+        share: its part of the labelled pixels of the image, 0..1.
         confidence: mean probability of the predicted class where it has that pair, 0..1.
         box: x0, y0, x1, y1 in pixels of the label, the last two exclusive.
     """
@@ -51,16 +51,16 @@ def disputed_areas(label: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     given = np.take_along_axis(probabilities, np.minimum(label, last)[..., None].astype(np.intp), -1)[..., 0]
     areas, count = ndimage.label((label <= last) & (given < DOUBT))
     inside = np.bincount(areas[~_near_outlines(label)], minlength=count + 1)
-    kept = inside >= LEAST_SHARE * label.size
+    kept = inside >= MIN_SHARE * label.size
     kept[0] = False
     return np.asarray(np.where(kept, np.cumsum(kept), 0)[areas])
 
 
-def describe(areas: np.ndarray, label: np.ndarray, probabilities: np.ndarray) -> list[Dispute]:
+def describe_areas(areas: np.ndarray, label: np.ndarray, probabilities: np.ndarray) -> list[Dispute]:
     """Describe areas, the largest first.
 
     Args:
-        areas: as `disputed_areas` returns it.
+        areas: what `disputed_areas` returned.
         label, probabilities: what it was given.
     """
     classes, labelled = probabilities.shape[-1], np.count_nonzero(label < probabilities.shape[-1])

@@ -1,26 +1,25 @@
 """The samples whose labels a model disputes, most first, and the list of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from roadseg.contracts import paths
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.errors import DataRefused
+from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import replacing
+from roadseg.contracts.manifest import Manifest
 from roadseg.imaging.masks import read_classes
-from roadseg.imaging.pixels import Undecodable, read_image, resize_mask
-from roadseg.labels.disputes import Dispute, describe, disputed_areas
+from roadseg.imaging.pixels import read_image, resize_mask
+from roadseg.labels.disputes import Dispute, describe_areas, disputed_areas
 
 if TYPE_CHECKING:
     from roadseg.predict.predictor import Predictor
 
-T = TypeVar("T")
-
-RAW = Path("data/raw")
 COLUMNS = ["rank", "sample", "split", "image", "mask", "share", "areas", "given", "predicted", "confidence"]
 COLUMNS += ["x0", "y0", "x1", "y1"]
 
@@ -57,6 +56,18 @@ class Answer:
     areas: np.ndarray
 
 
+def labelled(manifest: Manifest, splits: list[str]) -> list[dict[str, Any]]:
+    """The rows of these splits that have a mask.
+
+    Raises:
+        UsageError: there is none.
+    """
+    rows = [row for row in manifest.records() if row["split"] in splits and row["mask"]]
+    if not rows:
+        raise UsageError(f"{paths.MANIFEST} holds no labelled sample of {' or '.join(splits)}")
+    return rows
+
+
 def answers(rows: list[dict[str, Any]], tree: Path, predictor: "Predictor") -> Iterator[Answer]:
     """Predict samples one by one; no more than a batch of images is in memory.
 
@@ -68,9 +79,9 @@ def answers(rows: list[dict[str, Any]], tree: Path, predictor: "Predictor") -> I
     Raises:
         DataRefused: a file is no picture any more; names it.
     """
-    stream = predictor.probabilities(_decoded(read_image, tree / RAW / row["image"]) for row in rows)
+    stream = predictor.probabilities(read_image(tree / paths.RAW / row["image"]) for row in rows)
     for row, probabilities in zip(rows, stream, strict=True):
-        label, _ = _decoded(read_classes, tree / RAW / row["mask"], predictor.bundle.classes, row.get("coding"))
+        label, _ = read_classes(tree / paths.RAW / row["mask"], predictor.bundle.classes, row.get("coding"))
         label = resize_mask(label, *probabilities.shape[:2])
         yield Answer(label, probabilities, disputed_areas(label, probabilities))
 
@@ -78,7 +89,7 @@ def answers(rows: list[dict[str, Any]], tree: Path, predictor: "Predictor") -> I
 def suspects(rows: list[dict[str, Any]], tree: Path, predictor: "Predictor") -> Iterator[Suspect | None]:
     """Judge samples one by one, None where nothing is disputed; arguments and errors as of `answers`."""
     for row, answer in zip(rows, answers(rows, tree, predictor), strict=True):
-        found = describe(answer.areas, answer.label, answer.probabilities)
+        found = describe_areas(answer.areas, answer.label, answer.probabilities)
         yield Suspect(row, sum(each.share for each in found), len(found), found[0]) if found else None
 
 
@@ -93,7 +104,7 @@ def write_list(path: Path, found: list[Suspect], classes: ClassTable) -> None:
         (
             rank,
             *(each.row[key] for key in ("sample", "split")),
-            *((RAW / each.row[key]).as_posix() for key in ("image", "mask")),
+            *((paths.RAW / each.row[key]).as_posix() for key in ("image", "mask")),
             round(each.share, 5),
             each.areas,
             *(classes.names[number] for number in (each.worst.given, each.worst.predicted)),
@@ -104,10 +115,3 @@ def write_list(path: Path, found: list[Suspect], classes: ClassTable) -> None:
     ]
     with replacing(path) as temporary:
         pd.DataFrame(lines, columns=COLUMNS).to_csv(temporary, index=False, lineterminator="\n")
-
-
-def _decoded(decode: Callable[..., T], path: Path, *arguments: object) -> T:
-    try:
-        return decode(path, *arguments)
-    except Undecodable as error:
-        raise DataRefused(f"{path}: {error}") from None

@@ -22,7 +22,7 @@ def cluster(address: str) -> Iterator[Executor]:
     """Connect to a scheduler; its workers must run this code and see this folder and home under the same paths.
 
     Args:
-        address: of the scheduler, `tcp://host:port`.
+        address: where the scheduler is, `tcp://host:port`.
 
     Raises:
         UsageError: no scheduler answers, no worker is there, or a worker runs other code or sees other files.

@@ -25,6 +25,11 @@ def gpus() -> list[tuple[str, int, str]]:
     return [(name, int(mib) << 20, capability) for name, mib, capability in rows if mib.isdecimal()]
 
 
+def capabilities() -> list[str]:
+    """Compute capability of each GPU that the backend computes on; none where that is the CPU."""
+    return [capability for _, _, capability in gpus()] if has_gpu() else []
+
+
 def query_gpus(fields: str) -> list[list[str]]:
     """A row of cells for each GPU, as `nvidia-smi --query-gpu` has them; empty where the driver does not answer."""
     query = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"]

@@ -4,15 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import digest_file, replacing
+from roadseg.contracts.files import digest_file
 from roadseg.contracts.manifest import Manifest, Shares, read_manifest
 from roadseg.contracts.reference import read_reference
 from roadseg.pages import figures
 from roadseg.pages.changes import Changes, compare
 from roadseg.pages.gallery import galleries
 from roadseg.pages.judgement import read_judgement
-from roadseg.pages.rendering import render
+from roadseg.pages.rendering import render, write_page
 from roadseg.pipeline.history import Earlier, earlier_version
 
 NAMED = 200  # samples that a list of changes names
@@ -20,9 +21,7 @@ NAMED = 200  # samples that a list of changes names
 
 def write_data_page(tree: Path, out: Path, pictures: bool = True) -> None:
     """Write the page of a tree in which scan and validate have run; see `render_data_page`."""
-    page = render_data_page(tree, pictures)
-    with replacing(out) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="replace")
+    write_page(out, render_data_page(tree, pictures))
 
 
 def render_data_page(tree: Path, pictures: bool = True) -> str:
@@ -41,14 +40,14 @@ def render_data_page(tree: Path, pictures: bool = True) -> str:
     judgement = read_judgement(tree)
     frame = judgement.judged.frame
     changes, earlier = _changes(tree, judgement.scan)
-    reference = _reference(tree / "data/reference.json", judgement.scan.classes.name)
+    reference = _reference(tree / paths.REFERENCE, judgement.scan.classes.name)
     return render(
         "data.html",
         judgement=judgement,
         classes=judgement.scan.classes,
-        scan_digest=digest_file(tree / "data/scan.parquet"),
+        scan_digest=digest_file(tree / paths.SCAN),
         val_digest=judgement.judged.digest("val") if judgement.accepted else None,
-        galleries=galleries(judgement, tree / "data/raw", pictures),
+        galleries=galleries(judgement, tree / paths.RAW, pictures),
         pictures=pictures,
         counts=figures.sample_counts(frame),
         shares=_class_table(judgement.judged, reference),
@@ -70,8 +69,8 @@ class ClassTableRows:
     Attributes:
         splits: those with masks.
         rows: per class `name`, `color`, and `cells`: by split the share and its shift against the reference or None.
-        void: by split the share of void among all pixels.
-        largest: of all shares, the length of a whole bar.
+        void: share of void among all pixels, by split.
+        largest: the largest share, which has the whole length of a bar.
         reference: whether there is one to compare with.
     """
 
@@ -106,7 +105,7 @@ def _reference(path: Path, table: str) -> Shares:
 
 def _changes(tree: Path, now: Manifest) -> tuple[Changes | None, Earlier | None]:
     """Compare with the last committed version; no changes where there is none, or none that can be read."""
-    earlier = earlier_version(tree, "data/scan.parquet")
+    earlier = earlier_version(tree, str(paths.SCAN))
     if earlier is None or earlier.path is None:
         return None, earlier
     try:

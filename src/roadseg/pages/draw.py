@@ -22,7 +22,7 @@ def overlay(image: np.ndarray, mask: np.ndarray, classes: ClassTable, opacity: f
         image: uint8 (H, W, 3).
         mask: uint8 (H, W), ids.
         classes: gives the colours.
-        opacity: of the colours, 0..1.
+        opacity: how far the colours cover the image, 0..1.
     """
     mixed = image * (1 - opacity) + colourise(mask, classes) * opacity
     return np.where((mask < classes.count)[..., None], mixed.round(), image).astype(np.uint8)
@@ -40,7 +40,7 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], c
     Args:
         rows: uint8 (H, W, 3) each, one list per row, all of one size.
         titles: one per column.
-        classes: for the legend.
+        classes: what the legend names.
     """
     gap, line = 4, 18
     height, width = rows[0][0].shape[:2]

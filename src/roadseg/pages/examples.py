@@ -11,13 +11,14 @@ from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.classes import VOID, ClassTable
 from roadseg.contracts.confusion import iou
 from roadseg.contracts.evaluation import Evaluation
-from roadseg.imaging.masks import read_classes, read_ids, read_label
+from roadseg.imaging.masks import read_classes, read_label
 from roadseg.imaging.pixels import read_image, resize_mask
 from roadseg.pages.draw import colourise, mistakes
 from roadseg.pages.thumbnails import Thumbnail, thumbnail
+from roadseg.scoring.folders import read_guess
 
 SHOWN, SHOWN_OF_A_CLASS = 12, 6
-LEAST_SHARE = 0.005  # of an image: a class with fewer pixels is not what the image is looked at for
+MIN_SHARE = 0.005  # of an image: a class with fewer pixels is not what the image is looked at for
 LARGE = (384, 288)  # width and height that a picture fits into
 
 
@@ -83,7 +84,7 @@ def _by_class(evaluation: Evaluation) -> Iterator[Group]:
     shares = pixels / np.maximum(pixels.sum(-1, keepdims=True), 1)
     scores = iou(evaluation.counts.confusion)
     for number, name in enumerate(evaluation.counts.classes.names):
-        there = np.flatnonzero(shares[:, number] >= LEAST_SHARE)
+        there = np.flatnonzero(shares[:, number] >= MIN_SHARE)
         order = there[np.argsort(scores[there, number], kind="stable")]
         yield Group(f"class-{number}", f"worst {name}", order[:SHOWN_OF_A_CLASS].tolist())
 
@@ -140,8 +141,8 @@ def read(pairs: list[tuple[Path, Path]], classes: ClassTable) -> Pictures:
 
     def pictures(chosen: list[int]) -> Iterator[dict[str, Thumbnail]]:
         for number in chosen:
-            predicted, label = pairs[number]
-            mask, (truth, _) = read_ids(predicted, classes), read_label(label, classes)
+            guess, label = pairs[number]
+            mask, truth = read_guess(guess, classes), read_label(label, classes)[0]
             yield _pictures(None, truth, {"prediction": resize_mask(mask, *truth.shape)}, classes)
 
     return pictures

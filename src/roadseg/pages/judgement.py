@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from roadseg.contracts import paths
 from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.contracts.quarantine import Quarantined, read_quarantine
 from roadseg.contracts.verdict import Expected, Flagged, read_flagged, read_verdict
@@ -15,10 +16,10 @@ class Expectation:
     """One expectation and what it flagged.
 
     Attributes:
-        observed: in words, such as "3 of 1403 samples".
+        observed: what was seen, in words, such as "3 of 1403 samples".
         failing: count of failing rows.
         flagged: columns sample and reason, one row per failing sample.
-        reasons: of failing splits, classes or tables.
+        reasons: why splits, classes or tables fail.
     """
 
     name: str
@@ -65,12 +66,12 @@ def read_judgement(tree: Path) -> Judgement:
     Raises:
         UsageError: a file is missing or damaged; says what to run.
     """
-    scan = read_manifest(tree / "data/scan.parquet", "scan")
-    verdict = read_verdict(tree / "reports/verdict.json")
-    quarantine = read_quarantine(tree / "data/quarantine.csv")
+    scan = read_manifest(tree / paths.SCAN, "scan")
+    verdict = read_verdict(tree / paths.VERDICT)
+    quarantine = read_quarantine(tree / paths.QUARANTINE)
     judged, left_out = scan.without(quarantine)
     flagged: dict[str, list[Flagged]] = {}
-    for row in read_flagged(tree / "reports/flagged.parquet"):
+    for row in read_flagged(tree / paths.FLAGGED):
         flagged.setdefault(row.expectation, []).append(row)
     read = [_expectation(expected, flagged.get(expected.name, [])) for expected in verdict.expectations]
     return Judgement(

@@ -8,14 +8,14 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from roadseg.contracts import paths
 from roadseg.contracts.classes import ClassEntry, ClassTable
-from roadseg.contracts.files import replacing
 from roadseg.imaging.pixels import read_image
 from roadseg.labels.disputes import DOUBT
-from roadseg.labels.suspects import RAW, Suspect, answers
+from roadseg.labels.suspects import Suspect, answers
 from roadseg.pages.draw import colourise, mistakes
 from roadseg.pages.examples import LARGE, Group
-from roadseg.pages.rendering import render
+from roadseg.pages.rendering import render, write_page
 from roadseg.pages.thumbnails import Thumbnail, thumbnail
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Shown:
         suspect: what is disputed.
         command: leaves the sample out.
         places: its place in each group by key.
-        pictures: by title; empty where pictures are left out.
+        pictures: each by its title; empty where pictures are left out.
     """
 
     suspect: Suspect
@@ -81,8 +81,7 @@ def write_labels_page(
         shown=list(_shown(chosen, groups, made)),
         suspects=suspects,
     )
-    with replacing(out) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="replace")
+    write_page(out, page)
 
 
 def _groups(chosen: list[Suspect], classes: ClassTable) -> list[Group]:
@@ -115,7 +114,7 @@ def _shown(chosen: list[Suspect], groups: list[Group], made: Iterator[dict[str, 
 def _pictures(chosen: list[Suspect], tree: Path, predictor: "Predictor") -> Iterator[dict[str, Thumbnail]]:
     rows, classes = [each.row for each in chosen], predictor.bundle.classes
     for row, answer in zip(rows, answers(rows, tree, predictor), strict=True):
-        image, predicted = read_image(tree / RAW / row["image"]), answer.probabilities.argmax(-1).astype("uint8")
+        image, predicted = read_image(tree / paths.RAW / row["image"]), answer.probabilities.argmax(-1).astype("uint8")
         yield {
             "image": thumbnail(image, LARGE, lossless=False),
             "label": thumbnail(colourise(answer.label, classes), LARGE, lossless=True),

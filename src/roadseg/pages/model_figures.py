@@ -11,7 +11,7 @@ from roadseg.contracts.evaluation import UNIT, Evaluation
 from roadseg.evaluate.scores import CLASS_METRICS, METRICS
 
 CONFUSIONS = 2  # named of each class
-LEAST_SHARE = 0.02  # of a class's true pixels, below which a confusion is not named
+MIN_SHARE = 0.02  # of a class's true pixels, below which a confusion is not named
 CURVES = {"miou": "monitored mIoU", "loss": "training loss"}
 
 
@@ -20,8 +20,8 @@ class ClassRow:
     """A class on the page.
 
     Attributes:
-        share: of the counted true pixels, 0..1.
-        figures: by key of `CLASS_METRICS`, 0..1 or None where absent.
+        share: its part of the counted true pixels, 0..1.
+        figures: each by its key of `CLASS_METRICS`, 0..1 or None where absent.
         low, high: the interval of the IoU over drives.
         taken_for: other classes' names and the share of this one's true pixels that went there, most first.
         before: IoU of the model that it is compared with.
@@ -66,9 +66,9 @@ def class_rows(evaluation: Evaluation, scores: dict[str, Any], before: Evaluatio
     """A row per class, the one in most need first.
 
     Args:
-        evaluation: of the model that the page is about.
+        evaluation: that of the model that the page is about.
         scores: its scores.json.
-        before: of the model that it is compared with, of the same class table.
+        before: that of the model that it is compared with, over the same class table.
     """
     matrix = evaluation.counts.total().confusion
     pixels = matrix.sum(1)
@@ -94,7 +94,7 @@ def _taken_for(row: np.ndarray, number: int, names: list[str]) -> list[tuple[str
     shares = row / max(1, row.sum())
     order = [other for other in np.argsort(-shares, kind="stable").tolist() if other != number]
     called = [*names, "void"]
-    return [(called[other], float(shares[other])) for other in order[:CONFUSIONS] if shares[other] >= LEAST_SHARE]
+    return [(called[other], float(shares[other])) for other in order[:CONFUSIONS] if shares[other] >= MIN_SHARE]
 
 
 def reliability(evaluation: Evaluation) -> list[dict[str, float]]:

@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.confusion import mean_iou
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.evaluation import Evaluation, read_evaluation, read_scores
-from roadseg.contracts.files import digest_file, replacing
+from roadseg.contracts.files import digest_file
 from roadseg.contracts.manifest import read_manifest
 from roadseg.evaluate.measures import shares
 from roadseg.evaluate.scores import CLASS_METRICS
 from roadseg.pages import model_figures as figures
 from roadseg.pages.examples import Pictures, choose, examples, predicted, read
-from roadseg.pages.rendering import render
+from roadseg.pages.rendering import render, write_page
 from roadseg.pipeline.git import GitState, git_state
 from roadseg.scoring.slices import worst_slices
 
-PAGE = Path("reports/model.html")
 SLICES, QUANTILES = 12, 4
 REMEDY = "dvc repro evaluate"
 
@@ -31,7 +31,7 @@ class Other:
     """A model that the page compares with.
 
     Attributes:
-        name: as people call it, such as `champion, version 3`.
+        name: what people call it, such as `champion, version 3`.
         evaluation: its answers, counted.
         bundle: to predict with; without it only figures are compared.
         val_manifest: digest of the images that it was evaluated on, where it is known.
@@ -45,9 +45,7 @@ class Other:
 
 def write_model_page(tree: Path, out: Path, other: Other | None = None, pictures: bool = True) -> None:
     """Write the page of a tree in which evaluate has run; see `render_model_page`."""
-    page = render_model_page(tree, other, pictures)
-    with replacing(out) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="replace")
+    write_page(out, render_model_page(tree, other, pictures))
 
 
 def render_model_page(tree: Path, other: Other | None = None, pictures: bool = True) -> str:
@@ -64,12 +62,12 @@ def render_model_page(tree: Path, other: Other | None = None, pictures: bool = T
     Raises:
         UsageError: a file of the graph is missing or damaged; says what to run.
     """
-    bundle, manifest = Bundle.open(tree / "models/bundle"), read_manifest(tree / "data/manifest.parquet")
-    scores = read_scores(tree / "reports/evaluation")
-    evaluation = read_evaluation(tree / "reports/evaluation")
+    bundle, manifest = Bundle.open(tree / paths.BUNDLE), read_manifest(tree / paths.MANIFEST)
+    scores = read_scores(tree / paths.EVALUATION)
+    evaluation = read_evaluation(tree / paths.EVALUATION)
     rows = manifest.records("val")
     if [row["sample"] for row in rows] != evaluation.images["sample"].to_pylist():
-        raise UsageError(f"{tree / 'reports/evaluation'} is of other images than the manifest: run `{REMEDY}`")
+        raise UsageError(f"{tree / paths.EVALUATION} is of other images than the manifest: run `{REMEDY}`")
     before = _same_images(evaluation, other, manifest.digest("val"))
     models = {"prediction": bundle}
     itself = before is not None and _is_itself(evaluation, bundle, before, other)
@@ -81,10 +79,10 @@ def render_model_page(tree: Path, other: Other | None = None, pictures: bool = T
         bundle.card,
         git_state(tree),
         manifest.digest("val"),
-        digest_file(tree / "reports/evaluation/confusion.npy"),
-        _history(tree / "reports/history.csv"),
+        digest_file(tree / paths.EVALUATION / "confusion.npy"),
+        _history(tree / paths.HISTORY),
     )
-    shown = predicted(rows, tree / "data/raw", models) if pictures else None
+    shown = predicted(rows, tree / paths.RAW, models) if pictures else None
     return _render(evaluation, scores, other, before, shown, origin, itself)
 
 
@@ -95,15 +93,13 @@ def write_score_page(
 
     Args:
         out: the HTML file.
-        evaluation: of the folders.
+        evaluation: that of the folders.
         scores: its summary.
         files: prediction and label of each image, in the order of the evaluation.
         other: an evaluation of the same labels to compare with.
     """
     shown = read(files, evaluation.counts.classes)
-    page = _render(evaluation, scores, other, _same_images(evaluation, other, None), shown, None)
-    with replacing(out) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="replace")
+    write_page(out, _render(evaluation, scores, other, _same_images(evaluation, other, None), shown, None))
 
 
 @dataclass(frozen=True)

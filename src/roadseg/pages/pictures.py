@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.manifest import read_manifest
@@ -25,12 +26,12 @@ def prediction_sheet(tree: Path, count: int) -> Image.Image:
         tree: a checkout whose graph has run.
         count: of the images.
     """
-    bundle, manifest = Bundle.open(tree / "models/bundle"), read_manifest(tree / "data/manifest.parquet")
+    bundle, manifest = Bundle.open(tree / paths.BUNDLE), read_manifest(tree / paths.MANIFEST)
     rows = manifest.records("val")
     count = min(count, len(rows))
     chosen = [rows[number * len(rows) // count] for number in range(count)]
-    images = [read_image(tree / "data/raw" / row["image"]) for row in chosen]
-    masks = [(tree / "data/raw" / row["mask"], row.get("coding")) for row in chosen]
+    images = [read_image(tree / paths.RAW / row["image"]) for row in chosen]
+    masks = [(tree / paths.RAW / row["mask"], row.get("coding")) for row in chosen]
     truth = [read_classes(path, manifest.classes, coding)[0] for path, coding in masks]
     return _sheet(images, truth, Predictor(bundle)(images), manifest.classes)
 

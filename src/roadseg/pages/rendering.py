@@ -1,10 +1,13 @@
 """From a template to one HTML file that needs no other."""
 
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
+
+from roadseg.contracts.files import replacing
 
 TEMPLATES = resources.files("roadseg.pages") / "templates"
 
@@ -12,6 +15,12 @@ TEMPLATES = resources.files("roadseg.pages") / "templates"
 def render(template: str, **values: Any) -> str:
     """Fill a template; a value that it names and does not get is an error."""
     return _environment().get_template(template).render(**values)
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page atomically; what is no text in a file's name is replaced."""
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="replace")
 
 
 def _environment() -> Environment:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
+from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import replacing
-from roadseg.pages.rendering import render
+from roadseg.pages.rendering import render, write_page
 
-SCORES = "reports/monitored.json"
+SCORES = str(paths.MONITORED)
 DECADE = 10  # a parameter that spans more than this factor has a logarithmic axis
 MIOU = "monitored mIoU"
 
@@ -51,8 +51,7 @@ def axes(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def write_search_page(path: Path, frame: pd.DataFrame) -> None:
     """Write one HTML file about `experiments`; it loads nothing from anywhere."""
-    with replacing(path) as temporary:
-        temporary.write_text(render("search.html", frame=frame, axes=axes(frame), miou=MIOU), encoding="utf-8")
+    write_page(path, render("search.html", frame=frame, axes=axes(frame), miou=MIOU))
 
 
 def _score(data: dict[str, Any]) -> float | None:
@@ -61,7 +60,7 @@ def _score(data: dict[str, Any]) -> float | None:
 
 
 def _parameters(data: dict[str, Any]) -> dict[str, Any]:
-    sections = data["params"]["params.yaml"]["data"]
+    sections = data["params"][str(paths.PARAMS)]["data"]
     return {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
 
 

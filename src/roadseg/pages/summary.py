@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from roadseg.contracts import paths
 from roadseg.contracts.evaluation import read_evaluation, read_scores
 from roadseg.pages.judgement import Expectation, Judgement, read_judgement
 from roadseg.pages.model_figures import class_rows
@@ -31,8 +32,8 @@ def scores_markdown(tree: Path) -> str:
     Raises:
         UsageError: evaluate has not run in `tree`.
     """
-    scores = read_scores(tree / "reports/evaluation")
-    rows = class_rows(read_evaluation(tree / "reports/evaluation"), scores, None)
+    scores = read_scores(tree / paths.EVALUATION)
+    rows = class_rows(read_evaluation(tree / paths.EVALUATION), scores, None)
     low, high = scores["miou_low"], scores["miou_high"]  # None with a single drive
     interval = "" if low is None else f" ({_figure(low)} to {_figure(high)} with 95 % over drives)"
     lines = [f"## Mean IoU {_figure(scores['miou'])}{interval}", ""]

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.imaging.masks import read_classes
-from roadseg.imaging.pixels import Undecodable, read_image
+from roadseg.imaging.masks import decode_classes
+from roadseg.imaging.pixels import Undecodable, decode_image, read_bytes
 from roadseg.pages.draw import colourise
 
 BOX = (256, 192)  # width and height that a thumbnail fits into
@@ -29,7 +29,7 @@ def image_thumbnail(root: Path, name: str | None) -> Thumbnail:
     if not name:
         return Thumbnail(fault="there is no image")
     try:
-        picture = Image.fromarray(read_image(root / name))
+        picture = Image.fromarray(decode_image(read_bytes(root / name)))
     except (Undecodable, OSError) as error:
         return Thumbnail(fault=str(error))
     return Thumbnail(_uri(_fitted(picture, BOX, Image.Resampling.BILINEAR), lossless=False))
@@ -40,7 +40,7 @@ def mask_thumbnail(root: Path, name: str | None, classes: ClassTable, coding: st
     if not name:
         return Thumbnail(fault="there is no mask")
     try:
-        ids, _ = read_classes(root / name, classes, coding)
+        ids, _ = decode_classes(read_bytes(root / name), name, classes, coding=coding)
     except (Undecodable, OSError) as error:
         return Thumbnail(fault=str(error))
     small = np.asarray(_fitted(Image.fromarray(ids), BOX, Image.Resampling.NEAREST))
@@ -54,9 +54,8 @@ def thumbnail(pixels: np.ndarray, box: tuple[int, int], lossless: bool) -> Thumb
 
 
 def _fitted(picture: Image.Image, box: tuple[int, int], resample: Image.Resampling) -> Image.Image:
-    scale = min(box[0] / picture.width, box[1] / picture.height, 1)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(size, resample)
+    picture.thumbnail(box, resample, reducing_gap=None)  # shrinks, never enlarges
+    return picture
 
 
 def _uri(picture: Image.Image, lossless: bool) -> str:

@@ -2,34 +2,57 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from roadseg.contracts.errors import UsageError
+from roadseg.contracts.errors import Busy, UsageError
+from roadseg.contracts.files import home
 
 WAITING = (sys.executable, "-m", "dvc", "--wait-for-lock")
+BLOCKED = re.compile(r"'(.+)' is busy, it is being blocked by:.*?\(PID (\d+)\)", re.DOTALL)  # not what it waits for
 
 
-def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+def dvc_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """The current environment and `more`, with this interpreter first on the path for `python` in dvc.yaml."""
     scripts = str(Path(sys.executable).parent)
     path = os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)])
-    return {**os.environ, "PATH": path, **(more or {})}
+    cache = Path(os.environ.get("DVC_SITE_CACHE_DIR") or home() / "dvc")
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)  # DVC would let everybody write, and unpickles what is there
+    return {**os.environ, "PATH": path, "DVC_SITE_CACHE_DIR": str(cache), **(more or {})}
 
 
 def dvc(tree: Path, *arguments: str) -> str:
     """Run one DVC command in `tree` and return what it prints.
 
     Raises:
+        Busy: another DVC works on the same files.
         UsageError: it failed; with what it said.
     """
-    done = subprocess.run([*WAITING, *arguments], cwd=tree, env=environment(), capture_output=True, text=True)
+    done = subprocess.run([*WAITING, *arguments], cwd=tree, env=dvc_environment(), capture_output=True, text=True)
     if done.returncode:
-        raise UsageError(f"`dvc {' '.join(arguments)}` in {tree} failed: {(done.stderr or done.stdout).strip()}")
+        refuse_busy(done.stderr)
+        raise UsageError(f"`dvc {' '.join(arguments)}` in {tree} failed: {_reason(done.stderr or done.stdout)}")
     return done.stdout
+
+
+def refuse_busy(said: str) -> None:
+    """Look into what a DVC that failed has said.
+
+    Raises:
+        Busy: it was refused for another process, which is named.
+    """
+    if found := BLOCKED.search(said):
+        raise Busy(f"{found[1]} is in use by process {found[2]}: wait until that ends, then run the same command")
+
+
+def _reason(said: str) -> str:
+    """The errors among what DVC printed, in one line."""
+    errors = [line.removeprefix("ERROR: ") for line in said.splitlines() if line.startswith("ERROR: ")]
+    return "; ".join(errors) or " ".join(said.split()) or "it said nothing"
 
 
 def dvc_json(tree: Path, *arguments: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
 from roadseg.pipeline.dvc import dvc_json
 
@@ -40,7 +41,7 @@ def read_graph(tree: Path) -> list[Stage]:
     Raises:
         UsageError: there is no dvc.yaml.
     """
-    path = tree / "dvc.yaml"
+    path = tree / paths.GRAPH
     if not path.exists():
         raise UsageError(f"{path} is missing: run from the folder that holds dvc.yaml")
     blocks = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
@@ -60,7 +61,7 @@ def sources(tree: Path) -> list[str]:
 
 def why(tree: Path, stage: str) -> list[str]:
     """What changed since the stage last ran: `train.epochs modified`, `src/roadseg/train modified`."""
-    lock = tree / "dvc.lock"
+    lock = tree / paths.LOCK
     locked = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"].get(stage) if lock.exists() else None
     if locked is None:
         return ["dvc.lock does not know it yet"]
@@ -70,7 +71,7 @@ def why(tree: Path, stage: str) -> list[str]:
             reasons.append(str(entry))  # such as "changed command"
             continue
         for changes in entry.values():
-            params = changes.pop("params.yaml", {})
+            params = changes.pop(str(paths.PARAMS), {})
             reasons += [f"{path} {change}" for path, change in changes.items()]
             reasons += _changed_keys(tree, locked, params)
     return reasons
@@ -81,8 +82,8 @@ def _changed_keys(tree: Path, locked: dict[str, Any], sections: dict[str, str] |
     if isinstance(sections, str):
         yield f"params.yaml {sections}"
         return
-    before = locked.get("params", {}).get("params.yaml", {})
-    now = yaml.safe_load((tree / "params.yaml").read_text(encoding="utf-8"))
+    before = locked.get("params", {}).get(str(paths.PARAMS), {})
+    now = yaml.safe_load((tree / paths.PARAMS).read_text(encoding="utf-8"))
     for section in sections:
         old, new = before.get(section, {}), now.get(section, {})
         yield from (

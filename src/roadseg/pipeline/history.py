@@ -7,10 +7,11 @@ from typing import Any
 
 import yaml
 
+from roadseg.contracts import paths
 from roadseg.pipeline.dvc import dvc
 from roadseg.pipeline.git import git
 
-LOOKED_AT = 50  # commits of dvc.lock; older versions tell nobody what has changed
+MAX_COMMITS = 50  # commits of dvc.lock; older versions tell nobody what has changed
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class Earlier:
 
     Attributes:
         commit: the newest commit whose dvc.lock names it, short.
-        day: of that commit, ISO.
-        subject: of that commit.
+        day: its date, ISO.
+        subject: its message's first line.
         path: its bytes in DVC's cache; None where the cache does not hold them.
     """
 
@@ -41,7 +42,7 @@ def earlier_version(tree: Path, out: str) -> Earlier | None:
         None outside git, and where no commit names another version.
     """
     here = hashlib.md5((tree / out).read_bytes(), usedforsecurity=False).hexdigest()  # DVC names files by it
-    listed = git(tree, "log", f"--max-count={LOOKED_AT}", "--format=%h%x09%cs%x09%s", "--", "dvc.lock")
+    listed = git(tree, "log", f"--max-count={MAX_COMMITS}", "--format=%h%x09%cs%x09%s", "--", str(paths.LOCK))
     for line in listed.splitlines():
         commit, day, subject = line.split("\t", 2)
         md5 = _locked(git(tree, "show", f"{commit}:./dvc.lock"), out)

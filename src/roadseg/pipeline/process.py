@@ -2,12 +2,15 @@
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from roadseg.contracts.errors import UsageError
 
 GRACE = 20.0  # seconds from SIGTERM to SIGKILL; a Prefect worker kills the flow itself after 30
 REAPED = 3.0  # seconds for init to collect what was killed; in a container without one it never does
@@ -34,9 +37,12 @@ def stream(
 
     Returns:
         The exit status, negative for a signal; by then the whole group has ended.
+
+    Raises:
+        UsageError: see `tied`.
     """
     process = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "TERM", *command],
+        tied(command),
         cwd=cwd,
         env=env,
         stdout=subprocess.PIPE,
@@ -55,6 +61,17 @@ def stream(
             pass
         process.stdout.close()
     return process.returncode
+
+
+def tied(command: Sequence[str]) -> list[str]:
+    """The command, so that the kernel ends it when the thread that starts it dies.
+
+    Raises:
+        UsageError: the tool for it is not there.
+    """
+    if not shutil.which("setpriv"):
+        raise UsageError("setpriv is not installed, and nothing would end what the flow starts: it is util-linux's")
+    return ["setpriv", "--pdeathsig", "TERM", *command]
 
 
 def end_group(process: subprocess.Popen[bytes], grace: float) -> None:

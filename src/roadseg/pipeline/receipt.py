@@ -14,7 +14,7 @@ def leave_receipt(stage: str, exit_code: int, code: dict[str, str]) -> None:
 
     Args:
         stage: its name.
-        exit_code: as in the design's table.
+        exit_code: one of those in docs/reference.md.
         code: sha256 by path of the stage's code.
     """
     if path := os.environ.get(VARIABLE):

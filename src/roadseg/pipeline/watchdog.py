@@ -5,30 +5,23 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from roadseg.contracts.files import home
 from roadseg.machine.signals import follow_parent
+from roadseg.pipeline.sidecars import sidecar
 from roadseg.train.run.heartbeat import Heartbeat, read_heartbeat
 
 GRACE = 20.0  # seconds in which a trainer that only waits may save its state
 SLOWER = 10.0
 
 
-@contextmanager
-def watched(pid: int) -> Iterator[None]:
-    """Watch the trainer with this process id while the block runs."""
-    watcher = subprocess.Popen([sys.executable, "-m", "roadseg.pipeline.watchdog", str(pid)], stdin=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        watcher.kill()
-        watcher.wait()
+def watched(pid: int) -> AbstractContextManager[None]:
+    """Watch the trainer with this process id, the caller's own, while the block runs."""
+    return sidecar("roadseg.pipeline.watchdog", str(pid))
 
 
 def watch(pid: int, runs: Path, limit: float) -> None:

@@ -14,7 +14,7 @@ from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.framing import Framing
 from roadseg.imaging.pixels import resize_image
 from roadseg.imaging.tiles import cut, join
-from roadseg.predict.batch import auto_batch
+from roadseg.predict.batch import fitting_tiles
 
 
 class Predictor:
@@ -33,10 +33,10 @@ class Predictor:
 
         Args:
             bundle: what to predict with.
-            batch: tiles predicted at once; auto: sized to the device, see `auto_batch`. It changes no score by more
+            batch: tiles predicted at once; auto: sized to the device, see `fitting_tiles`. It changes no score by more
                 than rounding.
             flip: average with the mirrored image.
-            scales: of the working size; scores are averaged over them.
+            scales: factors of the working size; scores are averaged over them.
             overlap: with 0 a scale enlarges the tiles. Over 0 a window of the working size slides over the scaled
                 frame instead, and neighbouring windows share at least this part of their side: scores are averaged
                 where they do, and the model's memory does not grow with the frame.
@@ -45,7 +45,7 @@ class Predictor:
         self._model, self._flip = bundle.load(), flip
         self._answers_probabilities = bundle.card.get("output") == "probabilities"
         self._framings = [_scaled(bundle.framing, scale, bundle.card["stride"], overlap) for scale in scales]
-        self._batch = auto_batch(self._model, self._framings) if batch == "auto" else batch
+        self._batch = fitting_tiles(self._model, self._framings) if batch == "auto" else batch
         self._images = max(1, self._batch // max(len(framing.corners) for framing in self._framings))
 
     def __call__(self, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -103,7 +103,7 @@ class Predictor:
         return [join(islice(scores, len(own)), framing, *image.shape[:2]) for image, own in parts]
 
     def _scores(self, tiles: np.ndarray) -> Iterator[np.ndarray]:
-        """Of each tile, float32 (H, W, K); a batch of them is in memory."""
+        """The scores of each tile, float32 (H, W, K); a batch of them is in memory."""
         for start in range(0, len(tiles), self._batch):
             batch = tiles[start : start + self._batch]
             scores = self._model.predict_on_batch(batch)

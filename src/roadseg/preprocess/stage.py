@@ -16,6 +16,7 @@ import pyarrow as pa
 from pydantic import Field
 from rich.progress import track
 
+from roadseg.contracts import paths
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.files import code_digests, digest_of, failpoint, home
 from roadseg.contracts.framing import Framing
@@ -25,10 +26,10 @@ from roadseg.contracts.shards import write_index
 from roadseg.machine.workers import map_ahead, pool
 from roadseg.preprocess.drives import NEEDED, Drives
 from roadseg.preprocess.encode import Encoded, Row, encode
-from roadseg.preprocess.store import Store, describe
+from roadseg.preprocess.store import Store, write_entry
 
-READS = ("data/raw", "data/manifest.parquet")
-WRITES = ("data/shards",)
+READS = (paths.RAW, paths.MANIFEST)
+WRITES = (paths.SHARDS,)
 KEPT_AT_ONCE = 32  # drives; a killed run decodes at most so many again
 AHEAD = 16  # tasks that are given out before the first is back
 FAILPOINTS = ("shards:written", "shards:removed", "shards:renamed")
@@ -39,8 +40,8 @@ FEW = 32  # samples that are decoded sooner than worker processes and a progress
 class PreprocessParams(Section):
     """What preprocess may be told."""
 
-    height: int = Field(gt=0, multiple_of=16, description="of a tile, pixels")
-    width: int = Field(gt=0, multiple_of=16, description="of a tile, pixels")
+    height: int = Field(gt=0, multiple_of=16, description="height of a tile, pixels")
+    width: int = Field(gt=0, multiple_of=16, description="width of a tile, pixels")
     aspect: Literal["stretch", "pad"] = Field(description="stretch frames to the tile, or keep their aspect and pad")
     tile: int = Field(ge=0, le=16, description="0: a frame is one tile; N: it is scaled to N x N tiles and cut")
 
@@ -64,7 +65,7 @@ class Task:
     def _encode(self, key: str, samples: list[Row]) -> tuple[str, Path]:
         folder = self.temporary / uuid4().hex  # a task whose worker died is done again by another
         folder.mkdir()
-        describe(folder, encode(self.raw, samples, folder, self.classes, self.framing))
+        write_entry(folder, encode(self.raw, samples, folder, self.classes, self.framing))
         return key, folder
 
 
@@ -73,17 +74,17 @@ def run(*, preprocess: PreprocessParams) -> None:
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps several times what it holds
     framing, store = Framing(**preprocess.model_dump()), Store(home() / "reuse/shards")
     drives, classes = _read(store.folder)
-    recipe = digest_of([classes.content, framing.content, PIL.__version__, _code()])
+    recipe = digest_of([classes.identity, framing.content, PIL.__version__, _code()])
     keys = [digest_of([recipe, content]) for content in drives.contents()]
     known = {key: found for key in keys if (found := store.find(key))}
     missing = {key: number for number, key in enumerate(keys) if key not in known}
     if missing:
         with store.begin() as temporary:
-            task = Task(Path("data/raw").absolute(), temporary, classes, framing)
+            task = Task(paths.RAW.absolute(), temporary, classes, framing)
             samples: Iterable[Drive] = ((key, drives.samples(number)) for key, number in missing.items())
             few = sum(drives.count(number) for number in missing.values()) <= FEW
             _encode(task, store, samples if few else track(samples, "preprocess", len(missing)), few)
-    with _replacing_folder(Path("data/shards")) as folder:
+    with _replacing_folder(paths.SHARDS) as folder:
         entries = ((name, key, known.get(key) or store.get(key)) for name, key in zip(drives.names, keys, strict=True))
         files, pixels = _place(store, folder, entries, classes.count)
         index = drives.index(framing)
@@ -95,7 +96,7 @@ def run(*, preprocess: PreprocessParams) -> None:
 
 def _read(folder: Path) -> tuple[Drives, ClassTable]:
     """The drives of the manifest, whose rows wait in a folder while workers are there, and its class table."""
-    manifest = read_manifest(Path("data/manifest.parquet"), columns=NEEDED)
+    manifest = read_manifest(paths.MANIFEST, columns=NEEDED)
     folder.mkdir(parents=True, exist_ok=True)
     return Drives.of(manifest.rows, folder), manifest.classes
 

@@ -56,7 +56,7 @@ class Store:
             if content["identities"] != _identities(entry, encoded):  # moved with its home, or touched
                 if any(digest_file(entry / FILES[kind]) != known for kind, known in encoded.digests.items()):
                     raise ValueError("other bytes than were written")
-                describe(entry, encoded)
+                write_entry(entry, encoded)
         except (UsageError, OSError, KeyError, ValueError):
             shutil.rmtree(entry, ignore_errors=True)
             return None
@@ -127,7 +127,7 @@ class Store:
                 shutil.rmtree(entry.path, ignore_errors=True) if entry.is_dir() else Path(entry.path).unlink()
 
 
-def describe(entry: Path, encoded: Encoded) -> None:
+def write_entry(entry: Path, encoded: Encoded) -> None:
     """Write beside the files of one drive what they are; half a description is found damaged, so none is synced."""
     for kind in encoded.digests:
         (entry / FILES[kind]).chmod(0o444)

@@ -1,19 +1,13 @@
 """The champion's evaluation and bundle on this disk, for others to be compared with."""
 
-import json
-import os
-import shutil
-import subprocess
-import sys
-import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import mlflow
+from tempfile import TemporaryDirectory
 
 from roadseg.contracts.files import home
 from roadseg.machine.signals import follow_parent
-from roadseg.registry.versions import CHAMPION, EVALUATED, MODEL, version_at
+from roadseg.pipeline.sidecars import answer, ask
+from roadseg.registry.versions import CHAMPION, EVALUATED, MODEL, has_older_digest, version_at
 from roadseg.tracking.store import connect
 
 PATIENCE = 60.0  # seconds
@@ -21,12 +15,15 @@ PATIENCE = 60.0  # seconds
 
 @dataclass(frozen=True)
 class Champion:
-    """Its name as people call it, the folders of its evaluation and bundle, and the digest of what it was judged on."""
+    """Its name as people call it, the folders of its evaluation and bundle, and the digest of what it was judged on.
+
+    The digest is None where it is of an older kind.
+    """
 
     name: str
     evaluation: Path
     bundle: Path
-    val_manifest: str
+    val_manifest: str | None
 
 
 def fetch_champion() -> Champion | None:
@@ -35,6 +32,8 @@ def fetch_champion() -> Champion | None:
     Returns:
         None where there is no champion, or one that something else than `register` made.
     """
+    import mlflow  # late: it loads in seconds, and who asks a sidecar needs none
+
     client = connect()
     version = version_at(client, CHAMPION)
     tags = {} if version is None else client.get_model_version(MODEL, str(version)).tags
@@ -42,50 +41,42 @@ def fetch_champion() -> Champion | None:
         return None
     folder = home() / "reuse/champion" / tags["evaluation"]
     if not folder.is_dir():
-        temporary = folder.with_name(f".{uuid.uuid4().hex}.tmp")
-        temporary.mkdir(parents=True)
-        try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder.parent) as temporary:
+            whole = Path(temporary, "whole")
+            whole.mkdir()
             for artifact, name in ((f"evaluation/{tags['evaluation']}", "evaluation"), ("bundle", "bundle")):
                 there = mlflow.artifacts.download_artifacts(
-                    run_id=tags["run_id"], artifact_path=artifact, dst_path=str(temporary / "fetched")
+                    run_id=tags["run_id"], artifact_path=artifact, dst_path=temporary
                 )
-                Path(there).rename(temporary / name)
-            shutil.rmtree(temporary / "fetched")
-            temporary.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was first
-                raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+                Path(there).rename(whole / name)
+            try:
+                whole.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # else another process was first
+                    raise
     name = f"champion (version {version})"
-    return Champion(name, folder / "evaluation", folder / "bundle", tags["val_manifest"])
+    val_manifest = None if has_older_digest(tags) else tags["val_manifest"]
+    return Champion(name, folder / "evaluation", folder / "bundle", val_manifest)
 
 
 def ask_for_champion() -> Champion | None:
     """`fetch_champion` in a process of its own: no outage of MLflow holds the caller up for long.
 
     Returns:
-        None where there is no champion, or MLflow did not answer within `PATIENCE`.
+        None where there is no champion, or MLflow did not answer within `PATIENCE`; `champion.log` in home says why.
     """
-    try:
-        asked = subprocess.run(
-            [sys.executable, "-m", "roadseg.registry.champion"], capture_output=True, text=True, timeout=PATIENCE
-        )
-        found = json.loads(asked.stdout.rpartition("\n")[2]) if asked.returncode == 0 else None
-    except (subprocess.TimeoutExpired, ValueError):
-        return None
+    found = ask("roadseg.registry.champion", log="champion.log", patience=PATIENCE)
     if not found:
         return None
     return Champion(found["name"], Path(found["evaluation"]), Path(found["bundle"]), found["val_manifest"])
 
 
 def main() -> None:
-    """Print the champion as one JSON object, or null."""
+    """Answer with the champion, or null."""
     follow_parent()
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     found = fetch_champion()
-    print(json.dumps(asdict(found) if found else None, default=str), end="")
+    answer(asdict(found) if found else None)
 
 
 if __name__ == "__main__":

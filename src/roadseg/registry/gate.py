@@ -8,11 +8,15 @@ from roadseg.contracts.errors import DONE, HELD
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of a version: its number, its score and the digest of the val manifest behind the score."""
+    """What is known of a version: its number, its score and the digest of the val manifest behind the score.
+
+    `older`: that digest was made in the way of an earlier version of roadseg; it cannot be compared with a newer one.
+    """
 
     version: int
     miou: float | None
     val_manifest: str
+    older: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,12 @@ def _judge(
         return "PROMOTE", f"first model, mIoU {candidate.miou:.4f}"
     if champion.miou is None:
         return "HOLD", f"champion {champion.version} has no score to compare with: evaluate and publish it"
+    if candidate.older != champion.older:
+        one = f"champion {champion.version}" if champion.older else "the candidate"
+        return "HOLD", (
+            f"the score of {one} stands under an older digest of the val manifest, so nothing says that both are of "
+            "the same images: evaluate, publish and register that model again with this version of roadseg"
+        )
     if candidate.val_manifest != champion.val_manifest:
         return "HOLD", (
             f"the scores are over different data (val manifest {candidate.val_manifest[:8]} and "

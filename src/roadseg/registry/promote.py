@@ -1,13 +1,12 @@
 """Judge a version and move the champion alias: intent in the ledger, alias, done."""
 
-import getpass
-
+import psutil
 from mlflow import MlflowClient, MlflowException
 
 from roadseg.contracts.errors import RoadsegError, UsageError
 from roadseg.registry import ledger
 from roadseg.registry.gate import Decision, decide
-from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, evidence, version_at
+from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, comparable_evidence, version_at
 from roadseg.tracking.store import connect
 
 
@@ -27,12 +26,13 @@ def promote(version: int | None = None, *, reason: str = "", dry_run: bool = Fal
     if candidate is None:
         raise UsageError(f"no version of {MODEL} is registered: run `roadseg register`")
     if not dry_run:
-        _settle(client)
+        _close_open_moves(client)
     champion = version_at(client, CHAMPION)
-    decision = decide(evidence(client, candidate), evidence(client, champion) if champion else None)
+    evidence = comparable_evidence(client, candidate), comparable_evidence(client, champion) if champion else None
+    decision = decide(*evidence)
     if dry_run or decision.outcome == "CHAMPION ALREADY":
         return decision
-    run_id = ledger.record(client, decision, who=_who(), why=reason)
+    run_id = ledger.record(client, decision, who=psutil.Process().username(), why=reason)
     if decision.outcome == "PROMOTE":
         _move(client, run_id, candidate)
     return decision
@@ -50,15 +50,8 @@ def _move(client: MlflowClient, run_id: str, target: int) -> None:
         raise RoadsegError(f"alias {CHAMPION} is at version {found}, not {target}: someone else moved it; try again")
 
 
-def _settle(client: MlflowClient) -> None:
+def _close_open_moves(client: MlflowClient) -> None:
     """Close the moves that a killed process left open, by where the alias is now."""
     champion = version_at(client, CHAMPION)
     for move in ledger.open_moves(client):
         ledger.close(client, move.run_id, ledger.DONE if move.target == champion else ledger.UNDONE)
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

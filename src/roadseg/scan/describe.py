@@ -30,7 +30,7 @@ def describe(root: Path, found: list[Found], classes: ClassTable, layout: str = 
         layout: by which the samples were found; it decides how label pictures are coded.
 
     Returns:
-        One row of the scan for each, see contracts.md; what cannot be known is absent, and a file that
+        One row of the scan for each, see docs/formats.md; what cannot be known is absent, and a file that
         cannot be read gives its row an `error`.
     """
     root = root.absolute()  # workers may run in another folder

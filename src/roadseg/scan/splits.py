@@ -3,15 +3,14 @@
 import hashlib
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 from roadseg.contracts.errors import DataRefused, UsageError
-from roadseg.contracts.manifest import SPLITS
-from roadseg.imaging.pixels import SUFFIXES
-from roadseg.scan.layouts.found import ENDING, Found
+from roadseg.scan.layouts.found import Found
+from roadseg.scan.layouts.words import said
+from roadseg.scan.lists import Index, listed, lists_in, table_of_splits
 
-LISTS = ("", "ImageSets/Segmentation")  # where train.txt, val.txt and test.txt stand
 NUMBER = re.compile(r"\d+$")
 BLOCKS = (50, 10, 1)  # neighbours in number are neighbours in time; smaller where one block would hold all
 
@@ -25,7 +24,7 @@ class Shares:
     seed: int
 
 
-def decide(
+def assign_splits(
     found: list[Found], root: Path, how: Literal["auto", "folders", "lists", "drive"], made: Shares
 ) -> list[Found]:
     """Give every sample a split.
@@ -44,14 +43,16 @@ def decide(
         DataRefused: a list and the data disagree.
     """
     loose = [one for one in found if one.split is None]
-    lists = _lists(root)
     if how == "auto":
-        how = "folders" if len(loose) < len(found) else "lists" if lists else "drive"
+        how = "folders" if len(loose) < len(found) else _said(root, found)
     if how == "lists":
-        if not lists:
-            raise UsageError(f"scan.split: lists: {root} holds no train.txt and val.txt, also not in {LISTS[1]}")
-        return _by_lists(found, lists)
+        lists = lists_in(root)
+        if "trainval" not in lists and ("train" not in lists or len(lists) == 1):
+            raise UsageError(f"scan.split: lists: {root} holds no train.txt and val.txt or test.txt (.lst, .csv)")
+        return _by_lists(found, lists, made)
     if how == "drive":
+        if all(one.split == "test" for one in found):
+            raise DataRefused(f"{root}: every sample is in a folder that is called test; rename it")
         return make(found, made)
     if loose:
         first = root / (loose[0].image or loose[0].mask or "")
@@ -61,6 +62,27 @@ def decide(
             f"{first} is in no folder of a split, as others are: move it, or set scan.split to drive or lists"
         )
     return found
+
+
+def _said(root: Path, found: list[Found]) -> Literal["lists", "drive"]:
+    """Where folders name no split: by lists, or made where nothing beside the data says otherwise."""
+    lists = lists_in(root)
+    if "trainval" in lists or ("train" in lists and len(lists) > 1):
+        return "lists"
+    unread = next(iter(lists.values()), None) or table_of_splits(root)
+    if unread:
+        raise DataRefused(
+            f"{unread}: says something of a split, but no lists say all of it; write train.txt and val.txt with a path "
+            "on each line, or set scan.split to drive in params.yaml to have a split made"
+        )
+    named = {said(one.id).split: one for one in found}
+    if None not in named and len(named) > 1:
+        shown = ", ".join(sorted(one.image or one.mask or "" for one in named.values()))
+        raise DataRefused(
+            f"{root}: the names say of which split they are ({shown}); import with patterns that have {{split}} there, "
+            "as 'images/{split}_{id}.png', or set scan.split to drive in params.yaml to have a split made"
+        )
+    return "drive"
 
 
 def make(found: list[Found], shares: Shares) -> list[Found]:
@@ -100,50 +122,24 @@ def _place(unit: str, seed: int) -> float:
     return int.from_bytes(digest[:8]) / 2**64
 
 
-def _lists(root: Path) -> dict[str, Path]:
-    for folder in LISTS:
-        there = {
-            split: root / folder / f"{split}.txt" for split in SPLITS if (root / folder / f"{split}.txt").is_file()
-        }
-        if {"train", "val"} <= there.keys():
-            return there
-    return {}
-
-
-def _by_lists(found: list[Found], lists: dict[str, Path]) -> list[Found]:
-    names: dict[str, set[int]] = {}
-    for number, one in enumerate(found):
-        for name in _names(one):
-            names.setdefault(name, set()).add(number)
-    split_of: dict[int, str] = {}
-    for split, path in lists.items():
-        for line in _lines(path):
-            fits = names.get(_bare(line)) or names.get(_bare(line.split()[0]), set())
-            if len(fits) != 1:
-                raise DataRefused(f"{path}: {line!r} names {len(fits) or 'no'} samples; give the path of one")
-            (number,) = fits
+def _by_lists(found: list[Found], lists: dict[str, Path], made: Shares) -> list[Found]:
+    """Only what is listed; val is made of train where no list names it."""
+    index, split_of = Index.of(found), dict[int, str]()
+    named = {
+        split: path for split, path in lists.items() if split != "trainval" or not {"train", "val"} <= lists.keys()
+    }
+    for split, path in sorted(named.items(), key=lambda item: item[0] == "trainval"):
+        for number, line in listed(path, index).items():
+            if split == "trainval" and split_of.get(number) in {"train", "val"}:
+                continue
             if split_of.setdefault(number, split) != split:
-                raise DataRefused(f"{path}: {line!r} stands in {split_of[number]}.txt too, so scores would leak")
-    return [replace(found[number], split=split) for number, split in sorted(split_of.items())]
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except UnicodeDecodeError as error:
-        raise DataRefused(f"{path} is no text in UTF-8 ({error})") from None
-
-
-def _names(one: Found) -> set[str]:
-    """What a list may call a sample: its paths, the ends of them, its id."""
-    names = {one.id, f"{one.drive}/{one.id}" if one.drive else one.id}
-    for path in filter(None, (one.image, one.mask)):
-        parts = PurePosixPath(_bare(path)).parts
-        names |= {"/".join(parts[start:]) for start in range(len(parts))}
-    return names
-
-
-def _bare(path: str) -> str:
-    pure = PurePosixPath(path.strip("/"))
-    stem = pure.stem if pure.suffix.lower() in SUFFIXES | {".json"} else pure.name
-    return pure.with_name(ENDING.sub("", stem)).as_posix()
+                there = named[split_of[number]].name
+                raise DataRefused(f"{path}: {line!r} stands in {there} too, so scores would leak")
+    if "trainval" in named and "train" not in named and "val" in named:
+        split_of = {number: split.removesuffix("val") or split for number, split in split_of.items()}
+    placed = [replace(found[number], split=split) for number, split in sorted(split_of.items())]
+    if "val" in named:
+        return placed
+    print(f"scan: no list names val: it is made of {' and '.join(str(p) for s, p in named.items() if s != 'test')}")
+    free = [one for one in placed if one.split != "test"]
+    return [one for one in placed if one.split == "test"] + make(free, replace(made, test=0.0))

@@ -1,20 +1,20 @@
 """Stage scan: what is in data/raw, facts only; a broken file is a row with an error."""
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
+from roadseg.contracts import paths
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.manifest import from_rows, write_manifest
 from roadseg.contracts.params import Section
 from roadseg.scan.agreement import mark, table_of
 from roadseg.scan.describe import describe
 from roadseg.scan.layouts.known import look
-from roadseg.scan.splits import Shares, decide
+from roadseg.scan.splits import Shares, assign_splits
 
-READS = ("data/raw", "data/classes.yaml")
-WRITES = ("data/scan.parquet",)
+READS = (paths.RAW, paths.CLASSES)
+WRITES = (paths.SCAN,)
 
 
 class ScanParams(Section):
@@ -30,20 +30,20 @@ class ScanParams(Section):
     )
     val_share: float = Field(ge=0, lt=1, description="share of the drives that a made split gives to val")
     test_share: float = Field(ge=0, lt=1, description="share of the drives that a made split gives to test")
-    seed: int = Field(ge=0, description="of a made split")
+    seed: int = Field(ge=0, description="decides a made split; another number gives another one")
 
 
 def run(*, scan: ScanParams) -> None:
     """Describe every sample of data/raw."""
-    root = Path("data/raw")
-    classes = ClassTable.read(Path("data/classes.yaml"))
+    root = paths.RAW
+    classes = ClassTable.read(paths.CLASSES)
     layout, found = look(root, scan.layout, scan.images, scan.masks)
-    found = decide(found, root, scan.split, Shares(scan.val_share, scan.test_share, scan.seed))
+    found = assign_splits(found, root, scan.split, Shares(scan.val_share, scan.test_share, scan.seed))
     rows = describe(root, found, classes, layout)
     if (settled := table_of(rows, classes)) != classes:
         print(f"scan: masks hold 255 beside another value of its class, so {classes.name} is read with 255 as void")
         classes, rows = settled, describe(root, found, settled, layout)
     mark(rows, classes)
-    write_manifest(Path("data/scan.parquet"), "scan", from_rows(rows, layout, classes))
+    write_manifest(paths.SCAN, "scan", from_rows(rows, layout, classes))
     broken = sum(row["error"] is not None for row in rows)
     print(f"scan: {len(rows)} samples in layout {layout}, {broken} with a file that cannot be read")

@@ -20,12 +20,12 @@ class Slice:
 
     Attributes:
         by: what the images were cut by, a key of `SLICES`.
-        name: of the part.
+        name: what the part is called.
         images, drives: its support.
-        miou: of its images together, 0..1; NaN where nothing is counted.
+        miou: mean IoU of its images together, 0..1; NaN where nothing is counted.
         below: how far that is below the mean over the same classes of all images together: a part without the hard
             classes would look good otherwise.
-        iou: of the class that the part is about, 0..1, else None.
+        iou: IoU of the class that the part is about, 0..1, else None.
     """
 
     by: str
@@ -41,7 +41,7 @@ def slices(evaluation: Evaluation, by: str, quantiles: int) -> list[Slice]:
     """Cut the images, worst part first.
 
     Args:
-        evaluation: as evaluate stored it.
+        evaluation: what evaluate stored.
         by: a key of `SLICES`.
         quantiles: parts of equally many images that brightness, sharpness and size are cut in.
 
@@ -101,7 +101,7 @@ def _by_size(evaluation: Evaluation, quantiles: int) -> Iterator[Part]:
 
 
 def _shares(evaluation: Evaluation) -> np.ndarray:
-    """Of each class among the counted true pixels of each image, (N, K)."""
+    """The share of each class among the counted true pixels of each image, (N, K)."""
     pixels = evaluation.counts.confusion.sum(-1)
     return np.asarray(pixels / np.maximum(pixels.sum(-1, keepdims=True), 1))
 

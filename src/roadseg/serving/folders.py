@@ -1,7 +1,7 @@
 """Predict a picture or a folder of pictures into masks and overlays."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
@@ -11,55 +11,89 @@ from roadseg.contracts.files import replacing
 from roadseg.imaging.pixels import SUFFIXES, Undecodable, read_image
 from roadseg.pages.draw import overlay
 from roadseg.predict.predictor import Predictor
+from roadseg.scan.layouts.names import folded
+from roadseg.scan.not_data import pictures_in as pictures
+
+WRITTEN = ("masks", "overlays")
+SHOWN = 5
 
 
-def pictures_in(source: Path) -> list[Path]:
+def pictures_in(source: Path, out: Path | None = None) -> list[Path]:
     """The pictures of a folder, sorted, or the one picture.
+
+    Args:
+        source: a picture, or a folder; what a prediction wrote into it before is passed over.
+        out: where this prediction writes.
 
     Raises:
         UsageError: there is none, or two would be written under one name.
     """
-    found = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if source.is_file():
+        return [source]
+    inner = [PurePosixPath(name) for name in pictures(source)]
+    written = {folder for name in inner for folder in name.parents if _is_written(source / folder)}
+    written |= {PurePosixPath(out.resolve().relative_to(source.resolve()))} if out and _is_in(out, source) else set()
+    theirs = {folder / kind for folder in written for kind in WRITTEN}
+    found = [source / name for name in inner if theirs.isdisjoint(name.parents)]
     if not found:
         raise UsageError(f"{source} holds no pictures ({', '.join(sorted(SUFFIXES))})")
-    names: dict[Path, Path] = {}
+    names: dict[str, Path] = {}
     for path in found:
-        if (other := names.setdefault(path.with_suffix(""), path)) != path:
-            raise UsageError(f"{path} and {other} differ in the ending only, so their masks would have one name")
+        if (other := names.setdefault(folded(path.with_suffix("").as_posix()), path)) != path:
+            raise UsageError(
+                f"{path} and {other} differ in the ending only, or in large letters, so their masks would have one name"
+            )
     return found
+
+
+def _is_written(folder: Path) -> bool:
+    """Whether a prediction wrote into a folder: the overlays that stand there are those of the masks."""
+    masks, overlays = ({path.stem for path in (folder / kind).rglob("*.*")} for kind in WRITTEN)
+    return bool(overlays) and overlays <= masks
+
+
+def _is_in(out: Path, source: Path) -> bool:
+    return out.resolve().is_relative_to(source.resolve())
 
 
 def predict_files(predictor: Predictor, paths: list[Path], root: Path, out: Path) -> Iterator[Path]:
     """Write `out/masks/<relative path>.png` and `out/overlays/<relative path>.jpg` for each picture.
 
     Args:
-        predictor: of the masks.
+        predictor: makes the masks.
         paths: pictures below `root`.
-        root: what the names written are relative to.
+        root: the folder that written names are relative to.
         out: made if absent.
 
     Yields:
         The path of each mask written: uint8 class ids, at the picture's own size.
 
     Raises:
-        DataRefused: a file is no picture; names it.
+        DataRefused: files are no pictures; names them, when all others are done.
     """
-    seen: list[np.ndarray] = []  # images that the predictor has taken and not answered, at most a batch
+    seen: list[tuple[Path, np.ndarray]] = []  # what the predictor has taken and not answered, at most a batch
+    faults: list[str] = []
 
     def taken() -> Iterator[np.ndarray]:
         for path in paths:
             try:
-                seen.append(read_image(path))
+                seen.append((path, read_image(path)))
             except Undecodable as error:
-                raise DataRefused(f"{path}: {error}") from None
-            yield seen[-1]
+                faults.append(str(error))
+            else:
+                yield seen[-1][1]
 
-    for path, mask in zip(paths, predictor(taken()), strict=True):
+    for mask in predictor(taken()):
+        path, image = seen.pop(0)
         name = path.relative_to(root)
-        target = _save(Image.fromarray(mask), out / "masks" / name.with_suffix(".png"), "PNG")
-        painted = overlay(seen.pop(0), mask, predictor.bundle.classes)
-        _save(Image.fromarray(painted), out / "overlays" / name.with_suffix(".jpg"), "JPEG")
+        target = _save(Image.fromarray(mask), out / WRITTEN[0] / name.with_suffix(".png"), "PNG")
+        painted = overlay(image, mask, predictor.bundle.classes)
+        _save(Image.fromarray(painted), out / WRITTEN[1] / name.with_suffix(".jpg"), "JPEG")
         yield target
+    if faults:
+        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        done = len(paths) - len(faults)
+        raise DataRefused(f"{'; '.join(faults[:SHOWN])}{more}; the other {done} have masks in {out / WRITTEN[0]}")
 
 
 def _save(picture: Image.Image, path: Path, form: str) -> Path:

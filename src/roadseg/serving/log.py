@@ -8,13 +8,16 @@ import numpy as np
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-MODEL_NAME = "model"
 NEEDS = ("keras", "numpy", "pandas", "pillow", "pyarrow", "pydantic", "pyyaml")
 BACKENDS = ("tensorflow-cpu", "tensorflow", "jax")  # one of them, by the lock that is installed
 
 
-def log_model(bundle: Path) -> str:
+def log_model(bundle: Path, name: str) -> str:
     """Log the bundle to the active run with code, signature and an example of synthetic pixels.
+
+    Args:
+        bundle: its folder.
+        name: of the logged model.
 
     Returns:
         The id of the logged model, `m-...`.
@@ -26,7 +29,7 @@ def log_model(bundle: Path) -> str:
     )
     package = Path(__file__).parent.parent
     logged = mlflow.pyfunc.log_model(
-        name=MODEL_NAME,
+        name=name,
         python_model=str(package / "serving" / "served.py"),
         artifacts={"bundle": str(bundle)},
         code_paths=[str(package)],

@@ -1,6 +1,7 @@
 """The page about the data in MLflow: in the run of a training, and in a run of its own where validate refused."""
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -8,12 +9,14 @@ from urllib.parse import urlsplit
 import mlflow
 from mlflow import MlflowClient
 
+from roadseg.contracts import paths
 from roadseg.contracts.errors import RoadsegError
 from roadseg.contracts.files import digest_file, digest_of
 from roadseg.machine.signals import follow_parent
 from roadseg.pages.data_page import write_data_page
 from roadseg.pages.summary import verdict_markdown
-from roadseg.tracking.store import artifact_names, connect, experiment_id
+from roadseg.pipeline.sidecars import answer
+from roadseg.tracking.store import artifact_address, artifact_names, connect, experiment_id
 
 FOLDER, NAME = "data", "data.html"
 REFUSALS, JUDGEMENT = "roadseg-data", "roadseg.judgement"
@@ -41,8 +44,8 @@ def publish_refusal(tree: Path) -> str:
         UsageError: scan or validate has not run in `tree`.
     """
     note = verdict_markdown(tree)
-    scan, verdict = digest_file(tree / "data/scan.parquet"), tree / "reports/verdict.json"
-    judgement = digest_of([scan, digest_file(verdict), digest_file(tree / "reports/flagged.parquet")])
+    scan, verdict = digest_file(tree / paths.SCAN), tree / paths.VERDICT
+    judgement = digest_of([scan, digest_file(verdict), digest_file(tree / paths.FLAGGED)])
     client = connect()
     run_id = _find_or_create(client, judgement, scan)
     if "mlflow.note.content" not in client.get_run(run_id).data.tags:
@@ -71,16 +74,14 @@ def page_link(run_id: str, place: str = f"{FOLDER}/{NAME}") -> str:
         host = server.netloc.rpartition("@")[2]  # no password in a link
         run_page = f"/#/experiments/{run.info.experiment_id}/runs/{run_id}"
         return f"{server.scheme}://{host}{server.path.rstrip('/')}{run_page}/artifacts/{place}"
-    return f"{run.info.artifact_uri}/{place}"
+    return f"{artifact_address(run)}/{place}"
 
 
 def main() -> None:
-    """Send the refusal of the current folder and print its link; see `beside.send_refusal`."""
+    """Send the refusal of a tree and answer with its link; see `sidecars.send_refusal`."""
     follow_parent()
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     try:
-        print(page_link(publish_refusal(Path.cwd())))
+        answer(page_link(publish_refusal(Path(sys.argv[1]))))
     except RoadsegError as error:
         raise SystemExit(f"error: {error}") from None
 

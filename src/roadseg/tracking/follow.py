@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 from pathlib import Path
 from types import FrameType
@@ -12,13 +11,18 @@ from filelock import FileLock, Timeout
 
 from roadseg.contracts.files import home, replacing
 from roadseg.machine.signals import follow_parent
+from roadseg.tracking.outage import told
 from roadseg.train.run.journal import read_journal
 
 PAUSE = 1.0  # seconds between looks
 
 
-def send_unsent(folder: Path) -> int:
+def send_unsent(folder: Path, run_id: str | None = None) -> int:
     """Send what a run folder's journal holds behind the offset in `sent`, and the pictures behind that in `pictured`.
+
+    Args:
+        folder: of the run, in home.
+        run_id: where to; by default the first run of the fingerprint, made where it is not there yet.
 
     Returns:
         How many entries were read; 0 where another follower is at it.
@@ -28,15 +32,15 @@ def send_unsent(folder: Path) -> int:
     """
     try:
         with FileLock(folder / "sent.lock", timeout=0):
-            count = _send_figures(folder)
+            count = _send_figures(folder, run_id)
             if os.environ.get("ROADSEG_PICTURES") != "off":
-                _send_pictures(folder)
+                _send_pictures(folder, run_id)
             return count
     except Timeout:
         return 0
 
 
-def _send_figures(folder: Path) -> int:
+def _send_figures(folder: Path, run_id: str | None) -> int:
     mark = folder / "sent"
     entries, offset = _behind(mark, folder)
     if not entries:
@@ -46,7 +50,7 @@ def _send_figures(folder: Path) -> int:
     from roadseg.tracking.store import connect, find_or_create_run, send_all, send_missing
 
     client = connect()
-    run_id = find_or_create_run(client, folder.name).info.run_id
+    run_id = run_id or find_or_create_run(client, folder.name).info.run_id
     done = entries[-1].get("text") == "done"
     client.update_run(run_id, status="FINISHED" if done else "RUNNING")
     figures: dict[str, list[Metric]] = {"metric": [], "system": []}
@@ -66,7 +70,7 @@ def _send_figures(folder: Path) -> int:
     return len(entries)
 
 
-def _send_pictures(folder: Path) -> None:
+def _send_pictures(folder: Path, run_id: str | None) -> None:
     mark = folder / "pictured"
     entries, offset = _behind(mark, folder)
     epochs = [entry["step"] for entry in entries if entry["kind"] == "image"]
@@ -75,7 +79,7 @@ def _send_pictures(folder: Path) -> None:
         from roadseg.tracking.watched import send_watched
 
         client = connect()
-        send_watched(client, find_or_create_run(client, folder.name).info.run_id, folder, epochs)
+        send_watched(client, run_id or find_or_create_run(client, folder.name).info.run_id, folder, epochs)
     if entries:
         _move(mark, offset)
 
@@ -91,16 +95,30 @@ def _move(mark: Path, offset: int) -> None:
 
 def follow(runs: Path, stop: threading.Event) -> None:
     """Send every journal below `runs` until told to stop, then once more."""
+    said: set[str] = set()
     while True:
         last = stop.is_set()
         for folder in sorted(path.parent for path in runs.glob("*/journal.jsonl")):
             try:
                 send_unsent(folder)
             except Exception as error:  # the store's trouble is not the training's
-                print(f"not sent, will try again: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+                complain(error, said)
         if last:
             return
         stop.wait(PAUSE)
+
+
+def complain(error: Exception, said: set[str]) -> None:
+    """Say what keeps the journal here: once in the training's own log, however long it lasts.
+
+    Args:
+        error: what MLflow raised.
+        said: what was said before; added to.
+    """
+    line = str(told(error) or f"{type(error).__name__}: {error}")
+    if line not in said:
+        said.add(line)
+        print(f"warning: {line}; the training goes on, and what is missing is sent later", flush=True)
 
 
 def main() -> None:
@@ -113,8 +131,6 @@ def main() -> None:
     signal.signal(signal.SIGTERM, finish)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the trainer, which then ends this
     follow_parent()
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     follow(home() / "runs", stop)
 
 

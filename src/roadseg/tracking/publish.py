@@ -3,6 +3,7 @@
 import os
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,48 +12,59 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelStatus, Metric, Param
 
+from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.evaluation import read_scores
 from roadseg.contracts.files import digest_file, digest_of, home
 from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.pages.pictures import prediction_sheet
-from roadseg.pipeline.git import git_state
+from roadseg.pipeline.git import GitState, git_state
 from roadseg.serving.log import log_model
+from roadseg.tracking.belonging import check_belonging
 from roadseg.tracking.data_page import send_data_page
 from roadseg.tracking.follow import send_unsent
 from roadseg.tracking.model_page import send_model_page
 from roadseg.tracking.published import Published, evaluation_key
-from roadseg.tracking.store import artifact_names, connect, find_or_create_run, send_missing
+from roadseg.tracking.store import artifact_names, connect, send_missing
+from roadseg.tracking.training_run import claim_run
 from roadseg.train.run.journal import metric_names, run_folder
 
 
-def publish(tree: Path) -> Published:
+def publish(tree: Path, started_from: GitState | None = None, *, as_new: bool = False) -> Published:
     """Send parameters, history, scores, data digests, code state, pictures and the model.
 
     Args:
         tree: a checkout in which train and evaluate have run, or whose files came by `dvc pull`.
+        started_from: what git said of the tree before the graph ran; None asks now.
+        as_new: see `claim_run`.
 
     Raises:
-        UsageError: a file of the graph is missing; says what to run.
+        UsageError: a file of the graph is missing or of another training, or MLflow holds other weights under this
+            fingerprint, or git cannot be asked; says what to do.
     """
-    bundle = Bundle.open(tree / "models/bundle")
-    manifest = read_manifest(tree / "data/manifest.parquet")
-    scores = read_scores(tree / "reports/evaluation")
+    code = started_from or git_state(tree)
+    if code.problem:
+        raise UsageError(f"no model is published without its commit: {code.problem}")
+    bundle = Bundle.open(tree / paths.BUNDLE)
+    manifest = read_manifest(tree / paths.MANIFEST)
+    scores = read_scores(tree / paths.EVALUATION)
+    check_belonging(tree, bundle, manifest)
     client = connect()
-    send_unsent(run_folder(home(), bundle.card["fingerprint"]))  # the journal alone knows pace, machine and pictures
-    run_id = find_or_create_run(client, bundle.card["fingerprint"]).info.run_id
+    run_id = claim_run(client, bundle.card["fingerprint"], bundle.card["weights"], as_new=as_new)
+    folder = run_folder(home(), bundle.card["fingerprint"])
+    send_unsent(folder, run_id)  # the journal alone knows pace, machine and pictures
     evaluation = _evaluation_digest(tree, manifest, bundle)
-    _send_params(client, run_id, bundle.card)
+    _send_params(client, run_id, bundle)
     _send_parent(client, run_id, bundle.card)
-    _send_history(client, run_id, pd.read_csv(tree / "reports/history.csv"))
+    _send_history(client, run_id, pd.read_csv(tree / paths.HISTORY))
     val = _send_data(client, run_id, manifest)
-    _send_code(client, run_id, tree)
+    _send_code(client, run_id, code)
     _send_files(client, run_id, tree)
     _send_page(client, run_id, tree)
-    model_id = _send_model(client, run_id, tree)
+    model_id = _send_model(client, run_id, bundle)
     about = {"model_id": model_id, "dataset_name": val.name, "dataset_digest": val.digest}
     _send_evaluation(client, run_id, tree, scores, evaluation, about)
     send_model_page(client, run_id, evaluation, tree)
@@ -72,14 +84,15 @@ def publish(tree: Path) -> Published:
 
 
 def _evaluation_digest(tree: Path, manifest: Manifest, bundle: Bundle) -> str:
-    matrices = digest_file(tree / "reports/evaluation/confusion.npy")
+    matrices = digest_file(tree / paths.EVALUATION / "confusion.npy")
     return digest_of([matrices, manifest.digest("val"), bundle.card["weights"]])
 
 
-def _send_params(client: MlflowClient, run_id: str, card: dict[str, Any]) -> None:
-    there = client.get_run(run_id).data.params
+def _send_params(client: MlflowClient, run_id: str, bundle: Bundle) -> None:
+    there, card = client.get_run(run_id).data.params, bundle.card
     params = {f"train.{key}": value for key, value in card["params"].items()}
     params |= {"height": card["height"], "width": card["width"], "classes": card["classes"]["name"]}
+    params |= {key: value for key, value in asdict(bundle.surroundings).items() if value is not None}
     missing = [Param(key, str(value)) for key, value in params.items() if key not in there]
     if missing:
         client.log_batch(run_id, params=missing)
@@ -110,12 +123,12 @@ def _send_evaluation(
     evidence = [Metric(evaluation_key(evaluation, key), value, now, 0, **about) for key, value in figures.items()]
     send_missing(client, run_id, evidence)  # whatever the artifacts say: the gate decides by these
     folder, others = f"evaluation/{evaluation}", artifact_names(client, run_id, "evaluation") - {evaluation}
-    if "metrics.json" in artifact_names(client, run_id, folder):
+    if paths.METRICS.name in artifact_names(client, run_id, folder):
         return
     newest = [Metric(f"val.{key}", value, now, len(others), **about) for key, value in figures.items()]
     send_missing(client, run_id, newest)
-    client.log_artifacts(run_id, str(tree / "reports/evaluation"), folder)
-    client.log_artifact(run_id, str(tree / "metrics.json"), folder)  # last: it says that the others are there
+    client.log_artifacts(run_id, str(tree / paths.EVALUATION), folder)
+    client.log_artifact(run_id, str(tree / paths.METRICS), folder)  # last: it says that the others are there
 
 
 def _send_data(client: MlflowClient, run_id: str, manifest: Manifest) -> Dataset:
@@ -123,7 +136,7 @@ def _send_data(client: MlflowClient, run_id: str, manifest: Manifest) -> Dataset
     there = {(known.dataset.name, known.dataset.digest) for known in client.get_run(run_id).inputs.dataset_inputs}
     if not there:
         client.set_tag(run_id, "data.val_manifest", manifest.digest("val"))  # first: the inputs say that it is there
-    source = LocalArtifactDatasetSource("data/raw")
+    source = LocalArtifactDatasetSource(str(paths.RAW))
     datasets = {
         split: MetaDataset(source, f"{manifest.classes.name}-{split}", manifest.digest(split)[:32])._to_mlflow_entity()
         for split in ("train", "val")
@@ -138,11 +151,10 @@ def _send_data(client: MlflowClient, run_id: str, manifest: Manifest) -> Dataset
     return datasets["val"]
 
 
-def _send_code(client: MlflowClient, run_id: str, tree: Path) -> None:
+def _send_code(client: MlflowClient, run_id: str, state: GitState) -> None:
     if "git.dirty" in client.get_run(run_id).data.tags:
         return
-    state = git_state(tree)
-    if state.diff:
+    if state.diff and os.environ.get("ROADSEG_DIFF") != "off":
         client.log_text(run_id, state.diff, "code/uncommitted.diff")
     client.set_tag(run_id, "git.commit", state.commit)
     client.set_tag(run_id, "mlflow.source.git.commit", state.commit)
@@ -151,13 +163,13 @@ def _send_code(client: MlflowClient, run_id: str, tree: Path) -> None:
 
 def _send_files(client: MlflowClient, run_id: str, tree: Path) -> None:
     there = artifact_names(client, run_id)
-    if (tree / "dvc.lock").exists() and "dvc.lock" not in there:
-        client.log_artifact(run_id, str(tree / "dvc.lock"))
-    if {path.name for path in (tree / "models/bundle").iterdir()} - artifact_names(client, run_id, "bundle"):
-        client.log_artifacts(run_id, str(tree / "models/bundle"), "bundle")
+    if (tree / paths.LOCK).exists() and paths.LOCK.name not in there:
+        client.log_artifact(run_id, str(tree / paths.LOCK))
+    if {path.name for path in (tree / paths.BUNDLE).iterdir()} - artifact_names(client, run_id, "bundle"):
+        client.log_artifacts(run_id, str(tree / paths.BUNDLE), "bundle")
     if os.environ.get("ROADSEG_PICTURES") != "off" and "pictures" not in there:
         with tempfile.TemporaryDirectory() as folder:
-            prediction_sheet(tree, count=6).save(Path(folder) / "predictions.jpg", quality=90)
+            prediction_sheet(tree, count=6).save(Path(folder) / paths.PREDICTIONS.name, quality=90)
             client.log_artifacts(run_id, folder, "pictures")
 
 
@@ -168,9 +180,11 @@ def _send_page(client: MlflowClient, run_id: str, tree: Path) -> None:
         print(f"warning: no page about the data: {error}")
 
 
-def _send_model(client: MlflowClient, run_id: str, tree: Path) -> str:
-    outputs = client.get_run(run_id).outputs
-    if outputs and outputs.model_outputs:
-        return str(outputs.model_outputs[0].model_id)
+def _send_model(client: MlflowClient, run_id: str, bundle: Bundle) -> str:
+    name = f"model-{bundle.card['weights'][:12]}"
+    experiment = client.get_run(run_id).info.experiment_id
+    for model in client.search_logged_models([experiment], f"source_run_id = '{run_id}' AND name = '{name}'"):
+        if model.status == LoggedModelStatus.READY:  # else it was sent in part
+            return str(model.model_id)
     with mlflow.start_run(run_id=run_id):
-        return log_model(tree / "models/bundle")
+        return log_model(bundle.folder, name)

@@ -1,50 +1,102 @@
 """Where MLflow is, and the run of a training in it."""
 
 import os
+from functools import cache
 from pathlib import Path
 
 import mlflow
+import requests
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_registered_artifact_repositories
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
 
+from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import home
+from roadseg.tracking.artifacts import LOCATION, place, repository
+from roadseg.tracking.outage import refused, unreached
+from roadseg.tracking.repair import repair
 
 EXPERIMENT, FINGERPRINT = "roadseg", "roadseg.fingerprint"
+PATIENCE = 10  # seconds for a server's first answer; basic-auth on a busy machine takes one
 
 
 def connect() -> MlflowClient:
-    """Client of `MLFLOW_TRACKING_URI`, else of the SQLite database in home."""
+    """Client of `MLFLOW_TRACKING_URI`, else of the SQLite database in home.
+
+    Raises:
+        RoadsegError: a server does not answer, or refuses; with its address and what to do.
+        UsageError: MLflow does not know where artifacts lie.
+    """
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
         folder = home() / "mlflow"
         folder.mkdir(parents=True, exist_ok=True)
+        repair(folder / "mlflow.db")
         uri = f"sqlite:///{folder / 'mlflow.db'}"
     mlflow.set_tracking_uri(uri)
+    if uri.startswith(("http://", "https://")):
+        _ask(uri)
+    elif get_registered_artifact_repositories().get("mlflow-artifacts") is not repository:
+        raise UsageError("the installed roadseg is older than this code: run `make setup`")
     return MlflowClient()
 
 
+@cache  # an error is not kept: the next call asks anew
+def _ask(uri: str) -> None:
+    """Ask a server for a list before any work: its own calls try a dead one for minutes."""
+    endpoint, body = "/api/2.0/mlflow/experiments/search", {"max_results": 1}
+    try:
+        answer = http_request(
+            get_default_host_creds(uri), endpoint, "GET", 0, timeout=PATIENCE, raise_on_status=False, params=body
+        )
+        if answer.status_code != 200:
+            raise refused(uri, answer.status_code)
+        answer.json()
+    except requests.JSONDecodeError:
+        raise refused(uri, 404) from None
+    except (MlflowException, requests.RequestException) as error:
+        raise unreached(uri, _reason(error)) from None
+
+
+def _reason(error: Exception) -> str:
+    said = " ".join(str(error).split())
+    for known in ("Connection refused", "timed out", "Name or service not known", "certificate verify failed"):
+        if known in said:
+            return known.lower()
+    return said[:200]
+
+
 def experiment_id(client: MlflowClient, name: str = EXPERIMENT) -> str:
-    """Find or create an experiment; in the embedded store its artifacts go to home, not to the current folder."""
+    """Find or create an experiment; its artifacts lie where both doors find them, see `tracking.artifacts`."""
     if found := client.get_experiment_by_name(name):
         return str(found.experiment_id)
-    embedded = str(mlflow.get_tracking_uri()).startswith("sqlite:")
-    location = (home() / "mlflow" / "artifacts").as_uri() if embedded else None
     try:
-        return str(client.create_experiment(name, artifact_location=location))
+        return str(client.create_experiment(name, artifact_location=LOCATION))
     except mlflow.MlflowException:  # another process was first
         return str(client.get_experiment_by_name(name).experiment_id)
 
 
+def find_runs(client: MlflowClient, fingerprint: str) -> list[Run]:
+    """The runs of a training, the first made first: more than one where `publish --as-new` made others."""
+    oldest = ["attributes.start_time ASC"]
+    return list(client.search_runs([experiment_id(client)], f"tags.`{FINGERPRINT}` = '{fingerprint}'", order_by=oldest))
+
+
 def find_run(client: MlflowClient, fingerprint: str) -> Run | None:
-    """The run of a training, or None."""
-    runs = client.search_runs([experiment_id(client)], f"tags.`{FINGERPRINT}` = '{fingerprint}'", max_results=1)
-    return runs[0] if runs else None
+    """The first run of a training, or None."""
+    return next(iter(find_runs(client, fingerprint)), None)
 
 
 def find_or_create_run(client: MlflowClient, fingerprint: str) -> Run:
-    """The one run of a training, made where it is not there yet."""
-    if run := find_run(client, fingerprint):
-        return run
+    """The first run of a training, made where it is not there yet."""
+    return find_run(client, fingerprint) or create_run(client, fingerprint)
+
+
+def create_run(client: MlflowClient, fingerprint: str) -> Run:
+    """Make a run of a training."""
     return client.create_run(
         experiment_id(client), tags={FINGERPRINT: fingerprint}, run_name=f"training-{fingerprint[:8]}"
     )
@@ -88,6 +140,14 @@ def send_all(client: MlflowClient, run_id: str, metrics: list[Metric]) -> int:
 def _as_first_sent(metric: Metric, found: Metric) -> Metric:
     about = {"model_id": metric.model_id, "dataset_name": metric.dataset_name, "dataset_digest": metric.dataset_digest}
     return Metric(metric.key, found.value, found.timestamp, metric.step, **about)
+
+
+def artifact_address(run: Run) -> str:
+    """The folder of a run's artifacts as an address: of a file where no server is asked."""
+    uri = str(run.info.artifact_uri)
+    tracking = str(mlflow.get_tracking_uri())
+    local = uri.startswith("mlflow-artifacts:") and not tracking.startswith(("http://", "https://"))
+    return place(uri, tracking).as_uri() if local else uri
 
 
 def artifact_names(client: MlflowClient, run_id: str, folder: str | None = None) -> set[str]:

@@ -1,30 +1,32 @@
 """The section `train` of params.yaml, and what its `auto` becomes on this machine."""
 
 import os
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from roadseg.contracts.params import Section
 from roadseg.contracts.shards import Shards
-from roadseg.machine.hardware import gpus
+from roadseg.machine.hardware import capabilities
+from roadseg.machine.instruction_set import instruction_set
+from roadseg.train.data.view import ViewRecipe
 
-OF_MODEL = {"learning_rate", "weight_decay", "warmup", "accumulate", "clip", "average"}
-OF_MODEL |= {"balance", "dice", "lovasz", "hard"}
-OF_VIEWS = {"seed", "crop_min", "aspect", "colour", "uniform", "randaugment"}
-OF_DRAWS = {"batch", "accumulate", "seed", "uniform"}
-BFLOAT16_SINCE = 8.0  # compute capability whose tensor cores have it
+MIN_BFLOAT16_CAPABILITY = 8.0  # compute capability whose tensor cores have it
 
 
-class TrainParams(Section):
-    """What train may be told."""
+class Extent(Section):
+    """What is trained, and how long."""
 
     model: Literal["small", "base", "large", "tutorial"] = Field(description="which U-Net; tutorial is the baseline")
     epochs: int = Field(gt=0, description="passes over the training images")
     batch: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
         description="images in a batch; auto: 8, or as many of them as fit into the memory"
     )
+
+
+class StepRecipe(Section):
+    """What a step does: the optimiser's part of the section, and the loss's."""
+
     accumulate: int = Field(gt=0, description="batches whose mean gradient makes a step; 1: a step for each")
     learning_rate: float = Field(gt=0, description="peak of warm-up and cosine")
     weight_decay: float = Field(ge=0, description="decoupled, on kernels only")
@@ -35,11 +37,11 @@ class TrainParams(Section):
     dice: float = Field(ge=0, description="weight of the Dice term beside cross-entropy")
     lovasz: float = Field(ge=0, description="weight of the Lovasz-Softmax term beside cross-entropy; 0 is off")
     hard: float = Field(ge=0, le=1, description="share of the pixels, the hardest, for cross-entropy; 0 and 1 are all")
-    crop_min: float = Field(gt=0, le=1, description="smallest crop, as a share of either side")
-    aspect: float = Field(ge=0, lt=1, description="how far the crop's sides may differ")
-    colour: float = Field(ge=0, lt=1, description="strength of brightness, contrast and tint")
-    uniform: float = Field(ge=0, le=1, description="share of the images drawn for each class in turn; 0 is off")
-    randaugment: float = Field(ge=0, le=10, description="magnitude of RandAugment's two operations; 0 is off")
+
+
+class TrainParams(ViewRecipe, StepRecipe, Extent):  # the keys of the last base come first
+    """The section `train`; what needs a part of it asks for that base."""
+
     reduced_share: float = Field(ge=0, le=1, description="first share of the epochs, at three quarters of the size")
     monitor: float = Field(gt=0, lt=1, description="share of the training drives held out for the curves")
     init: str = Field(
@@ -62,33 +64,31 @@ def resolve_precision(asked: str, capabilities: list[str]) -> str:
 
     Args:
         asked: of params.yaml.
-        capabilities: compute capability of each GPU that the backend computes on; none: the CPU, which wants AMX.
+        capabilities: compute capability of each GPU that the backend computes on; none: the CPU, which wants AMX,
+            and the backend's leave to use it.
     """
     if asked != "auto":
         return asked
     if capabilities:
-        return "bfloat16" if min(map(float, capabilities)) >= BFLOAT16_SINCE else "float32"
-    cpu = Path("/proc/cpuinfo")
-    return "bfloat16" if cpu.exists() and " amx_bf16" in cpu.read_text() else "float32"
+        return "bfloat16" if min(map(float, capabilities)) >= MIN_BFLOAT16_CAPABILITY else "float32"
+    return "bfloat16" if "amx" in instruction_set() else "float32"
 
 
 def resolve(train: TrainParams, shards: Shards) -> Resolved:
     """Turn every `auto` into what this machine is fast at and has room for."""
-    settle(train.threads)
-    from roadseg.machine.hardware import has_gpu  # late: it loads Keras
-    from roadseg.train.models.known import MODELS
+    configure_tensorflow(train.threads)
+    from roadseg.train.models.known import MODELS  # late: it loads Keras
     from roadseg.train.step import memory
 
-    capabilities = [capability for _, _, capability in gpus()] if has_gpu() else []
     batch = train.batch
     if batch == "auto":
         size, sorts = (shards.height, shards.width), train.lovasz > 0
         batch = memory.auto_batch(MODELS[train.model], shards.classes.count, size, sorts)
-    precision = resolve_precision(train.precision, capabilities)
+    precision = resolve_precision(train.precision, capabilities())
     return Resolved(**train.model_dump() | {"batch": batch, "precision": precision})
 
 
-def settle(threads: int) -> None:
+def configure_tensorflow(threads: int) -> None:
     """Set what TensorFlow reads when it is imported."""
     os.environ["TF_DETERMINISTIC_OPS"] = "1"
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)

@@ -10,19 +10,21 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from filelock import FileLock, Timeout
 
+from roadseg.contracts import paths
 from roadseg.contracts.errors import Busy
-from roadseg.contracts.files import code_digests, digest_of, home
+from roadseg.contracts.files import home
 from roadseg.contracts.shards import Shards
 from roadseg.contracts.weights import find_weights
 from roadseg.machine.signals import stopping
-from roadseg.train.params import OF_DRAWS, OF_MODEL, OF_VIEWS, Resolved, TrainParams, epoch_sizes, resolve
+from roadseg.train.params import TrainParams, epoch_sizes, resolve
 from roadseg.train.run import system_metrics
+from roadseg.train.run.fingerprint import Identity, identify
 from roadseg.train.run.journal import Journal, run_folder
 from roadseg.train.run.reporting import Reporter
 from roadseg.train.step.worker_processes import WorkerProcesses
 
-READS = ("data/shards",)
-WRITES = ("models/bundle", "reports/history.csv", "reports/monitored.json")
+READS = (paths.SHARDS,)
+WRITES = (paths.BUNDLE, paths.HISTORY, paths.MONITORED)
 
 
 def run(*, train: TrainParams) -> None:
@@ -35,18 +37,18 @@ def run(*, train: TrainParams) -> None:
     processes.join()
     with ExitStack() as held:
         with processes.together():
-            shards = Shards.open(Path("data/shards"))
+            shards = Shards.open(paths.SHARDS)
             resolved = resolve(train, shards)
-            code = code_digests("contracts", "train")
-            backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-            mark = digest_of([shards.digest, resolved.model_dump(), backend, code])
-            folder = held.enter_context(_alone(run_folder(home(), mark)) if processes.first else _passing())
-        processes.check_equal(mark)
-        _train(shards, resolved, mark, code, Journal(folder), processes)
+            identity = identify(shards.digest, resolved)
+            folder = run_folder(home(), identity.fingerprint)
+            # what a process beside the first says goes with it
+            used = held.enter_context(_locked(folder) if processes.first else TemporaryDirectory())
+        processes.check_equal(identity.fingerprint)
+        _train(shards, identity, Journal(Path(used)), processes)
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[Path]:
+def _locked(folder: Path) -> Iterator[str]:
     """The run folder, while no other trainer of the experiment uses it."""
     folder.mkdir(parents=True, exist_ok=True)
     holder = folder / "holder"
@@ -58,79 +60,58 @@ def _alone(folder: Path) -> Iterator[Path]:
         raise Busy(f"this experiment is trained already by {who}: wait for it or change a parameter") from None
     with lock:
         holder.write_text(f"process {os.getpid()} in {Path.cwd()}")
-        yield folder
+        yield str(folder)
 
 
-@contextmanager
-def _passing() -> Iterator[Path]:
-    """A run folder for a process beside the first: what it tells goes with it."""
-    with TemporaryDirectory() as folder:
-        yield Path(folder)
+def _train(shards: Shards, identity: Identity, journal: Journal, processes: WorkerProcesses) -> None:
+    import keras  # late, as what follows: it takes seconds
 
-
-def _train(
-    shards: Shards, train: Resolved, mark: str, code: dict[str, str], journal: Journal, processes: WorkerProcesses
-) -> None:
-    import keras  # late: it takes seconds, and reads what `resolve` has settled
-
-    from roadseg.train.data import batches
-    from roadseg.train.models import warm_start
+    from roadseg.train.data.batches import TrainingBatches, split_monitored
     from roadseg.train.models.known import MODELS
-    from roadseg.train.run import checkpointing, loop, result
-    from roadseg.train.step import devices, guard
+    from roadseg.train.models.warm_start import start_from
+    from roadseg.train.run import loop
+    from roadseg.train.run.checkpointing import Checkpointer, forget_others
+    from roadseg.train.run.result import write_result
+    from roadseg.train.step import devices
+    from roadseg.train.step.compiled import compiled
+    from roadseg.train.step.guard import Guard
 
+    train = identity.params
     with processes.together():
         parent = None if train.init == "none" else find_weights(train.init)
         shards.check("train")
-        fitted, monitored = batches.split_monitored(shards, train.monitor, train.seed)
+        fitted, monitored = split_monitored(shards, train.monitor, train.seed)
     keras.utils.set_random_seed(train.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if train.precision == "bfloat16" else "float32")
-    architecture = MODELS[train.model]
-    names = shards.classes.names
-    pixels = fitted.class_pixels.sum(0)
+    architecture, names, pixels = MODELS[train.model], shards.classes.names, fitted.class_pixels.sum(0)
     _name_missing(names, pixels, np.array(shards.class_pixels["train"][:-1]))
-    print(f"train: {train.model} on {len(fitted)} images, {len(monitored)} monitored, {train.precision}", flush=True)
-    journal.note("start", fingerprint=mark, epochs=train.epochs, machine=platform.machine())
-    dealt = train.model_dump(include=OF_DRAWS)
+    counts = f"{len(fitted)} images, {len(monitored)} monitored"
+    computes = f"{train.precision} on {identity.surroundings.instruction_set}"
+    print(f"train: {train.model} on {counts}, {computes}", flush=True)
+    journal.note("start", fingerprint=identity.fingerprint, epochs=train.epochs, machine=platform.machine())
     sizes = epoch_sizes(shards.height, shards.width, architecture.stride, train.epochs, train.reduced_share)
+    batches = TrainingBatches(
+        fitted,
+        train,
+        seed=train.seed,
+        batch=train.batch,
+        reduction=architecture.reduction,
+        accumulate=train.accumulate,
+        part=processes.part(train.batch),
+    )
     reporter = Reporter(journal, sizes, monitored)
     with devices.sharing(train.batch, processes) as used, stopping() as stop, system_metrics.watching(journal):
-        model = loop.compiled(
-            architecture,
-            pixels,
-            train.epochs * batches.steps_per_epoch(len(fitted), train.batch * train.accumulate),
-            **train.model_dump(include=OF_MODEL),
-        )
+        model = compiled(architecture, pixels, train.epochs * batches.steps, train)
         if parent:
-            warm_start.start_from(parent, model, train.model, names)
-        history = loop.fit(
-            model,
-            architecture,
-            fitted,
-            monitored,
-            epochs=train.epochs,
-            batch=train.batch,
-            accumulate=train.accumulate,
-            part=processes.part(train.batch),
-            sizes=sizes,
-            views=train.model_dump(include=OF_VIEWS),
-            names=names,
-            shown=reporter.shown,
-            after_epoch=reporter.after_epoch,
-            checkpointer=checkpointing.Checkpointer(journal.folder, stop, processes),
-            guard=guard.Guard(
-                model,
-                journal.folder,
-                lambda epoch, number: batches.batch_samples(fitted, epoch=epoch, number=number, **dealt),
-                used,
-                processes,
-            ),
-        )
+            start_from(parent, model, train.model, names)
+        checkpointer = Checkpointer(journal.folder, stop, processes)
+        guard = Guard(model, journal.folder, batches.samples, used, processes)
+        history = loop.fit(model, batches, monitored, sizes, reporter, checkpointer, guard)
     with processes.together():
         if processes.first:
-            result.write_result(model, shards, train, mark, code, history, parent)
+            write_result(model, shards, identity, history, parent)
             journal.note("done")
-            checkpointing.forget_others(journal.folder)
+            forget_others(journal.folder)
 
 
 def _name_missing(names: list[str], fitted: np.ndarray, everywhere: np.ndarray) -> None:

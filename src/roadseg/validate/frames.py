@@ -7,10 +7,12 @@ import pandas as pd
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.manifest import SPLITS, Manifest, Shares
+from roadseg.contracts.shards import shard_name
 
 FROZEN_FIRST = {"val": 0, "test": 1, "train": 2}  # of copies in two splits the one in train has to go
 SAME_LOOK = 0.02  # of two copies, brightness and contrast differ by less; 0..1
 FIRST_ON_THE_SIDE = 5  # of the orientations: from here on height and width change places
+DEFAULT, OF_IDD = "idd-level1", ("idd-lite", "idd-20k")  # the table that an import takes unasked, who vouches for it
 SHOWN = 5  # values of a mask that are named
 FLAT = 0.02  # contrast under which a perceptual hash is noise; 0..1
 
@@ -43,9 +45,13 @@ def samples(scan: Manifest, near_duplicate: int) -> pd.DataFrame:
 
 
 def splits(scan: Manifest, reference: Shares) -> pd.DataFrame:
-    """One row per split: `name`, `needed` (samples of train and val, else null), `shift` of class shares.
+    """One row per split.
 
-    The shift is the total variation distance, 0..1; null where the reference lacks the split or has other classes.
+    Returns:
+        `name`; `needed`: samples of train and val, else null; `labelled` and `drives`: training samples with a mask
+        and how many drives preprocess makes of them, null in other splits and where there is none, of which other
+        rules speak; `shift` of class shares: total variation distance, 0..1, null where the reference lacks the
+        split or has other classes.
     """
     counts, shares = scan.frame["split"].value_counts(), scan.class_shares()
     rows = []
@@ -54,8 +60,18 @@ def splits(scan: Manifest, reference: Shares) -> pd.DataFrame:
         shift = (
             sum(abs(now[name] - before[name]) for name in now) / 2 if now and before.keys() == now.keys() else np.nan
         )
-        rows.append({"name": split, "needed": int(counts.get(split, 0)) if split != "test" else None, "shift": shift})
+        needed = int(counts.get(split, 0)) if split != "test" else None
+        labelled = _labelled_drives(scan.frame) if split == "train" else []
+        known = {"labelled": len(labelled) or np.nan, "drives": len(set(labelled)) or np.nan}
+        rows.append({"name": split, "needed": needed, **known, "shift": shift})
     return pd.DataFrame(rows)
+
+
+def _labelled_drives(frame: pd.DataFrame) -> list[str]:
+    """The shard of every labelled training sample."""
+    labelled = frame[(frame["split"] == "train") & frame["mask"].notna() & frame["image_sha"].notna()]
+    pairs = zip(labelled["drive"], labelled["image_sha"], strict=True)
+    return [shard_name(drive if isinstance(drive, str) else None, sha) for drive, sha in pairs]
 
 
 def classes(scan: Manifest) -> pd.DataFrame:
@@ -64,10 +80,25 @@ def classes(scan: Manifest) -> pd.DataFrame:
 
 
 def table(scan: Manifest) -> pd.DataFrame:
-    """One row: `name` of the class table, and `absent`: share of its classes that train lacks, null as in `classes`."""
+    """One row on the class table; nulls as in `classes`.
+
+    Returns:
+        `name`; `absent`: share of its classes that train lacks; `present`: how many train has, where the table has
+        one or two; `unheld`: classes of the default table that no mask of any split holds, where no layout of IDD's
+        says that masks are in its ids.
+    """
     pixels = _train_pixels(scan)
-    absent = np.nan if np.isnan(pixels).any() else float((pixels == 0).mean())
-    return pd.DataFrame({"name": [scan.classes.name], "absent": [absent]})
+    judged = not np.isnan(pixels).any()
+    held = sum(scan.class_pixels().values(), np.zeros(scan.classes.count + 1))[:-1]
+    unheld = [name for name, count in zip(scan.classes.names, held, strict=True) if not count]
+    doubtful = judged and scan.classes.name == DEFAULT and scan.layout not in OF_IDD
+    row = {
+        "name": scan.classes.name,
+        "absent": float((pixels == 0).mean()) if judged else np.nan,
+        "present": float((pixels > 0).sum()) if judged and scan.classes.count <= 2 else np.nan,
+        "unheld": ", ".join(unheld) if doubtful and unheld else None,
+    }
+    return pd.DataFrame([row])
 
 
 def orientations(scan: Manifest) -> pd.DataFrame:

@@ -16,7 +16,7 @@ class Rule:
     Attributes:
         severity: critical refuses the data, warning tells.
         kind: null, present, unique, or between (then `low` and `high` are the bounds, inclusive).
-        column: of the frame that is judged; nulls pass except for `present`.
+        column: what is judged in the frame; nulls pass except for `present`.
         reason: what is wrong with a failing row, and what to do, naming the file; columns stand in braces.
     """
 
@@ -37,6 +37,11 @@ Rules = dict[str, Rule]
 
 def of_samples(limits: ValidateParams) -> Rules:
     """The rules for `frames.samples`, the worst first."""
+    return _of_files(limits) | _of_places() | _of_looks(limits)
+
+
+def _of_files(limits: ValidateParams) -> Rules:
+    """Whether an image and its mask are there, whole, and fit together."""
     return {
         "files_decode": _critical("null", "error", "{error}"),
         "image_present": _critical("present", "image", "{mask}: no image belongs to this mask; add or remove it"),
@@ -62,6 +67,12 @@ def of_samples(limits: ValidateParams) -> Rules:
             "an interpolating filter and holds wrong classes; export the masks anew, nearest neighbour only",
             *(0, limits.interpolation_max),
         ),
+    }
+
+
+def _of_places() -> Rules:
+    """Whether a sample, its drive or its picture is in two places."""
+    return {
         "sample_unique": _critical("unique", "sample", "{file}: a second file is the same sample; rename one"),
         "drive_in_one_split": _critical(
             "null",
@@ -78,6 +89,12 @@ def of_samples(limits: ValidateParams) -> Rules:
             "near_elsewhere",
             "{image}: nearly the same image is in another split ({near_elsewhere}), so scores would leak; remove it",
         ),
+    }
+
+
+def _of_looks(limits: ValidateParams) -> Rules:
+    """What is allowed, and worth a look."""
+    return {
         "dark": _warning(
             "brightness", "{image}: is dark (mean brightness {brightness:.2f}); look at it", limits.brightness_min
         ),
@@ -110,7 +127,25 @@ def of_samples(limits: ValidateParams) -> Rules:
 def of_splits(limits: ValidateParams) -> Rules:
     """The rules for `frames.splits`."""
     return {
-        "splits_there": _critical("between", "needed", "split {name} holds no sample; add some", 1, None),
+        "splits_there": _critical(
+            "between",
+            "needed",
+            "split {name} holds no sample; add some, or set scan.split to drive in params.yaml to have a split made of "
+            "two drives or more",
+            *(1, None),
+        ),
+        "enough_to_train": _critical(
+            "between",
+            "labelled",
+            "split {name} has one sample with a mask, and training needs two, since it watches one; add some",
+            *(2, None),
+        ),
+        "drives_to_train": _warning(
+            "drives",
+            "split {name} has one labelled drive, so training watches the end of it, which looks better than a new "
+            "drive would; add drives",
+            2,
+        ),
         "class_shares": _warning(
             "shift",
             "split {name}: class shares moved by {shift:.0%} since the last accepted data; look at it",
@@ -129,7 +164,22 @@ def of_classes() -> Rules:
 def of_table(limits: ValidateParams) -> Rules:
     """The rules for `frames.table`."""
     text = "{absent:.0%} of the classes of {name} never occur in train; is it the right table? Import with --classes"
-    return {"table_fits": _critical("between", "absent", text, 0, limits.absent_max)}
+    return {
+        "table_fits": _critical("between", "absent", text, 0, limits.absent_max),
+        "table_given": _critical(
+            "null",
+            "unheld",
+            "no mask holds {unheld} of {name}, the table that is taken unasked; import with --classes and the table "
+            "that says what the masks hold (a copy under another name where it is this one)",
+        ),
+        "classes_to_tell": _critical(
+            "between",
+            "present",
+            "masks of train hold {present:.0f} class of {name}, so every model would score 1.0; list what is not of it "
+            "as a class too, instead of as void",
+            *(2, None),
+        ),
+    }
 
 
 def of_orientations() -> Rules:

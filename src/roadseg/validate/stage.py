@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from roadseg.contracts import paths
 from roadseg.contracts.errors import DataRefused
 from roadseg.contracts.manifest import Manifest, Shares, read_manifest, write_manifest
 from roadseg.contracts.quarantine import read_quarantine
@@ -10,8 +11,8 @@ from roadseg.contracts.verdict import Expected, Flagged, Verdict, write_flagged,
 from roadseg.validate import frames, rules
 from roadseg.validate.limits import ValidateParams as ValidateParams
 
-READS = ("data/scan.parquet", "data/quarantine.csv", "data/reference.json")
-WRITES = ("data/manifest.parquet", "reports/flagged.parquet", "reports/verdict.json")
+READS = (paths.SCAN, paths.QUARANTINE, paths.REFERENCE)
+WRITES = (paths.MANIFEST, paths.FLAGGED, paths.VERDICT)
 
 SHOWN = 10
 
@@ -23,21 +24,21 @@ def run(*, validate: ValidateParams) -> None:
         DataRefused: an expectation of severity critical fails; the verdict and every flagged
             sample are on disk then, the manifest is not.
     """
-    Path("data/manifest.parquet").unlink(missing_ok=True)  # what an earlier run accepted says nothing about this one
-    scan = _without_quarantined(read_manifest(Path("data/scan.parquet"), "scan"), Path("data/quarantine.csv"))
-    reference = read_reference(Path("data/reference.json"), scan.classes.name)
+    paths.MANIFEST.unlink(missing_ok=True)  # what an earlier run accepted says nothing about this one
+    scan = _without_quarantined(read_manifest(paths.SCAN, "scan"), paths.QUARANTINE)
+    reference = read_reference(paths.REFERENCE, scan.classes.name)
     verdict, flagged = judged(scan, reference, validate)
-    write_flagged(Path("reports/flagged.parquet"), flagged)
-    write_verdict(Path("reports/verdict.json"), verdict)
+    write_flagged(paths.FLAGGED, flagged)
+    write_verdict(paths.VERDICT, verdict)
     _tell(flagged, "warning")
     if not verdict.passed:
         _tell(flagged, "critical")
         failed = [each.name for each in verdict.expectations if each.severity == "critical" and not each.passed]
         raise DataRefused(
             f"the data are refused by {', '.join(failed)}: repair the files named above (all of them stand in "
-            "reports/flagged.parquet), or leave samples out with `roadseg data quarantine`, and run again"
+            f"{paths.FLAGGED}), or leave samples out with `roadseg data quarantine`, and run again"
         )
-    write_manifest(Path("data/manifest.parquet"), "manifest", scan)
+    write_manifest(paths.MANIFEST, "manifest", scan)
     print(f"validate: {scan.rows.num_rows} samples accepted, {len(flagged)} warnings")
 
 
@@ -85,9 +86,9 @@ def _without_quarantined(scan: Manifest, path: Path) -> Manifest:
 
 def _tell(flagged: list[Flagged], severity: str) -> None:
     lines = [
-        f"data/raw{'/' if entry.sample else ': '}{entry.reason}" for entry in flagged if entry.severity == severity
+        f"{paths.RAW}{'/' if entry.sample else ': '}{entry.reason}" for entry in flagged if entry.severity == severity
     ]
     for line in lines[:SHOWN]:
         print(f"{severity}: {line}")
     if len(lines) > SHOWN:
-        print(f"{severity}: and {len(lines) - SHOWN} more in reports/flagged.parquet")
+        print(f"{severity}: and {len(lines) - SHOWN} more in {paths.FLAGGED}")

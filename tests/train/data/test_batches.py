@@ -2,6 +2,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,21 +15,26 @@ from roadseg.contracts.shards import Shards
 from roadseg.train.data.batches import (
     Batch,
     Pairs,
+    TrainingBatches,
     ahead,
-    batch_samples,
-    epoch_batches,
     split_monitored,
-    steps_per_epoch,
     whole_batches,
 )
+from roadseg.train.data.view import ViewRecipe
 from roadseg.train.step.worker_processes import WorkerProcesses
 
-PLAIN = {"size": (32, 64), "reduction": 1, "crop_min": 0.5, "aspect": 0.1, "colour": 0.0}
+PLAIN = {"crop_min": 0.5, "aspect": 0.1, "colour": 0.0, "uniform": 0.0, "randaugment": 0.0}
 tolerant = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def epoch(pairs: Pairs, number: int = 1, seed: int = 0, batch: int = 2, **changes: object) -> list[Batch]:
-    return list(epoch_batches(pairs, epoch=number, seed=seed, batch=batch, **{**PLAIN, **changes}))
+def batches_of(pairs: Pairs, seed: int = 0, batch: int = 2, reduction: int = 1, **changes: Any) -> TrainingBatches:
+    """Changes are of the recipe, or of how the batches are dealt out."""
+    recipe = ViewRecipe(**{key: changes.pop(key, value) for key, value in PLAIN.items()})
+    return TrainingBatches(pairs, recipe, seed, batch, reduction, **changes)
+
+
+def epoch(pairs: Pairs, number: int = 1, skip: int = 0, **changes: Any) -> list[Batch]:
+    return list(batches_of(pairs, **changes).of_epoch(number, (32, 64), skip))
 
 
 def tiles(batches: list[Batch]) -> list[int]:
@@ -49,7 +55,7 @@ def pairs(shards: Shards) -> Pairs:
 @tolerant
 @given(st.integers(0, 2**31), st.integers(1, 1000), st.sampled_from([1, 2]))
 def test_equal_seed_and_epoch_give_equal_batches(pairs: Pairs, seed: int, number: int, reduction: int) -> None:
-    again = (epoch(pairs, number, seed, reduction=reduction, colour=0.3) for _ in range(2))
+    again = (epoch(pairs, number, seed=seed, reduction=reduction, colour=0.3) for _ in range(2))
     assert same(*again)
 
 
@@ -64,7 +70,7 @@ def test_another_epoch_or_seed_gives_other_batches(pairs: Pairs) -> None:
 def test_every_pair_comes_at_most_once_an_epoch(pairs: Pairs, seed: int, batch: int) -> None:
     batches = epoch(pairs, seed=seed, batch=batch)
     seen = tiles(batches)
-    assert len(batches) == steps_per_epoch(len(pairs), batch) == 9 // batch
+    assert len(batches) == batches_of(pairs, batch=batch).steps == 9 // batch
     assert len(seen) == len(set(seen)) == 9 // batch * batch
     assert set(seen) <= set(range(1, 10))
 
@@ -117,9 +123,10 @@ def test_half_of_class_uniform_crops_show_the_rarer_of_two_classes(pairs: Pairs,
 @given(st.integers(0, 2**31), st.integers(0, 4), shares)
 def test_the_samples_of_a_batch_are_those_that_it_shows(pairs: Pairs, seed: int, step: int, uniform: float) -> None:
     """Whatever the sampling, a bad batch is told by its samples' names."""
-    step %= steps_per_epoch(len(pairs), 2)
+    batches = batches_of(pairs, seed=seed, uniform=uniform)
+    step %= batches.steps
     shown = tiles(epoch(pairs, number=3, seed=seed, uniform=uniform)[step : step + 1])
-    named = batch_samples(pairs, epoch=3, number=step, seed=seed, batch=2, uniform=uniform)
+    named = batches.samples(3, step)
     assert [int(name.rpartition("/")[2]) for name in named] == shown
 
 
@@ -177,13 +184,24 @@ def test_the_seed_chooses_the_watched_drives(shards: Shards) -> None:
     assert len({tuple(locations) for locations in chosen}) == 3
 
 
-@pytest.mark.parametrize("drives", [{}, {"only": 4}])
-def test_fewer_than_two_drives_are_refused(
+@pytest.mark.parametrize("drives", [{}, {"only": 1}])
+def test_fewer_than_two_tiles_are_refused(
     drives: dict[str, int], make_shards: Callable[..., Shards], tmp_path: Path, idd_level1: ClassTable
 ) -> None:
     few = make_shards(tmp_path / "few", idd_level1, drives)
-    with pytest.raises(DataRefused, match=f"{len(drives)} labelled training drives; two are needed"):
+    with pytest.raises(DataRefused, match=f"{len(drives)} labelled training tiles; two are needed"):
         split_monitored(few, 0.5, 0)
+
+
+@pytest.mark.parametrize(("share", "held"), [(0.01, 1), (0.5, 2), (0.99, 3)])
+def test_of_a_single_drive_the_end_is_watched(
+    share: float, held: int, make_shards: Callable[..., Shards], tmp_path: Path, idd_level1: ClassTable
+) -> None:
+    shards = make_shards(tmp_path / "one", idd_level1, {"only": 4})
+    halves, whole = split_monitored(shards, share, 0), Pairs.open(shards, ["only"])
+    assert [len(half) for half in halves] == [4 - held, held]
+    assert same([pair for half in halves for pair in half], list(whole))
+    assert [len(half.class_pixels) for half in halves] == [4 - held, held]
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5])

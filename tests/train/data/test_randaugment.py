@@ -8,9 +8,9 @@ from PIL import Image
 from roadseg.train.data.randaugment import (
     COLOURS,
     GREY,
+    MAX_MAGNITUDE,
     MOVES,
     NAMES,
-    STRONGEST,
     VOID,
     Change,
     change,
@@ -42,11 +42,23 @@ def flat(mask: np.ndarray, radius: int = 2) -> np.ndarray:
 
 
 @settings(max_examples=150, deadline=None)
-@given(seeds, changes_of([*MOVES]))
-def test_the_moved_mask_is_what_the_moved_image_shows(seed: int, changes: tuple[Change, ...]) -> None:
-    image, mask = change(changes, *scene(seed))
-    inside = flat(mask, 1 + len(changes))  # bilinear looks a pixel further each time
+@given(seeds, st.sampled_from([*MOVES]), strengths)
+def test_the_moved_mask_is_what_the_moved_image_shows(seed: int, name: str, strength: float) -> None:
+    """One move: behind another, what is left of an edge at the picture's border may have come into its middle."""
+    image, mask = change(((name, strength),), *scene(seed))
+    inside = flat(mask)  # bilinear looks a pixel further
     np.testing.assert_array_equal(image[inside], np.repeat(PAINT[mask][inside][:, None], 3, axis=-1))
+
+
+@settings(deadline=None)
+@given(seeds, changes_of([*NAMES]))
+def test_several_changes_are_one_after_the_other(seed: int, changes: tuple[Change, ...]) -> None:
+    image, mask = scene(seed)
+    together = change(changes, image, mask)
+    for each in changes:
+        image, mask = change((each,), image, mask)
+    np.testing.assert_array_equal(together[0], image)
+    np.testing.assert_array_equal(together[1], mask)
 
 
 @settings(deadline=None)
@@ -109,11 +121,11 @@ def test_a_rotation_is_that_of_pillow() -> None:
     np.testing.assert_array_equal(ids[both], turned[both])
 
 
-@given(seeds, st.floats(0.1, STRONGEST))
+@given(seeds, st.floats(0.1, MAX_MAGNITUDE))
 def test_changes_have_one_strength_and_both_directions(seed: int, magnitude: float) -> None:
     drawn = random_changes(np.random.default_rng(seed), magnitude)
     assert len(drawn) == 2
-    assert all(name in NAMES and abs(strength) == magnitude / STRONGEST for name, strength in drawn)
+    assert all(name in NAMES and abs(strength) == magnitude / MAX_MAGNITUDE for name, strength in drawn)
 
 
 def test_every_operation_is_drawn() -> None:

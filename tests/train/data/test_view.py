@@ -4,12 +4,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from roadseg.train.data.view import WHOLE, apply, centred, random_view
+from roadseg.train.data.view import WHOLE, View, ViewRecipe, apply, centred, random_view
 
 seeds = st.integers(0, 2**32 - 1)
 crops = st.floats(0.3, 1)
 aspects = st.floats(0, 0.3)
 sides = st.integers(1, 20)
+
+
+def view_of(rng: np.random.Generator, crop_min: float, aspect: float, colour: float) -> View:
+    recipe = ViewRecipe(crop_min=crop_min, aspect=aspect, colour=colour, uniform=0, randaugment=0)
+    return random_view(recipe, rng, np.random.default_rng(0))
 
 
 def interior(mask: np.ndarray, radius: int) -> np.ndarray:
@@ -26,7 +31,7 @@ def test_image_and_mask_are_seen_through_the_same_view(
 ) -> None:
     ids = np.kron(np.random.default_rng(seed).integers(0, 7, (2, 4)), np.ones((32, 32))).astype(np.uint8)
     image = np.repeat(30 * ids[..., None], 3, axis=-1)
-    view = random_view(np.random.default_rng(seed), crop_min, aspect, colour=0)
+    view = view_of(np.random.default_rng(seed), crop_min, aspect, colour=0)
     seen, mask = apply(view, image, ids, size, (size[0] // reduction, size[1] // reduction))
     full = np.kron(mask, np.ones((reduction, reduction), np.uint8))
     left, top, right, bottom = view.box
@@ -41,7 +46,7 @@ def test_image_and_mask_are_seen_through_the_same_view(
 def test_no_id_appears_that_was_not_there(
     mask: np.ndarray, seed: int, crop_min: float, aspect: float, height: int, width: int
 ) -> None:
-    view = random_view(np.random.default_rng(seed), crop_min, aspect, colour=0.5)
+    view = view_of(np.random.default_rng(seed), crop_min, aspect, colour=0.5)
     _, seen = apply(view, np.zeros((8, 12, 3), np.uint8), mask, (16, 16), (height, width))
     assert seen.shape == (height, width)
     assert set(seen.ravel()) <= set(mask.ravel())
@@ -59,7 +64,7 @@ def test_colour_leaves_masks_alone(seed: int, colour: float) -> None:
     rng = np.random.default_rng(seed)
     image, mask = rng.integers(0, 256, (8, 12, 3), np.uint8), rng.integers(0, 256, (8, 12), np.uint8)
     plain, coloured = (
-        apply(random_view(np.random.default_rng(seed), 0.5, 0.1, strength), image, mask, (8, 12), (8, 12))
+        apply(view_of(np.random.default_rng(seed), 0.5, 0.1, strength), image, mask, (8, 12), (8, 12))
         for strength in (0, colour)
     )
     np.testing.assert_array_equal(plain[1], coloured[1])
@@ -68,18 +73,18 @@ def test_colour_leaves_masks_alone(seed: int, colour: float) -> None:
 def test_colour_changes_images() -> None:
     grey, mask = np.full((8, 12, 3), 100, np.uint8), np.zeros((8, 12), np.uint8)
     rng = np.random.default_rng(0)
-    seen = {apply(random_view(rng, 1, 0, 0.5), grey, mask, (8, 12), (8, 12))[0][0, 0].tobytes() for _ in range(10)}
+    seen = {apply(view_of(rng, 1, 0, 0.5), grey, mask, (8, 12), (8, 12))[0][0, 0].tobytes() for _ in range(10)}
     assert len(seen) > 5
 
 
 def test_both_mirrors_are_drawn() -> None:
     rng = np.random.default_rng(0)
-    assert {random_view(rng, 1, 0, 0).flip for _ in range(30)} == {False, True}
+    assert {view_of(rng, 1, 0, 0).flip for _ in range(30)} == {False, True}
 
 
 @given(seeds, crops, aspects)
 def test_a_crop_stays_inside_and_keeps_its_least_size(seed: int, crop_min: float, aspect: float) -> None:
-    left, top, right, bottom = random_view(np.random.default_rng(seed), crop_min, aspect, 0.2).box
+    left, top, right, bottom = view_of(np.random.default_rng(seed), crop_min, aspect, 0.2).box
     assert 0 <= left < right <= 1 + 1e-9
     assert 0 <= top < bottom <= 1 + 1e-9
     assert min(right - left, bottom - top) >= crop_min * (1 - aspect) - 1e-9
@@ -87,17 +92,17 @@ def test_a_crop_stays_inside_and_keeps_its_least_size(seed: int, crop_min: float
 
 @given(arrays(np.uint8, (9, 14), elements=st.integers(0, 3)), seeds, crops, aspects, st.floats(0, 1, exclude_max=True))
 def test_a_centred_crop_keeps_its_size_and_shows_the_class(
-    mask: np.ndarray, seed: int, crop_min: float, aspect: float, which: float
+    mask: np.ndarray, seed: int, crop_min: float, aspect: float, pixel: float
 ) -> None:
-    target = int(mask[4, 7])
-    view = random_view(np.random.default_rng(seed), crop_min, aspect, colour=0.2)
-    moved = centred(view, mask, target, which)
+    shown = int(mask[4, 7])
+    view = view_of(np.random.default_rng(seed), crop_min, aspect, colour=0.2)
+    moved = centred(view, mask, shown, pixel)
     old, (left, top, right, bottom) = view.box, moved.box
     np.testing.assert_allclose([right - left, bottom - top], [old[2] - old[0], old[3] - old[1]])
     assert left >= 0
     assert top >= 0
     assert max(right, bottom) <= 1 + 1e-9
-    row, column = np.argwhere(mask == target)[int(which * (mask == target).sum())]
+    row, column = np.argwhere(mask == shown)[int(pixel * (mask == shown).sum())]
     x, y = (column + 0.5) / 14, (row + 0.5) / 9
     assert left < x < right
     assert top < y < bottom

@@ -26,7 +26,7 @@ def case(seed: int) -> tuple[np.ndarray, int]:
 def test_the_hardest_share_is_kept_or_a_least_number(seed: int, share: float) -> None:
     entropy, known = case(seed)
     kept = np.asarray(hardest(entropy, float(known), share))
-    wanted = min(max(int(np.ceil(np.float32(share) * np.float32(known))), hard.LEAST), known)
+    wanted = min(max(int(np.ceil(np.float32(share) * np.float32(known))), hard.MIN_PIXELS), known)
     assert wanted <= kept.sum() <= wanted + 3  # which differ from the last in the last bits
     if not kept.all():
         assert entropy[kept].min() >= entropy[~kept].max()

@@ -77,7 +77,7 @@ def test_cross_entropy_of_the_hardest_is_that_of_the_slow_reference(seed: int, s
     scores, chances = scored(logits, from_logits)
     kept = int(np.ceil(np.float32(share or 1) * np.float32((truth < CLASSES).sum())))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hard, "LEAST", 1)  # so few pixels would all be kept
+        patch.setattr(hard, "MIN_PIXELS", 1)  # so few pixels would all be kept
         value = float(SegmentationLoss(weights, 0.7, from_logits, hard=share)(truth, scores))
     assert value == pytest.approx(reference(truth, chances, weights, 0.7, kept), rel=1e-4, abs=1e-4)
 

@@ -49,7 +49,7 @@ def on_jax(module: str, *arguments: str, folder: Path, cache: Path) -> None:
 
 @pytest.mark.soak
 def test_accumulated_batches_train_as_one_on_jax(tmp_path: Path) -> None:
-    test = ROOT / "tests/train/test_accumulate.py"
+    test = ROOT / "tests/train/step/test_gradient_accumulation.py"
     on_jax("pytest", "-p", "no:cacheprovider", "--rootdir", str(ROOT), str(test), folder=tmp_path, cache=tmp_path)
 
 

@@ -7,7 +7,7 @@ from roadseg.contracts.shards import Shards
 from roadseg.train.data.batches import split_monitored
 from roadseg.train.run.checkpointing import forget_others
 from roadseg.train.run.journal import Journal, read_journal
-from roadseg.train.run.reporting import Reporter, chosen, moments
+from roadseg.train.run.reporting import Reporter, chosen, pictured_epochs
 from roadseg.train.run.throughput import Throughput
 from roadseg.train.run.watched import read_watched
 
@@ -65,5 +65,5 @@ def test_images_are_evenly_spread(count: int, wanted: int, numbers: list[int]) -
     ("epochs", "found"),
     [(1, {1}), (3, {1, 2, 3}), (16, {1, 2, 3, 5, 6, 8, 10, 11, 13, 14, 16}), (100, {1, *range(10, 101, 10)})],
 )
-def test_the_first_and_the_last_epoch_are_among_the_moments(epochs: int, found: set[int]) -> None:
-    assert moments(epochs, 10) == found
+def test_the_first_and_the_last_epoch_are_among_the_pictured(epochs: int, found: set[int]) -> None:
+    assert pictured_epochs(epochs, 10) == found

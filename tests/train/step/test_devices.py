@@ -39,7 +39,7 @@ class Ended(NamedTuple):
 
 
 class Training:
-    """WorkerProcesses on JAX that train together, each in a tree and a home of its own, as on several hosts."""
+    """Worker processes on JAX that train together, each in a tree and a home of its own, as on several hosts."""
 
     def __init__(self, trees: list[Path], epochs: int, devices: int = 1, options: tuple[str, ...] = ()) -> None:
         address = f"127.0.0.1:{free_port()}"
@@ -65,8 +65,8 @@ class Training:
         return [Ended(tree, process.returncode, text) for tree, process, text in found]
 
     def wait_for_epoch(self, epoch: int) -> None:
-        runs, deadline = self.trees[0] / "home/runs", time.monotonic() + 300
-        while time.monotonic() < deadline and all(process.poll() is None for process in self.processes):
+        runs = self.trees[0] / "home/runs"
+        while all(process.poll() is None for process in self.processes):
             if any((seen := read_heartbeat(run)) and seen.epoch >= epoch for run in runs.glob("*/")):
                 return
             time.sleep(0.05)
@@ -118,8 +118,8 @@ def test_devices_and_processes_train_as_one_device_does(trees: Trees) -> None:
     assert "warning: 2 of 6 devices take part, since 6 do not divide a batch of 4" in local.printed
     assert_close(alone.tree, local.tree)
     assert_close(alone.tree, first.tree)
-    marks = {json.loads((each.tree / "models/bundle/card.json").read_text())["fingerprint"] for each in (alone, first)}
-    assert len(marks) == 1
+    found = {json.loads((each.tree / "models/bundle/card.json").read_text())["fingerprint"] for each in (alone, first)}
+    assert len(found) == 1
 
 
 @pytest.mark.soak

@@ -8,11 +8,13 @@ import pytest
 
 from roadseg.train.data.batches import Batch
 from roadseg.train.models.known import Architecture
+from roadseg.train.params import StepRecipe
 from roadseg.train.run import loop
 from roadseg.train.run.checkpoint import Checkpoints, Progress
+from roadseg.train.step.compiled import compiled
 
 CLASSES, STEPS, IMAGES = 3, 4, 8  # images in a step
-RECIPE = {"learning_rate": 1e-2, "weight_decay": 0.1, "warmup": 0.3, "average": 0.8}
+RATES = {"learning_rate": 1e-2, "weight_decay": 0.1, "warmup": 0.3, "average": 0.8}
 LOSS = {"balance": 0.0, "dice": 0.0, "lovasz": 0.0, "hard": 1.0}  # the mean over the pixels: of parts and of the whole
 
 
@@ -31,9 +33,9 @@ def build(classes: int) -> keras.Model:
     )
 
 
-def compiled(accumulate: int, clip: float = 5.0) -> keras.Model:
-    architecture = Architecture(build, 1, 1, "logits")
-    return loop.compiled(architecture, np.ones(CLASSES), STEPS, accumulate=accumulate, clip=clip, **RECIPE, **LOSS)
+def model_of(accumulate: int, clip: float = 5.0) -> keras.Model:
+    recipe = StepRecipe(accumulate=accumulate, clip=clip, **RATES, **LOSS)
+    return compiled(Architecture(build, 1, 1, "logits"), np.ones(CLASSES), STEPS, recipe)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,7 @@ def ends(model: keras.Model) -> list[np.ndarray]:
 @pytest.mark.parametrize("clip", [5.0, 0.05])
 @pytest.mark.parametrize("accumulate", [2, 4])
 def test_accumulated_batches_train_as_one_large_batch(steps: list[Batch], accumulate: int, clip: float) -> None:
-    whole, parts = compiled(1, clip), compiled(accumulate, clip)
+    whole, parts = model_of(1, clip), model_of(accumulate, clip)
     train(whole, steps, 1)
     train(parts, steps, accumulate)
     for one, other in zip(ends(whole), ends(parts), strict=True):
@@ -75,21 +77,21 @@ def test_accumulated_batches_train_as_one_large_batch(steps: list[Batch], accumu
 
 
 def test_the_average_follows_the_steps_and_is_another_than_the_weights(steps: list[Batch]) -> None:
-    model = compiled(2)
+    model = model_of(2)
     train(model, steps, 2)
     found = ends(model)
     assert max(np.abs(one - other).max() for one, other in zip(found[:4], found[4:], strict=True)) > 1e-3
 
 
 def test_the_schedule_counts_steps_not_batches(steps: list[Batch]) -> None:
-    whole, parts = train(compiled(1), steps, 1), train(compiled(2), steps, 2)
+    whole, parts = train(model_of(1), steps, 1), train(model_of(2), steps, 2)
     assert parts[1::2] == whole
     assert parts[0] == 0.0  # half a step
     assert parts[2::2] == whole[:-1]
 
 
 def test_a_training_goes_on_in_the_middle_of_a_step(tmp_path: Path, steps: list[Batch]) -> None:
-    undisturbed, stopped, again = compiled(4), compiled(4), compiled(4)
+    undisturbed, stopped, again = model_of(4), model_of(4), model_of(4)
     train(undisturbed, steps, 4)
     train(stopped, steps[:1], 4)
     images, masks = steps[1]

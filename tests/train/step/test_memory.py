@@ -73,7 +73,7 @@ def test_several_processes_try_no_smaller_batch() -> None:
     def step(_: int) -> None:
         pytest.fail("the others would not know of it")
 
-    with pytest.raises(UsageError, match="to a smaller one, and train"), enough_memory(8, step, alone=False):
+    with pytest.raises(UsageError, match="to a smaller one, and train"), enough_memory(8, step, single=False):
         raise MemoryError
 
 

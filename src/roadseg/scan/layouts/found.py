@@ -1,17 +1,9 @@
 """What a layout finds: names of files, nothing of their content."""
 
-import re
 from dataclasses import dataclass
 from itertools import zip_longest
 
-SPLIT_NAMES = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
-# What data sets append to one name to tell an image from its mask. The instances are no masks of classes.
-ENDING = re.compile(r"_(image|img|rgb|sat|leftImg8bit|masks?|labels?|seg|gt|L|gtFine_[A-Za-z0-9]+)$")
-INSTANCES = re.compile(r"_inst(_label|ance_?Ids)$", re.IGNORECASE)
+from roadseg.scan.layouts.names import folded, key, shown
 
 Key = tuple[str | None, str | None, str]  # split, drive, id
 
@@ -32,7 +24,26 @@ class Found:
         return "/".join(part for part in (self.split, self.drive, self.id) if part)
 
 
-def paired(images: dict[Key, list[str]], masks: dict[Key, list[str]]) -> list[Found]:
+class Files:
+    """Files of one kind by what they are compared by, with the names that the first of each is shown with."""
+
+    def __init__(self) -> None:
+        self.paths: dict[Key, list[str]] = {}
+        self.names: dict[Key, Key] = {}
+
+    def add(self, path: str, split: str | None, drive: str | None, name: str, *, whole: bool = False) -> None:
+        """Note a file; `whole`: its name has no ending or start that tells images from masks."""
+        compared = (split, folded(drive) if drive else None, folded(name) if whole else key(name))
+        self.paths.setdefault(compared, []).append(path)
+        self.names.setdefault(compared, (split, drive, name if whole else shown(name)))
+
+
+def paired(images: Files, masks: Files) -> list[Found]:
     """Samples by key, sorted; also what has no partner, and a second file of one name: 1.jpg beside 1.png."""
-    keys = sorted(images.keys() | masks.keys(), key=lambda key: [part or "" for part in key])
-    return [Found(*key, *pair) for key in keys for pair in zip_longest(images.get(key, []), masks.get(key, []))]
+    names = masks.names | images.names
+    pairs = [
+        Found(*names[each], *pair)
+        for each in names
+        for pair in zip_longest(images.paths.get(each, []), masks.paths.get(each, []))
+    ]
+    return sorted(pairs, key=lambda one: [one.split or "", one.drive or "", one.id])

@@ -23,8 +23,12 @@ LAYOUTS = {
     "idd-20k": Layout(
         idd_20k.matches, idd_20k.find, "leftImg8bit/<split>/<drive>/<id>_leftImg8bit.png with gtFine/, also in parts"
     ),
-    "numbered": Layout(numbered.matches, numbered.find, "Image_<n>.png and Mask_<n>.png in any folders"),
-    "folders": Layout(folders.matches, folders.find, "images/ and masks/ with equal names, or two patterns"),
+    "numbered": Layout(numbered.matches, numbered.find, "Image_<n>.png in one folder and Mask_<n>.png in one"),
+    "folders": Layout(
+        folders.matches,
+        folders.find,
+        "images/ and masks/ with equal names, <id>.png and <id>_mask.png, or two patterns",
+    ),
 }
 
 
@@ -41,7 +45,7 @@ def detect(root: Path) -> str:
     known = "; ".join(f"{name}: {layout.looks_like}" for name, layout in LAYOUTS.items())
     raise DataRefused(
         f"{root} has no layout that roadseg knows (found: {there or 'nothing'}). Known: {known}. For other "
-        "folders give two patterns as scan.images and scan.masks in params.yaml"
+        "folders give two patterns: --images 'rgb/{split}/{drive}/{id}.jpg' --masks 'ids/{split}/{drive}/{id}.png'"
     )
 
 

@@ -1,17 +1,29 @@
-"""Numbered pairs: any two folders with Image_<n>.png and Mask_<n>.png, as in the binary road set on Kaggle."""
+"""Numbered pairs: a folder with Image_<n>.png and one with Mask_<n>.png, as in the binary road set on Kaggle."""
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from roadseg.imaging.pixels import SUFFIXES
-from roadseg.scan.layouts.found import Found, Key, paired
+from roadseg.scan.layouts.found import Files, Found, paired
+from roadseg.scan.layouts.words import said
+from roadseg.scan.not_data import files_in, pictures_in
 
 NUMBERED = re.compile(r"(image|mask)_(\d+)", re.IGNORECASE)
 
 
 def matches(root: Path) -> bool:
-    """Whether there are numbered images and numbered masks."""
-    return all(_by_number(root))
+    """Whether numbered images lie in one folder, numbered masks in one, and most pictures are they.
+
+    Of several folders each would have numbers, a split or a drive of its own, which layout `folders` keeps.
+    """
+    found = _by_number(root)
+    listed = [[path for paths in files.paths.values() for path in paths] for files in found]
+    if not all(listed):
+        return False
+    places = [{PurePosixPath(path).parent for path in paths} for paths in listed]
+    if any(len(each) > 1 or any(said(name).split for place in each for name in place.parts) for each in places):
+        return False
+    return 2 * sum(map(len, listed)) > len(pictures_in(root))
 
 
 def find(root: Path) -> list[Found]:
@@ -19,11 +31,11 @@ def find(root: Path) -> list[Found]:
     return paired(*_by_number(root))
 
 
-def _by_number(root: Path) -> tuple[dict[Key, list[str]], dict[Key, list[str]]]:
-    files: dict[str, dict[Key, list[str]]] = {"image": {}, "mask": {}}
-    for path in sorted(root.rglob("*")):
-        named = NUMBERED.fullmatch(path.stem)
-        if named and path.suffix.lower() in SUFFIXES and path.is_file():
-            key = (None, None, str(int(named[2])))
-            files[named[1].lower()].setdefault(key, []).append(path.relative_to(root).as_posix())
+def _by_number(root: Path) -> tuple[Files, Files]:
+    files = {"image": Files(), "mask": Files()}
+    for path in files_in(root):
+        pure = PurePosixPath(path)
+        named = NUMBERED.fullmatch(pure.stem)
+        if named and pure.suffix.lower() in SUFFIXES:
+            files[named[1].lower()].add(path, None, None, str(int(named[2])), whole=True)
     return files["image"], files["mask"]

@@ -1,10 +1,13 @@
 """Files by two patterns of params.yaml, for data sets that no layout knows: `rgb/{split}/{drive}/{id}.jpg`."""
 
 import re
+import unicodedata
 from pathlib import Path
 
 from roadseg.contracts.errors import DataRefused, UsageError
-from roadseg.scan.layouts.found import SPLIT_NAMES, Found, Key, paired
+from roadseg.scan.layouts.found import Files, Found, paired
+from roadseg.scan.layouts.words import said
+from roadseg.scan.not_data import files_in
 
 FIELD = re.compile(r"\{(\w*)\}|(\*)")
 FIELDS = ("split", "drive", "id")
@@ -22,25 +25,41 @@ def find(root: Path, images: str, masks: str) -> list[Found]:
         UsageError: a pattern is faulty.
         DataRefused: nothing fits one of them, or a folder that stands for the split is none.
     """
-    return paired(*(_by_key(root, name, pattern) for name, pattern in (("images", images), ("masks", masks))))
+    patterns = {"images": images, "masks": masks}
+    paths = {name: _fitting(root, _compiled(name, pattern)) for name, pattern in patterns.items()}
+    if both := paths["images"].keys() & paths["masks"].keys():
+        if _literal(images) == _literal(masks):
+            raise DataRefused(f"{root / min(both)}: fits scan.images and scan.masks alike; let the patterns say more")
+        loser = min(patterns, key=lambda name: _literal(patterns[name]))  # `{id}.png` beside `{id}_mask.png`
+        paths[loser] = {path: parts for path, parts in paths[loser].items() if path not in both}
+    for name, pattern in patterns.items():
+        if not paths[name]:
+            raise DataRefused(
+                f"{root}: no file fits scan.{name}: {pattern!r} in params.yaml; correct it, or empty both to look again"
+            )
+    return paired(*(_files(root, paths[name]) for name in patterns))
 
 
-def _by_key(root: Path, name: str, pattern: str) -> dict[Key, list[str]]:
-    fits = _compiled(name, pattern)
-    files: dict[Key, list[str]] = {}
-    for path in sorted(root.rglob("*")):
-        inner = path.relative_to(root).as_posix()
-        if (found := fits.fullmatch(inner)) and path.is_file():
-            parts = found.groupdict()
-            files.setdefault((_split(root, inner, parts), parts.get("drive"), parts["id"]), []).append(inner)
-    if not files:
-        raise DataRefused(
-            f"{root}: no file fits scan.{name}: {pattern!r} in params.yaml; correct it, or empty both to look again"
-        )
+def _fitting(root: Path, fits: re.Pattern[str]) -> dict[str, dict[str, str]]:
+    found = {path: fits.fullmatch(unicodedata.normalize("NFC", path)) for path in files_in(root)}
+    fitting = {path: parts.groupdict() for path, parts in found.items() if parts}
+    return {path: parts for path, parts in fitting.items() if not said(parts.get("split", "")).role}  # train_labels/
+
+
+def _files(root: Path, paths: dict[str, dict[str, str]]) -> Files:
+    files = Files()
+    for path, parts in paths.items():
+        files.add(path, _split(root, path, parts), parts.get("drive"), parts["id"], whole=True)
     return files
 
 
+def _literal(pattern: str) -> int:
+    """How many letters of a pattern stand for themselves."""
+    return len(FIELD.sub("", pattern))
+
+
 def _compiled(name: str, pattern: str) -> re.Pattern[str]:
+    pattern = unicodedata.normalize("NFC", pattern)
     expression, place, seen = "", 0, set[str]()
     for field in FIELD.finditer(pattern):
         expression += re.escape(pattern[place : field.start()])
@@ -62,8 +81,9 @@ def _compiled(name: str, pattern: str) -> re.Pattern[str]:
 def _split(root: Path, inner: str, parts: dict[str, str]) -> str | None:
     if (named := parts.get("split")) is None:
         return None
-    if named.lower() not in SPLIT_NAMES:
+    split = said(named).split
+    if split is None or split == "trainval":
         raise DataRefused(
             f"{root / inner}: {named!r} stands where the pattern has {{split}}; splits are train, val, test"
         )
-    return SPLIT_NAMES[named.lower()]
+    return split

@@ -3,16 +3,15 @@
 import queue
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from roadseg.contracts.errors import DataRefused
 from roadseg.contracts.shards import Shards
-from roadseg.train.data.randaugment import random_changes
-from roadseg.train.data.sampling import Draw, class_uniform
-from roadseg.train.data.view import WHOLE, View, apply, centred, random_view
+from roadseg.train.data.sampling import SampledPair, class_uniform_sampling
+from roadseg.train.data.view import WHOLE, View, ViewRecipe, apply, centred, random_view
 
 Batch = tuple[np.ndarray, np.ndarray]
 
@@ -49,7 +48,7 @@ class Pairs:
 
 
 def split_monitored(shards: Shards, share: float, seed: int) -> tuple[Pairs, Pairs]:
-    """Hold whole drives out of training, for curves and for searching.
+    """Hold whole drives out of training, for curves and for searching; of a single drive its end.
 
     Args:
         shards: all of them.
@@ -60,103 +59,107 @@ def split_monitored(shards: Shards, share: float, seed: int) -> tuple[Pairs, Pai
         The pairs to train on and the pairs to watch.
 
     Raises:
-        DataRefused: fewer than two labelled training drives.
+        DataRefused: fewer than two labelled training tiles.
     """
     names = shards.drives("train")
     if len(names) < 2:
-        raise DataRefused(f"{shards.folder}: {len(names)} labelled training drives; two are needed, one is watched")
+        return _end_monitored(shards, names, share)
     held = min(max(1, round(share * len(names))), len(names) - 1)
     chosen = set(np.random.default_rng(seed).permutation(len(names))[:held].tolist())
     train = [name for number, name in enumerate(names) if number not in chosen]
     return Pairs.open(shards, train), Pairs.open(shards, [names[number] for number in sorted(chosen)])
 
 
-def epoch_batches(
-    pairs: Pairs,
-    *,
-    epoch: int,
-    skip: int = 0,
-    seed: int,
-    batch: int,
-    accumulate: int = 1,
-    part: slice = slice(None),
-    size: tuple[int, int],
-    reduction: int,
-    crop_min: float,
-    aspect: float,
-    colour: float,
-    uniform: float = 0.0,
-    randaugment: float = 0.0,
-) -> Iterator[Batch]:
-    """One epoch of shuffled, augmented batches; equal seed and epoch give equal batches.
+def _end_monitored(shards: Shards, names: list[str], share: float) -> tuple[Pairs, Pairs]:
+    both = Pairs.open(shards, names)
+    if len(both) < 2:
+        raise DataRefused(f"{shards.folder}: {len(both)} labelled training tiles; two are needed, one is watched")
+    (name,) = names
+    at = len(both) - min(max(1, round(share * len(both))), len(both) - 1)
+    images, masks = both.arrays[name]
+    halves = (images[:at], masks[:at]), (images[at:], masks[at:])
+    train, watched = (Pairs(shards, [(name, row) for row in range(len(half[0]))], {name: half}) for half in halves)
+    return train, watched
 
-    Args:
-        pairs: to draw from, each once; what does not fill a batch waits for another epoch.
-        epoch, seed: of the random generators.
-        skip: batches at the start that are not made; the others stay the same.
+
+@dataclass(frozen=True)
+class TrainingBatches:
+    """Shuffled, augmented batches, epoch by epoch; equal seed and epoch give equal batches.
+
+    Attributes:
+        pairs: each comes once in an epoch; what does not fill a step waits for another.
+        recipe: how they are shown, and the share of class uniform sampling.
+        seed: of the random generators.
         batch: pairs in a batch.
+        reduction: of the masks against the images.
         accumulate: batches in a step; only whole steps are made.
         part: of each batch, which is made; the others' views are drawn all the same.
-        size: height and width of the images.
-        reduction: of the masks against the images.
-        crop_min, aspect, colour: see `view.random_view`.
-        uniform: share of the draws that go to the classes in turn: see `draws.class_uniform`.
-        randaugment: magnitude: see `randaugment.random_changes`.
-
-    Yields:
-        uint8 (n, h, w, 3) and uint8 (n, h / reduction, w / reduction), n pairs in `part`, else `batch`.
     """
-    step = batch * accumulate
-    rng, draws = _draws(pairs, epoch, seed, step, uniform)
-    of_changes = np.random.default_rng([seed, epoch, 2])  # of its own: other views stay the same
-    mask_size = (size[0] // reduction, size[1] // reduction)
-    for number in range(steps_per_epoch(len(pairs), step) * accumulate):
-        views = [
-            replace(random_view(rng, crop_min, aspect, colour), changes=random_changes(of_changes, randaugment))
-            for _ in range(batch)
-        ]
-        if number >= skip:
-            own = zip(draws[number * batch : (number + 1) * batch][part], views[part], strict=True)
-            yield _stack([_shown(pairs, draw, view, size, mask_size) for draw, view in own])
+
+    pairs: Pairs
+    recipe: ViewRecipe
+    seed: int
+    batch: int
+    reduction: int
+    accumulate: int = 1
+    part: slice = field(default_factory=lambda: slice(None))
+
+    @property
+    def steps(self) -> int:
+        """Whole steps in an epoch, at least one."""
+        return max(1, len(self.pairs) // (self.batch * self.accumulate))
+
+    def of_epoch(self, epoch: int, size: tuple[int, int], skip: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch.
+
+        Args:
+            epoch: from 1.
+            size: height and width of the images.
+            skip: batches at the start that are not made; the others stay the same.
+
+        Yields:
+            uint8 (n, h, w, 3) and uint8 (n, h / reduction, w / reduction), n pairs in `part`, else `batch`.
+        """
+        rng, of_changes = np.random.default_rng([self.seed, epoch]), np.random.default_rng([self.seed, epoch, 2])
+        sampled, mask_size = self._sampled(rng, epoch), _reduced(size, self.reduction)
+        for number in range(self.steps * self.accumulate):
+            views = [random_view(self.recipe, rng, of_changes) for _ in range(self.batch)]
+            if number >= skip:
+                own = zip(self._of_batch(sampled, number)[self.part], views[self.part], strict=True)
+                yield _stack([_shown(self.pairs, place, view, size, mask_size) for place, view in own])
+
+    def samples(self, epoch: int, number: int) -> list[str]:
+        """Names of the samples in a batch of `of_epoch`, the first number being 0."""
+        sampled = self._sampled(np.random.default_rng([self.seed, epoch]), epoch)
+        places = [self.pairs.locations[place.pair] for place in self._of_batch(sampled, number)]
+        index = self.pairs.shards.index
+        train = index.assign(shard=self.pairs.shards.shard_names)[index["split"] == "train"]
+        names = dict(zip(zip(train["shard"], train["row"], strict=True), train["sample"], strict=True))
+        return [names[place] for place in places]
+
+    def _sampled(self, rng: np.random.Generator, epoch: int) -> list[SampledPair]:
+        number = max(len(self.pairs), self.batch * self.accumulate)  # fewer pairs than a step come again
+        order = np.resize(rng.permutation(len(self.pairs)), number)
+        of_classes = np.random.default_rng([self.seed, epoch, 1])
+        return class_uniform_sampling(order, self.pairs.class_pixels, self.recipe.uniform, of_classes)
+
+    def _of_batch(self, sampled: list[SampledPair], number: int) -> list[SampledPair]:
+        return sampled[number * self.batch : (number + 1) * self.batch]
 
 
-def _shown(pairs: Pairs, draw: Draw, view: View, size: tuple[int, int], mask_size: tuple[int, int]) -> Batch:
-    image, mask = pairs[draw.pair]
-    if draw.target is not None:
-        view = centred(view, mask, draw.target, draw.which)
+def _shown(pairs: Pairs, place: SampledPair, view: View, size: tuple[int, int], mask_size: tuple[int, int]) -> Batch:
+    image, mask = pairs[place.pair]
+    if place.shown is not None:
+        view = centred(view, mask, place.shown, place.pixel)
     return apply(view, image, mask, size, mask_size)
-
-
-def batch_samples(
-    pairs: Pairs, *, epoch: int, number: int, seed: int, batch: int, accumulate: int = 1, uniform: float = 0.0
-) -> list[str]:
-    """Names of the samples in a batch of `epoch_batches`, the first number being 0."""
-    _, draws = _draws(pairs, epoch, seed, batch * accumulate, uniform)
-    places = [pairs.locations[draw.pair] for draw in draws[number * batch : (number + 1) * batch]]
-    index = pairs.shards.index
-    train = index.assign(shard=pairs.shards.shard_names)[index["split"] == "train"]
-    names = dict(zip(zip(train["shard"], train["row"], strict=True), train["sample"], strict=True))
-    return [names[place] for place in places]
-
-
-def _draws(pairs: Pairs, epoch: int, seed: int, step: int, uniform: float) -> tuple[np.random.Generator, list[Draw]]:
-    rng = np.random.default_rng([seed, epoch])
-    order = np.resize(rng.permutation(len(pairs)), max(len(pairs), step))  # fewer pairs than a step come again
-    return rng, class_uniform(order, pairs.class_pixels, uniform, np.random.default_rng([seed, epoch, 1]))
 
 
 def whole_batches(pairs: Pairs, batch: int, reduction: int) -> Iterator[Batch]:
     """Every pair as it is, in order; the last batch may be smaller."""
     size = (pairs.shards.height, pairs.shards.width)
-    mask_size = (size[0] // reduction, size[1] // reduction)
     for start in range(0, len(pairs), batch):
         numbers = range(start, min(start + batch, len(pairs)))
-        yield _stack([apply(WHOLE, *pairs[number], size, mask_size) for number in numbers])
-
-
-def steps_per_epoch(pairs: int, step: int) -> int:
-    """Whole steps of `step` pairs in an epoch, at least one."""
-    return max(1, pairs // step)
+        yield _stack([apply(WHOLE, *pairs[number], size, _reduced(size, reduction)) for number in numbers])
 
 
 def ahead(batches: Iterator[Batch], depth: int = 4) -> Iterator[Batch]:
@@ -176,6 +179,10 @@ def ahead(batches: Iterator[Batch], depth: int = 4) -> Iterator[Batch]:
         if isinstance(item, BaseException):
             raise item
         yield item
+
+
+def _reduced(size: tuple[int, int], reduction: int) -> tuple[int, int]:
+    return size[0] // reduction, size[1] // reduction
 
 
 def _stack(views: list[Batch]) -> Batch:

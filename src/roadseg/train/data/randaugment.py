@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 OPERATIONS = 2  # on each pair
-STRONGEST = 10.0
+MAX_MAGNITUDE = 10.0
 VOID, GREY = 255, 128  # what comes in from outside: in the mask, in each channel of the image
 
 Change = tuple[str, float]  # an operation's name and its strength, -1..1
@@ -40,14 +40,14 @@ def random_changes(rng: np.random.Generator, magnitude: float) -> tuple[Change, 
 
     Args:
         rng: the only source of chance.
-        magnitude: of every operation, 0 (none is drawn) to `STRONGEST`; the direction is drawn.
+        magnitude: of every operation, 0 (none is drawn) to `MAX_MAGNITUDE`; the direction is drawn.
 
     Source: Cubuk et al., "RandAugment", 2020: all operations equally likely, one magnitude.
     """
     if magnitude == 0:
         return ()
     drawn = zip(rng.choice(NAMES, OPERATIONS), rng.choice([-1.0, 1.0], OPERATIONS), strict=True)
-    return tuple((str(name), float(sign) * magnitude / STRONGEST) for name, sign in drawn)
+    return tuple((str(name), float(sign) * magnitude / MAX_MAGNITUDE) for name, sign in drawn)
 
 
 def change(changes: tuple[Change, ...], image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,21 +5,23 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Draw(NamedTuple):
-    """One pair of an epoch.
+class SampledPair(NamedTuple):
+    """One place of an epoch.
 
     Attributes:
-        pair: its number.
-        target: class in whose pixel the crop has its middle; None for a crop anywhere.
-        which: that pixel among those of the class in the mask, 0..1.
+        pair: number of the pair that comes there.
+        shown: class in whose pixel the crop has its middle; None for a crop anywhere.
+        pixel: which of the mask's pixels of that class, in reading order, 0..1.
     """
 
     pair: int
-    target: int | None = None
-    which: float = 0.0
+    shown: int | None = None
+    pixel: float = 0.0
 
 
-def class_uniform(order: np.ndarray, pixels: np.ndarray, share: float, rng: np.random.Generator) -> list[Draw]:
+def class_uniform_sampling(
+    order: np.ndarray, pixels: np.ndarray, share: float, rng: np.random.Generator
+) -> list[SampledPair]:
     """Give a share of an epoch's places to the classes in turn, each with any pair that shows it.
 
     Args:
@@ -29,16 +31,17 @@ def class_uniform(order: np.ndarray, pixels: np.ndarray, share: float, rng: np.r
         rng: the only source of chance.
 
     Returns:
-        n draws; among the given places each class that occurs comes equally often, to within one.
+        n places; among the given ones each class that occurs comes equally often, to within one.
 
     Source: class uniform sampling, Zhu et al., "Improving Semantic Segmentation via Video Propagation and Label
     Relaxation", CVPR 2019; there around the middle of an area, here around any pixel of the class.
     """
-    draws = [Draw(int(pair)) for pair in order]
-    given = round(share * len(draws))
+    sampled = [SampledPair(int(pair)) for pair in order]
+    given = round(share * len(sampled))
     if given == 0:
-        return draws
+        return sampled
     turns = np.resize(rng.permutation(np.flatnonzero(pixels.any(0))), given)
-    for place, target in zip(rng.permutation(len(draws))[:given], turns, strict=True):
-        draws[place] = Draw(int(rng.choice(np.flatnonzero(pixels[:, target]))), int(target), rng.random())
-    return draws
+    for place, shown in zip(rng.permutation(len(sampled))[:given], turns, strict=True):
+        pair = rng.choice(np.flatnonzero(pixels[:, shown]))
+        sampled[place] = SampledPair(int(pair), int(shown), rng.random())
+    return sampled

@@ -4,8 +4,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
+from pydantic import Field
 
-from roadseg.train.data.randaugment import Change, change
+from roadseg.contracts.params import Section
+from roadseg.train.data.randaugment import MAX_MAGNITUDE, Change, change, random_changes
+
+
+class ViewRecipe(Section):
+    """How views are drawn; a part of the section `train`."""
+
+    crop_min: float = Field(gt=0, le=1, description="smallest crop, as a share of either side")
+    aspect: float = Field(ge=0, lt=1, description="how far the crop's sides may differ")
+    colour: float = Field(ge=0, lt=1, description="strength of brightness, contrast and tint")
+    uniform: float = Field(ge=0, le=1, description="share of the images drawn for each class in turn; 0 is off")
+    randaugment: float = Field(
+        ge=0, le=MAX_MAGNITUDE, description="magnitude of RandAugment's two operations; 0 is off"
+    )
 
 
 @dataclass(frozen=True)
@@ -29,36 +43,36 @@ class View:
 WHOLE = View((0.0, 0.0, 1.0, 1.0), False, np.ones(3, np.float32), np.zeros(3, np.float32))
 
 
-def random_view(rng: np.random.Generator, crop_min: float, aspect: float, colour: float) -> View:
+def random_view(recipe: ViewRecipe, rng: np.random.Generator, of_changes: np.random.Generator) -> View:
     """Draw a view.
 
     Args:
-        rng: the only source of chance.
-        crop_min: smallest crop as a share of either side; the largest is the whole.
-        aspect: the crop's sides differ by up to this share.
-        colour: strength of brightness, contrast and tint, 0 is none.
+        recipe: how.
+        rng: the only source of chance, but for the changes.
+        of_changes: of RandAugment's, so that with them crop, flip and colour stay the same.
     """
-    scale, skew = rng.uniform(crop_min, 1.0), rng.uniform(-aspect, aspect)
+    scale, skew = rng.uniform(recipe.crop_min, 1.0), rng.uniform(-recipe.aspect, recipe.aspect)
     width, height = min(1.0, scale * (1 + skew)), min(1.0, scale * (1 - skew))
     left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
-    contrast, brightness = 1 + colour * rng.uniform(-1, 1), 128 * colour * rng.uniform(-1, 1)
-    tint = 1 + 0.3 * colour * rng.uniform(-1, 1, 3)
+    contrast, brightness = 1 + recipe.colour * rng.uniform(-1, 1), 128 * recipe.colour * rng.uniform(-1, 1)
+    tint = 1 + 0.3 * recipe.colour * rng.uniform(-1, 1, 3)
     gain = (contrast * tint).astype(np.float32)
     offset = (brightness + 128 * (1 - gain)).astype(np.float32)  # contrast turns around mid-grey
-    return View((left, top, left + width, top + height), bool(rng.random() < 0.5), gain, offset)
+    box, flip = (left, top, left + width, top + height), bool(rng.random() < 0.5)
+    return View(box, flip, gain, offset, random_changes(of_changes, recipe.randaugment))
 
 
-def centred(view: View, mask: np.ndarray, target: int, which: float) -> View:
+def centred(view: View, mask: np.ndarray, shown: int, pixel: float) -> View:
     """Move the crop: a pixel of a class comes into its middle, or as near to it as the edges of the image allow.
 
     Args:
         view: keeps all but the place of its box.
         mask: uint8 (H, W); shows the class.
-        target: the class.
-        which: the pixel among those of the class, in reading order, 0..1.
+        shown: the class.
+        pixel: which of those of the class, in reading order, 0..1.
     """
-    pixels = np.flatnonzero(mask == target)
-    row, column = np.unravel_index(pixels[int(which * len(pixels))], mask.shape)
+    pixels = np.flatnonzero(mask == shown)
+    row, column = np.unravel_index(pixels[int(pixel * len(pixels))], mask.shape)
     left, top, right, bottom = view.box
     width, height = right - left, bottom - top
     left = float(np.clip((column + 0.5) / mask.shape[1] - width / 2, 0, 1 - width))

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-LEAST = 1024  # pixels; fewer say too little for a step
+MIN_PIXELS = 1024  # fewer say too little for a step
 HALVINGS = 24  # of the interval in which the threshold lies: what a float32 tells apart
 
 
@@ -16,7 +16,7 @@ def hardest(entropy: keras.KerasTensor, known: keras.KerasTensor, share: float) 
     Args:
         entropy: float (...), cross-entropy of each pixel; 0 where void.
         known: scalar, number of pixels that are not void.
-        share: of the known pixels, 0..1; at least `LEAST` of them are kept, or all where there are fewer.
+        share: of the known pixels, 0..1; at least `MIN_PIXELS` of them are kept, or all where there are fewer.
 
     Returns:
         bool (...); some more than the share where pixels are as hard as the last one kept. No gradient passes.
@@ -24,7 +24,7 @@ def hardest(entropy: keras.KerasTensor, known: keras.KerasTensor, share: float) 
     Source: online hard example mining, Shrivastava et al., CVPR 2016, for pixels.
     """
     entropy = ops.stop_gradient(entropy)
-    wanted = ops.minimum(ops.maximum(share * known, LEAST), known)
+    wanted = ops.minimum(ops.maximum(share * known, MIN_PIXELS), known)
     low, high = ops.zeros(()), ops.max(entropy)
     for _ in range(HALVINGS):  # at least as many as wanted are never below `low`
         middle = (low + high) / 2

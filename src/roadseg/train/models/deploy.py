@@ -23,7 +23,7 @@ def deploy(trained: keras.Model, architecture: Architecture, classes: int) -> ke
     Returns:
         A model from uint8 (N, H, W, 3) to float32 (N, H, W, K).
     """
-    model = folded(trained)
+    model = without_normalisation(trained)
     factor = architecture.reduction
     if factor == 1:
         return model
@@ -42,7 +42,7 @@ def deploy(trained: keras.Model, architecture: Architecture, classes: int) -> ke
     return full
 
 
-def folded(trained: keras.Model) -> keras.Model:
+def without_normalisation(trained: keras.Model) -> keras.Model:
     """The same function in float32, from stock layers and without normalisation.
 
     Args:

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from roadseg.contracts.files import replacing
-from roadseg.train.step.worker_processes import ALONE, WorkerProcesses
+from roadseg.train.step.worker_processes import SINGLE_PROCESS, WorkerProcesses
 
 NAMES = ("checkpoint-a", "checkpoint-b")
 DIGEST = 32  # bytes of sha256 before the NumPy archive, whose own sums leave parts out
@@ -54,7 +54,7 @@ class Checkpoints:
             opened.write(hashlib.sha256(written.getbuffer()).digest())
             opened.write(written.getbuffer())
 
-    def restore(self, model: keras.Model, processes: WorkerProcesses = ALONE) -> Progress:
+    def restore(self, model: keras.Model, processes: WorkerProcesses = SINGLE_PROCESS) -> Progress:
         """Bring `model`, built and compiled, to the newest whole generation that the first process has.
 
         Returns:

@@ -16,13 +16,13 @@ from roadseg.train.run.checkpoint import Checkpoints, Progress, clear
 from roadseg.train.run.heartbeat import beat
 from roadseg.train.run.journal import read_journal
 from roadseg.train.run.watched import FOLDER
-from roadseg.train.step.worker_processes import ALONE, WorkerProcesses
+from roadseg.train.step.worker_processes import SINGLE_PROCESS, WorkerProcesses
 
 
 class Checkpointer:
     """Restores at the start, saves each `ROADSEG_CHECKPOINT_SECONDS` (60), and when told to stop."""
 
-    def __init__(self, folder: Path, stop: Stop, processes: WorkerProcesses = ALONE) -> None:
+    def __init__(self, folder: Path, stop: Stop, processes: WorkerProcesses = SINGLE_PROCESS) -> None:
         """Keep the state in a run folder.
 
         Args:

@@ -1,4 +1,4 @@
-"""What a training tells after each epoch: a line, its figures, and from time to time what it sees."""
+"""What a training reports after each epoch: a line, its figures, and from time to time what it sees."""
 
 import os
 
@@ -24,15 +24,15 @@ class Reporter:
             monitored: to choose from.
         """
         self._journal, self._sizes = journal, sizes
-        self._told = {(entry["kind"], entry.get("step")) for entry in read_journal(journal.folder)[0]}
-        self.shown, self._moments = list[int](), set[int]()
+        self._entered = {(entry["kind"], entry.get("step")) for entry in read_journal(journal.folder)[0]}
+        self.shown, self._pictured = list[int](), set[int]()
         if os.environ.get("ROADSEG_PICTURES") != "off":  # decided here, since any training's follower sends them
-            self.shown, self._moments = chosen(len(monitored), IMAGES), moments(len(sizes), TIMES)
+            self.shown, self._pictured = chosen(len(monitored), IMAGES), pictured_epochs(len(sizes), TIMES)
             images, masks = zip(*(monitored[number] for number in self.shown), strict=True)
             write_watched(journal.folder, np.stack(images), np.stack(masks), monitored.shards.classes)
 
     def after_epoch(self, row: dict[str, float], throughput: Throughput, guess: np.ndarray) -> None:
-        """Tell of an epoch.
+        """Report an epoch.
 
         Args:
             row: of the history.
@@ -43,9 +43,9 @@ class Reporter:
         scores = f"loss {row['loss']:.4f}  monitored mIoU {row['miou']:.4f}"
         speed = described(figures, seconds_left(throughput.seconds, self._sizes, epoch))
         print(f"epoch {epoch}/{len(self._sizes)}  {scores}  {speed}", flush=True)
-        if ("metric", epoch) not in self._told:
+        if ("metric", epoch) not in self._entered:
             self._journal.metric(epoch, metric_names(row) | figures)
-        if epoch in self._moments and ("image", epoch) not in self._told:
+        if epoch in self._pictured and ("image", epoch) not in self._entered:
             write_guess(self._journal.folder, epoch, guess)
             self._journal.image(epoch)
 
@@ -56,6 +56,6 @@ def chosen(count: int, wanted: int) -> list[int]:
     return [number * count // wanted for number in range(wanted)]
 
 
-def moments(epochs: int, wanted: int) -> set[int]:
+def pictured_epochs(epochs: int, wanted: int) -> set[int]:
     """At most `wanted` + 1 epochs, the first and the last among them."""
     return {1} | {round(number * epochs / wanted) for number in range(1, wanted + 1)} - {0}

@@ -1,68 +1,64 @@
 """What a training leaves: the bundle with its card, the history, and what a search compares."""
 
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import keras
 import pandas as pd
 import pyarrow as pa
 
+from roadseg.contracts import paths
 from roadseg.contracts.bundle import SAMPLES, write_bundle
-from roadseg.contracts.files import digest_of, replacing, write_json
+from roadseg.contracts.files import digest_file, digest_of, replacing, write_json
 from roadseg.contracts.shards import Shards
 from roadseg.contracts.weights import NAME, Weights, write_weights
 from roadseg.train.models import warm_start
 from roadseg.train.models.deploy import deploy
 from roadseg.train.models.known import MODELS
-from roadseg.train.params import Resolved
+from roadseg.train.run.fingerprint import Identity
 
 
 def write_result(
-    model: keras.Model,
-    shards: Shards,
-    train: Resolved,
-    mark: str,
-    code: dict[str, str],
-    history: list[dict[str, float]],
-    parent: Weights | None,
+    model: keras.Model, shards: Shards, identity: Identity, history: list[dict[str, float]], parent: Weights | None
 ) -> None:
-    """Write models/bundle, reports/history.csv and, of its last row the scores, reports/monitored.json.
+    """Write reports/history.csv, of its last row the scores to reports/monitored.json, and models/bundle.
 
     Args:
         model: with the averaged weights.
         shards: that it was trained on.
-        train: all parameters.
-        mark: fingerprint of the training.
-        code: digests of its code by path.
+        identity: of the training.
         history: a row per epoch.
         parent: weights that it started from.
     """
-    architecture, names = MODELS[train.model], shards.classes.names
-    final = deploy(model, architecture, len(names))
-    trained = write_weights(
-        Path("models/bundle") / NAME, warm_start.weights_of(model), fingerprint=mark, model=train.model, classes=names
-    )
-    card = _card(shards, train, mark, code, architecture.stride, architecture.output)
-    card |= {"training_weights": trained, "parent": parent and parent.fingerprint}
+    with replacing(paths.HISTORY) as temporary:
+        pd.DataFrame(history).to_csv(temporary, index=False, lineterminator="\n")
+    scores = {key: value for key, value in history[-1].items() if key.partition(".")[0] in {"miou", "iou"}}
+    write_json(paths.MONITORED, "monitored", scores)
+    name, classes = identity.params.model, shards.classes.names
+    weights = warm_start.weights_of(model)
+    trained = write_weights(paths.BUNDLE / NAME, weights, fingerprint=identity.fingerprint, model=name, classes=classes)
+    card = _card(shards, identity) | {
+        "training_weights": trained,
+        "parent": parent and parent.fingerprint,
+        "history": digest_file(paths.HISTORY),
+    }
     columns = ["sample", "drive", "image_sha", "phash"]
     tiles = shards.index[shards.index["split"] == "train"].drop_duplicates("sample")[columns]
     used = pa.Table.from_pandas(tiles, SAMPLES, preserve_index=False)
-    write_bundle(Path("models/bundle"), final, card, used)
-    with replacing(Path("reports/history.csv")) as temporary:
-        pd.DataFrame(history).to_csv(temporary, index=False, lineterminator="\n")
-    scores = {key: value for key, value in history[-1].items() if key.partition(".")[0] in {"miou", "iou"}}
-    write_json(Path("reports/monitored.json"), "monitored", scores)
+    write_bundle(paths.BUNDLE, deploy(model, MODELS[name], len(classes)), card, used)
 
 
-def _card(shards: Shards, train: Resolved, mark: str, code: dict[str, str], stride: int, output: str) -> dict[str, Any]:
+def _card(shards: Shards, identity: Identity) -> dict[str, Any]:
+    architecture = MODELS[identity.params.model]
     return {
-        "fingerprint": mark,
-        "model": train.model,
-        "stride": stride,
+        "fingerprint": identity.fingerprint,
+        "model": identity.params.model,
+        "stride": architecture.stride,
         **shards.framing.content,
         "classes": shards.classes.content,
-        "output": output,
-        "params": train.model_dump(),
-        "data": shards.digest,
-        "code": digest_of(code),
+        "output": architecture.output,
+        "params": identity.params.model_dump(),
+        "data": identity.data,
+        "code": digest_of(identity.code),
+        **asdict(identity.surroundings),
     }

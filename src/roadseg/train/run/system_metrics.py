@@ -1,4 +1,4 @@
-"""Looks at the machine while a training runs, and tells the journal."""
+"""Looks at the machine while a training runs, and enters what it sees into the journal."""
 
 import os
 import sys
@@ -20,9 +20,9 @@ Load = dict[str, float]
 @contextmanager
 def watching(journal: Journal, pause: float = PAUSE) -> Iterator[None]:
     """Inside, a thread of its own enters the machine's figures each `pause` seconds; after a kill the steps go on."""
-    told = sum(entry["kind"] == "system" for entry in read_journal(journal.folder)[0])
+    entered = sum(entry["kind"] == "system" for entry in read_journal(journal.folder)[0])
     stop = threading.Event()
-    thread = threading.Thread(target=_look, args=(journal, told, stop, pause), daemon=True, name="system")
+    thread = threading.Thread(target=_look, args=(journal, entered, stop, pause), daemon=True, name="system")
     thread.start()
     try:
         yield
@@ -31,7 +31,7 @@ def watching(journal: Journal, pause: float = PAUSE) -> Iterator[None]:
         thread.join(PATIENCE)
 
 
-def _look(journal: Journal, told: int, stop: threading.Event, pause: float) -> None:
+def _look(journal: Journal, entered: int, stop: threading.Event, pause: float) -> None:
     warned, before = False, _transferred()
     psutil.cpu_percent()  # its share counts from here
     while not stop.wait(pause):
@@ -39,8 +39,8 @@ def _look(journal: Journal, told: int, stop: threading.Event, pause: float) -> N
             load = machine_load(before)
             if stop.is_set():  # nothing may follow the journal's end
                 return
-            journal.system(told + 1, load)  # from 1: MLflow links what a run has at step 0 to its model
-            told += 1
+            journal.system(entered + 1, load)  # from 1: MLflow links what a run has at step 0 to its model
+            entered += 1
         except Exception as error:  # a figure that this machine does not have, or a full disk, ends no training
             if not warned:
                 print(f"warning: no system metrics: {error!r}", file=sys.stderr, flush=True)

@@ -10,7 +10,7 @@ import numpy as np
 from roadseg.contracts.errors import RoadsegError
 from roadseg.contracts.files import replacing
 from roadseg.train.step.memory import enough_memory
-from roadseg.train.step.worker_processes import ALONE, WorkerProcesses
+from roadseg.train.step.worker_processes import SINGLE_PROCESS, WorkerProcesses
 
 IN_A_ROW = 5  # steps; one may be an odd batch, so many are a wrong parameter or broken data
 NEVER = 2**31 - 1
@@ -33,7 +33,7 @@ class Guard:
         folder: Path,
         samples: Callable[[int, int], list[str]],
         devices: int = 1,
-        processes: WorkerProcesses = ALONE,
+        processes: WorkerProcesses = SINGLE_PROCESS,
     ) -> None:
         """Guard a training.
 
@@ -45,14 +45,14 @@ class Guard:
             processes: that make each step together.
         """
         self._model, self._folder, self._samples = model, folder, samples
-        self._devices, self._alone = devices, processes.count == 1
+        self._devices, self._single = devices, processes.count == 1
         self._in_a_row = 0
 
     def step(self, images: np.ndarray, masks: np.ndarray, epoch: int, step: int) -> float | None:
         """Train on a batch.
 
         Args:
-            images, masks: see `batches.epoch_batches`.
+            images, masks: see `batches.TrainingBatches.of_epoch`.
             epoch, step: where it stands, for the names.
 
         Returns:
@@ -64,7 +64,7 @@ class Guard:
         """
         model, scale = self._model, self._scale()
         kept = [np.array(variable) for variable in model.non_trainable_variables]  # the forward pass moves averages
-        fewer = (lambda number: model.train_on_batch(images[:number], masks[:number]), self._devices, self._alone)
+        fewer = (lambda number: model.train_on_batch(images[:number], masks[:number]), self._devices, self._single)
         with enough_memory(len(images), *fewer):
             loss = float(model.train_on_batch(images, masks, return_dict=True)["loss"])
         if np.isfinite(loss) and self._scale() == scale:
@@ -73,13 +73,13 @@ class Guard:
         for variable, value in zip(model.non_trainable_variables, kept, strict=True):
             variable.assign(value)
         self._in_a_row += 1
-        self._tell(epoch, step, loss)
+        self._report(epoch, step, loss)
         return None
 
     def _scale(self) -> float:
         return float(keras.ops.convert_to_numpy(self._model.optimizer.dynamic_scale))
 
-    def _tell(self, epoch: int, step: int, loss: float) -> None:
+    def _report(self, epoch: int, step: int, loss: float) -> None:
         names, path = self._samples(epoch, step), self._folder / "not-finite.json"
         with replacing(path) as temporary:
             temporary.write_text(json.dumps({"epoch": epoch, "step": step, "samples": names}, indent=1) + "\n")

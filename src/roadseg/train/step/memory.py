@@ -13,14 +13,14 @@ AUTO_BATCH = 8  # images; what the other parameters were chosen with
 
 
 @contextmanager
-def enough_memory(batch: int, step: Callable[[int], object], devices: int = 1, alone: bool = True) -> Iterator[None]:
+def enough_memory(batch: int, step: Callable[[int], object], devices: int = 1, single: bool = True) -> Iterator[None]:
     """Around a step: where it runs out of memory, find out how many images would have fitted.
 
     Args:
         batch: images in the step.
         step: the same step with fewer images; what it changes is lost, since the training ends.
         devices: that share the images evenly.
-        alone: whether this process makes steps without others, so that it may try fewer.
+        single: whether no other process makes the step too, so that this one may try fewer.
 
     Raises:
         UsageError: out of memory; names the key, the batch and one that fits.
@@ -32,7 +32,7 @@ def enough_memory(batch: int, step: Callable[[int], object], devices: int = 1, a
         if not out_of_memory(error):
             raise
         said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"[:200]
-    fits = _largest_that_fits(batch, step, devices) if alone else None
+    fits = _largest_that_fits(batch, step, devices) if single else None
     remedy = f"{fits} fit: set train.batch in params.yaml to {fits}, or to auto"
     if fits is None:
         remedy = "set train.batch in params.yaml to a smaller one, and train.accumulate to a larger"

@@ -95,17 +95,17 @@ class WorkerProcesses:
         own = np.frombuffer(data if self.first else bytes(length), np.uint8)
         return bytes(np.asarray(broadcast_one_to_all(own, is_source=self.first)))
 
-    def check_equal(self, mark: str) -> None:
+    def check_equal(self, fingerprint: str) -> None:
         """Hold the fingerprints of all against each other.
 
         Raises:
             UsageError: they train different things.
         """
-        if mark != (first := self.from_first(mark.encode()).decode()):
-            differs = f"process {self.rank} has fingerprint {mark[:8]} and process 0 {first[:8]}"
+        if fingerprint != (first := self.from_first(fingerprint.encode()).decode()):
+            differs = f"process {self.rank} has fingerprint {fingerprint[:8]} and process 0 {first[:8]}"
         else:
             differs = "another process has another fingerprint"
-        if self.any(mark != first):
+        if self.any(fingerprint != first):
             raise UsageError(f"{differs}: give all hosts equal code, params.yaml, data/shards and KERAS_BACKEND")
 
     @contextmanager
@@ -131,7 +131,7 @@ class WorkerProcesses:
         return [bool(each) for each in np.ravel(process_allgather(own))]
 
 
-ALONE = WorkerProcesses()
+SINGLE_PROCESS = WorkerProcesses()
 
 
 @contextmanager

@@ -1,0 +1,41 @@
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def empty_prefect(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """A database of Prefect with its tables and nothing in them: making one takes seconds, copying none."""
+
+    def make(folder: Path) -> None:
+        command = ["prefect", "server", "database", "upgrade", "-y"]
+        subprocess.run(command, env={**os.environ, "PREFECT_HOME": str(folder)}, capture_output=True, check=True)
+
+    return made_once("prefect", make) / "prefect.db"
+
+
+@pytest.fixture(scope="session")
+def with_stores(empty_store: Path, empty_prefect: Path) -> Callable[[Path], Path]:
+    """Give a checkout the empty databases of MLflow and Prefect."""
+
+    def give(tree: Path) -> Path:
+        for database, name in ((empty_store, "mlflow"), (empty_prefect, "prefect")):
+            (tree / ".roadseg" / name).mkdir(parents=True, exist_ok=True)
+            shutil.copy2(database, tree / ".roadseg" / name)
+        return tree
+
+    return give
+
+
+@pytest.fixture
+def checkout(checkout: Path, with_stores: Callable[[Path], Path]) -> Path:
+    return with_stores(checkout)
+
+
+@pytest.fixture
+def finished_checkout(finished_checkout: Path, with_stores: Callable[[Path], Path]) -> Path:
+    return with_stores(finished_checkout)
