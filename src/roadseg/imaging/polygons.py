@@ -104,6 +104,6 @@ def _class_of(label: str, name: str, known: dict[str, int], classes: ClassTable)
         if plain in known:
             return known[plain]
     raise Undecodable(
-        f"holds label {label!r} ({name}), which no class of {classes.name} lists: add it to the `labels` of a class or "
-        "to `void_labels`"
+        f"holds label {label!r}, which no class of {classes.name} lists: add it to the `labels` of a class or "
+        f"to `void_labels` ({name})"
     )
