@@ -35,7 +35,8 @@ def refusal(folder: Path, content: str, table: str = "idd-level3") -> str:
     with pytest.raises(Undecodable) as caught:
         read_classes(folder / "a.json", ClassTable.find(table))
     assert "\n" not in str(caught.value)
-    return str(caught.value)
+    assert str(caught.value).startswith(f"{folder / 'a.json'}: ")
+    return str(caught.value).removeprefix(f"{folder / 'a.json'}: ")
 
 
 def test_what_no_polygon_covers_is_void(tmp_path: Path) -> None:
