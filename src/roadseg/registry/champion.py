@@ -7,8 +7,6 @@ from tempfile import TemporaryDirectory
 from roadseg.contracts.files import home
 from roadseg.machine.signals import follow_parent
 from roadseg.pipeline.sidecars import answer, ask
-from roadseg.registry.versions import CHAMPION, EVALUATED, MODEL, has_older_digest, version_at
-from roadseg.tracking.store import connect
 
 PATIENCE = 60.0  # seconds
 
@@ -33,6 +31,9 @@ def fetch_champion() -> Champion | None:
         None where there is no champion, or one that something else than `register` made.
     """
     import mlflow  # late: it loads in seconds, and who asks a sidecar needs none
+
+    from roadseg.registry.versions import CHAMPION, EVALUATED, MODEL, has_older_digest, version_at
+    from roadseg.tracking.store import connect
 
     client = connect()
     version = version_at(client, CHAMPION)
