@@ -46,7 +46,7 @@ SETS = {
     "IDD 20k II": Public(
         "idd20kII/leftImg8bit/@/#/frame1_leftImg8bit.jpg idd20kII/gtFine/@/#/frame1_gtFine_polygons.json",
         TWO,
-        ("idd20kII/README.txt", "notes.md"),
+        ("idd20kII/README.txt", "notes.rst"),
     ),
     "IDD-AW": Public(
         "@/FOG/rgb/#/1_rgb.png @/FOG/gtSeg/#/1_mask.json",
