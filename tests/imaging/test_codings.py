@@ -61,7 +61,9 @@ def test_a_value_is_the_class_that_lists_all_of_its_labels_or_is_refused(
             assert read(tmp_path, ending, [value], table) == ([*meant], [])
         else:
             called = "id" if coding == "id" else f"{coding} id"
-            with pytest.raises(Undecodable, match=f"^{called} {value} stands for {re.escape(', '.join(labels))}"):
+            with pytest.raises(
+                Undecodable, match=f"Ids.png: {called} {value} stands for {re.escape(', '.join(labels))}"
+            ):
                 read(tmp_path, ending, [value], table)
 
 
@@ -69,7 +71,8 @@ def test_a_coding_too_coarse_for_the_table_says_what_to_do(tmp_path: Path) -> No
     with pytest.raises(Undecodable) as caught:
         read(tmp_path, "_gtFine_labellevel1Ids.png", [0], "idd-level3")
     assert str(caught.value) == (
-        "level1 id 0 stands for road, parking, drivable fallback, which are several classes of idd-level3: use the "
+        f"{tmp_path}/1_gtFine_labellevel1Ids.png: level1 id 0 stands for road, parking, drivable fallback, which are "
+        "several classes of idd-level3: use the "
         "polygons, finer label pictures or a coarser class table"
     )
 

@@ -34,8 +34,10 @@ def refusal(folder: Path, content: str, table: str = "idd-level3") -> str:
     (folder / "a.json").write_text(content)
     with pytest.raises(Undecodable) as caught:
         read_classes(folder / "a.json", ClassTable.find(table))
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    named, _, reason = str(caught.value).partition(": ")
+    assert named == str(folder / "a.json")
+    assert "\n" not in reason
+    return reason
 
 
 def test_what_no_polygon_covers_is_void(tmp_path: Path) -> None:
