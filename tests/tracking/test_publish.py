@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from trees import commit
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
@@ -21,7 +20,6 @@ from roadseg.contracts.evaluation import STORED, Evaluation, read_evaluation, re
 from roadseg.contracts.files import home
 from roadseg.contracts.manifest import read_manifest, write_manifest
 from roadseg.evaluate.write import write_scores
-from roadseg.pipeline.git import GitState, git_state
 from roadseg.predict.predictor import Predictor
 from roadseg.tracking import publish as module
 from roadseg.tracking.publish import publish
@@ -261,32 +259,6 @@ def test_pictures_stay_here_where_they_must(
     assert not [name for name in names(client, published.run_id) if name.startswith("pictures")]
     assert published.dirty
     assert "+# edited" in mlflow.artifacts.load_text(f"runs:/{published.run_id}/code/uncommitted.diff")
-
-
-def test_of_a_monorepo_only_the_tree_is_told_and_nothing_where_that_is_wanted(
-    client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("tree", "sibling"):
-        (tmp_path / "repository" / name).mkdir(parents=True)
-        (tmp_path / "repository" / name / "file").write_text("before\n")
-    commit(tmp_path / "repository", "start")
-    (tmp_path / "repository/sibling/file").write_text("password\n")
-    (tmp_path / "repository/tree/file").write_text("after\n")
-    run_id, silent = (find_or_create_run(client, letter * 64).info.run_id for letter in "ab")
-    state = git_state(tmp_path / "repository/tree")
-    module._send_code(client, run_id, state)
-    monkeypatch.setenv("ROADSEG_DIFF", "off")
-    module._send_code(client, silent, state)
-    assert names(client, run_id) == {"code/uncommitted.diff"}
-    assert "+after" in mlflow.artifacts.load_text(f"runs:/{run_id}/code/uncommitted.diff")
-    assert not [path for path in home().rglob("*") if path.is_file() and b"password" in path.read_bytes()]
-    assert names(client, silent) == set()
-    assert client.get_run(silent).data.tags["git.dirty"] == "true"
-
-
-def test_what_git_cannot_read_is_not_published_as_no_commit(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"safe\.directory"):
-        publish(tmp_path, GitState("", True, "", "`git config --global --add safe.directory here`"))
 
 
 def test_an_unfinished_tree_is_told_what_to_run(tmp_path: Path) -> None:
