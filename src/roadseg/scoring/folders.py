@@ -70,7 +70,7 @@ def pairs(predictions: Path, truth: Path) -> list[tuple[Path, Path]]:
 def read_guess(path: Path, classes: ClassTable) -> np.ndarray:
     """Read a prediction: uint8 (H, W), class ids and 255 for void.
 
-    An id from K upward is what the table's `values` say (255 may be the road), else void: a wrong guess.
+    255 is what the table's `values` say, which may be the road; another id from K upward is void: a wrong guess.
 
     Raises:
         Undecodable: no mask, or one that holds nothing of the table.
