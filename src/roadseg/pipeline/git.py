@@ -4,6 +4,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from roadseg.contracts import paths
 from roadseg.pipeline.graph import read_graph
 
 LONGEST = 1 << 20  # characters of a difference that are kept; generated files make gigabytes
@@ -61,6 +62,6 @@ def _run(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def _written(tree: Path) -> list[str]:
     """What a run of the graph itself changes, so that it says nothing of what the run started from."""
-    if not (tree / "dvc.yaml").exists():
+    if not (tree / paths.GRAPH).exists():
         return []
-    return ["dvc.lock", *(out for stage in read_graph(tree) for out in stage.outs)]
+    return [str(paths.LOCK), *(out for stage in read_graph(tree) for out in stage.outs)]

@@ -49,7 +49,7 @@ def files_in(root: Path) -> list[str]:
     return [path.as_posix() for path in sorted(found) if (root / path).is_file()]
 
 
-def pictures_in(root: Path) -> list[str]:
+def picture_names(root: Path) -> list[str]:
     """Those of `files_in` that are called as pictures are."""
     return [path for path in files_in(root) if PurePosixPath(path).suffix.lower() in SUFFIXES]
 

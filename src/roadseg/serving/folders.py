@@ -12,7 +12,7 @@ from roadseg.imaging.pixels import SUFFIXES, Undecodable, read_image
 from roadseg.pages.draw import overlay
 from roadseg.predict.predictor import Predictor
 from roadseg.scan.layouts.names import folded
-from roadseg.scan.not_data import pictures_in as pictures
+from roadseg.scan.not_data import picture_names
 
 WRITTEN = ("masks", "overlays")
 SHOWN = 5
@@ -30,7 +30,7 @@ def pictures_in(source: Path, out: Path | None = None) -> list[Path]:
     """
     if source.is_file():
         return [source]
-    inner = [PurePosixPath(name) for name in pictures(source)]
+    inner = [PurePosixPath(name) for name in picture_names(source)]
     written = {folder for name in inner for folder in name.parents if _is_written(source / folder)}
     written |= {PurePosixPath(out.resolve().relative_to(source.resolve()))} if out and _is_in(out, source) else set()
     theirs = {folder / kind for folder in written for kind in WRITTEN}

@@ -13,7 +13,7 @@ from roadseg.contracts.errors import DataRefused
 from roadseg.scan.layouts.found import Files, Found, paired
 from roadseg.scan.layouts.names import folded, is_instances, is_mask, is_painted, key
 from roadseg.scan.layouts.words import Role, said
-from roadseg.scan.not_data import pictures_in
+from roadseg.scan.not_data import picture_names
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def find(root: Path) -> list[Found]:
 
 
 def _by_key(root: Path) -> tuple[Files, Files]:
-    paths = pictures_in(root)
+    paths = picture_names(root)
     around = _around(paths)
     placed = [Placed.of(path, around) for path in paths]
     placed = [one for one in placed if one.role != "other" and not is_instances(one.stem)]
@@ -96,7 +96,7 @@ def _refuse_unread(root: Path, found: list[Found]) -> None:
     read = {path for one in found for path in (one.image, one.mask) if path}
     names = {key(PurePosixPath(path).stem) for path in read}
     folder_of: dict[str, set[str]] = {}
-    for path in map(PurePosixPath, pictures_in(root)):
+    for path in map(PurePosixPath, picture_names(root)):
         if path.as_posix() not in read and Placed.of(path.as_posix()).role is None and key(path.stem) not in names:
             folder_of.setdefault(key(path.stem), set()).add(path.parent.as_posix())
     pairs = [sorted(folders) for folders in folder_of.values() if len(folders) > 1]

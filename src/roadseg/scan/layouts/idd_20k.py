@@ -50,7 +50,7 @@ def parts(root: Path) -> list[PurePosixPath]:
     return found
 
 
-def labelled(root: Path, kind: PurePosixPath) -> Iterator[tuple[str, str, str]]:
+def files_of_drives(root: Path, kind: PurePosixPath) -> Iterator[tuple[str, str, str]]:
     """Split, drive and path of every file in `<kind>/<split>/<drive>/`."""
     for split in SPLITS:
         for path in files_in(root / kind / split):
@@ -60,7 +60,7 @@ def labelled(root: Path, kind: PurePosixPath) -> Iterator[tuple[str, str, str]]:
 
 def _images(root: Path, part: PurePosixPath) -> Files:
     files = Files()
-    for split, drive, path in labelled(root, part / "leftImg8bit"):
+    for split, drive, path in files_of_drives(root, part / "leftImg8bit"):
         stem = PurePosixPath(path).stem
         if stem.lower().endswith(IMAGE):
             files.add(path, split, drive, stem[: -len(IMAGE)], whole=True)
@@ -69,7 +69,7 @@ def _images(root: Path, part: PurePosixPath) -> Files:
 
 def _masks(root: Path, part: PurePosixPath) -> Files:
     best: dict[tuple[str, str, str], tuple[int, str]] = {}
-    for split, drive, path in labelled(root, part / "gtFine"):
+    for split, drive, path in files_of_drives(root, part / "gtFine"):
         name = PurePosixPath(path).name
         rank = next((rank for rank, ending in enumerate(MASKS) if name.lower().endswith(ending)), None)
         if rank is not None:
@@ -82,7 +82,9 @@ def _masks(root: Path, part: PurePosixPath) -> Files:
 
 
 def _refuse_others(root: Path, part: PurePosixPath, masks: Files) -> None:
-    there = [path for _, _, path in labelled(root, part / "gtFine") if not is_instances(PurePosixPath(path).stem)]
+    there = [
+        path for _, _, path in files_of_drives(root, part / "gtFine") if not is_instances(PurePosixPath(path).stem)
+    ]
     taken = [path for paths in masks.paths.values() for path in paths]
     if theirs := next((path for path in taken if CITYSCAPES.fullmatch(PurePosixPath(path).name)), None):
         raise DataRefused(

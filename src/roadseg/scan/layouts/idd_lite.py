@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 
 from roadseg.scan.layouts.found import Files, Found, paired
-from roadseg.scan.layouts.idd_20k import labelled, parts
+from roadseg.scan.layouts.idd_20k import files_of_drives, parts
 
 IMAGE, MASK = "_image", "_label"
 
@@ -23,7 +23,7 @@ def find(root: Path) -> list[Found]:
 
 def _files(root: Path, part: PurePosixPath, kind: str, ending: str) -> Files:
     files = Files()
-    for split, drive, path in labelled(root, part / kind):
+    for split, drive, path in files_of_drives(root, part / kind):
         stem = PurePosixPath(path).stem
         # `_inst_label.png` ends in `_label.png` too; its pixels are the same, so it is left out
         if stem.endswith(ending) and not stem.endswith("_inst_label"):

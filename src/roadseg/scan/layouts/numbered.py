@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from roadseg.imaging.pixels import SUFFIXES
 from roadseg.scan.layouts.found import Files, Found, paired
 from roadseg.scan.layouts.words import said
-from roadseg.scan.not_data import files_in, pictures_in
+from roadseg.scan.not_data import files_in, picture_names
 
 NUMBERED = re.compile(r"(image|mask)_(\d+)", re.IGNORECASE)
 
@@ -23,7 +23,7 @@ def matches(root: Path) -> bool:
     places = [{PurePosixPath(path).parent for path in paths} for paths in listed]
     if any(len(each) > 1 or any(said(name).split for place in each for name in place.parts) for each in places):
         return False
-    return 2 * sum(map(len, listed)) > len(pictures_in(root))
+    return 2 * sum(map(len, listed)) > len(picture_names(root))
 
 
 def find(root: Path) -> list[Found]:
