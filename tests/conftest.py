@@ -19,7 +19,9 @@ from roadseg.intake.install import install
 from roadseg.pipeline.environment import settle
 from roadseg.synthetic.dataset import generate
 
-os.environ["DVC_SITE_CACHE_DIR"] = f"{tempfile.gettempdir()}/roadseg-tests-{os.getuid()}"  # not in the user's home
+OWN = f"{tempfile.gettempdir()}/roadseg-tests-{os.getuid()}"  # not in the user's home
+os.environ |= {"DVC_SITE_CACHE_DIR": OWN, "PREFECT_HOME": f"{OWN}-prefect"}
+Path(f"{OWN}-prefect").mkdir(exist_ok=True)  # Prefect looks for it when it is imported
 settle()
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")

@@ -17,7 +17,7 @@ from roadseg.contracts.manifest import read_manifest
 from roadseg.intake.install import install
 from roadseg.scan import stage as scan
 from roadseg.scan.layouts.known import look
-from roadseg.scan.splits import Shares, decide
+from roadseg.scan.splits import Shares, assign_splits
 from roadseg.validate import stage as validate
 
 WIDTH, HEIGHT, CELL = 64, 48, 8
@@ -111,7 +111,7 @@ def found_in(root: Path, images: str = "", masks: str = "", **told: object) -> A
     """What scan finds by names alone."""
     params = scan_params(images=images, masks=masks, **told)
     layout, found = look(root, params.layout, images, masks)
-    placed = decide(found, root, params.split, Shares(params.val_share, params.test_share, params.seed))
+    placed = assign_splits(found, root, params.split, Shares(params.val_share, params.test_share, params.seed))
     samples = {one.sample.removeprefix(f"{one.split}/"): one for one in placed}
     assert len(samples) == len(placed)
     return Accepted(

@@ -12,10 +12,10 @@ from small_training import PARAMS as TRAIN
 from small_training import SHORT
 from trees import ROOT
 
-from roadseg.cli.stages import STAGES
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.files import digest_file
 from roadseg.contracts.quarantine import write_quarantine
+from roadseg.pipeline.runner import SECTIONS, STAGES
 from roadseg.train.models.known import MODELS
 
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -46,11 +46,10 @@ def results(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
                 patch.setenv(name, value)
             try:
                 for name in stages:
-                    module, section = STAGES[name]
-                    module.run(**{name: section(**PARAMS[name])})
+                    STAGES[name].run(**{name: SECTIONS[name](**PARAMS[name])})
             finally:
                 keras.config.set_dtype_policy(policy)
-        places = [tree / place for name in stages for place in STAGES[name][0].WRITES]
+        places = [tree / place for name in stages for place in STAGES[name].WRITES]
         files = [path for place in places for path in (place, *place.rglob("*")) if path.is_file()]
         return {path.relative_to(tree).as_posix(): digest_file(path) for path in files}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from roadseg.contracts.errors import Busy, UsageError
-from roadseg.pipeline.dvc import dvc, environment, refuse_busy
+from roadseg.pipeline.dvc import dvc, dvc_environment, refuse_busy
 
 
 def test_a_failure_says_why_in_one_line(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ def test_a_failure_says_why_in_one_line(tmp_path: Path) -> None:
 
 def test_the_site_cache_is_closed_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DVC_SITE_CACHE_DIR")
-    folder = Path(environment()["DVC_SITE_CACHE_DIR"])
+    folder = Path(dvc_environment()["DVC_SITE_CACHE_DIR"])
     assert folder.is_relative_to(os.environ["ROADSEG_HOME"])
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 

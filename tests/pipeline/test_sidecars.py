@@ -16,7 +16,12 @@ print("a library says hello")
 print("a warning", file=sys.stderr)
 answer({"home": os.environ["ROADSEG_HOME"], "timeout": os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"], "told": sys.argv[1:]})
 """
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+STUBBORN = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", file=sys.stderr, flush=True)
+time.sleep(60)
+"""
 
 
 @pytest.fixture

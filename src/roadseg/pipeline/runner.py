@@ -47,7 +47,7 @@ def execute(
         pages: makes the pages after a stage, told its name and exit code; what it raises is one line and no error.
 
     Returns:
-        The exit code of the design's table.
+        The exit code among those in docs/reference.md.
     """
     follow_parent()
     for number in (signal.SIGTERM, signal.SIGINT):
