@@ -45,7 +45,7 @@ def test_without_a_worker_it_says_so(dask: Dask, monkeypatch: pytest.MonkeyPatch
 def test_a_worker_that_does_not_see_the_files_is_named(dask: Dask, monkeypatch: pytest.MonkeyPatch) -> None:
     dask.worker()
     blind = lambda folders: ("", folders[:1])  # noqa: E731  (it travels by value)
-    monkeypatch.setattr(cluster, "surroundings", blind)
+    monkeypatch.setattr(cluster, "worker_state", blind)
     with pytest.raises(UsageError, match=rf"worker tcp://.* does not see {Path.cwd()}: mount it there"), pool():
         pass
 

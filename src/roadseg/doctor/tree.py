@@ -17,10 +17,8 @@ from roadseg.doctor.machine import in_gib
 from roadseg.pipeline.git import git_state
 from roadseg.preprocess.store import reflink
 
-MIN_FREE, LOW_FREE = (
-    1 << 30,
-    5 << 30,
-)  # bytes of free disk: checkpoints and shards need the first, MLflow fills the rest
+MIN_FREE = 1 << 30  # bytes of free disk, for checkpoints and shards
+LOW_FREE = 5 << 30  # bytes, since MLflow fills the rest
 PRIVATE = ("reflink", "copy")  # an edit in the tree cannot reach the cache
 
 

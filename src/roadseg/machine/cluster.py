@@ -39,7 +39,7 @@ def cluster(address: str) -> Iterator[Executor]:
         client.close()
 
 
-def surroundings(folders: list[str]) -> tuple[str, list[str]]:
+def worker_state(folders: list[str]) -> tuple[str, list[str]]:
     """What a worker runs and does not see: the digest of its code, and which of the folders are absent."""
     return digest_of(code_digests("contracts", "imaging", "scan", "preprocess")), [
         folder for folder in folders if not Path(folder).is_dir()
@@ -53,8 +53,8 @@ def _check(client: Any, address: str) -> None:
         raise UsageError(f"ROADSEG_DASK={address}: the scheduler has no worker: start one, {REMEDY}") from None
     home().mkdir(parents=True, exist_ok=True)
     folders = [os.getcwd(), str(home())]  # noqa: PTH109  (as text it travels)
-    code, _ = surroundings(folders)
-    answers = client.run(surroundings, folders, on_error="return")
+    code, _ = worker_state(folders)
+    answers = client.run(worker_state, folders, on_error="return")
     for worker, answer in answers.items():
         if isinstance(answer, Exception):
             raise UsageError(f"Dask worker {worker} cannot run roadseg ({answer}): install it there, {REMEDY}")

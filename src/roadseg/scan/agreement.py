@@ -15,7 +15,7 @@ def table_of(rows: list[Row], classes: ClassTable) -> ClassTable:
     return settled(classes, (row["values"] for row in rows if row.get("values")))
 
 
-def mark(rows: list[Row], classes: ClassTable) -> None:
+def note_contradictions(rows: list[Row], classes: ClassTable) -> None:
     """Give masks that contradict others an `error` that names one of the others.
 
     Args:

@@ -8,7 +8,7 @@ from roadseg.contracts import paths
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.manifest import from_rows, write_manifest
 from roadseg.contracts.params import Section
-from roadseg.scan.agreement import mark, table_of
+from roadseg.scan.agreement import note_contradictions, table_of
 from roadseg.scan.describe import describe
 from roadseg.scan.layouts.known import look
 from roadseg.scan.splits import Shares, assign_splits
@@ -43,7 +43,7 @@ def run(*, scan: ScanParams) -> None:
     if (settled := table_of(rows, classes)) != classes:
         print(f"scan: masks hold 255 beside another value of its class, so {classes.name} is read with 255 as void")
         classes, rows = settled, describe(root, found, settled, layout)
-    mark(rows, classes)
+    note_contradictions(rows, classes)
     write_manifest(paths.SCAN, "scan", from_rows(rows, layout, classes))
     broken = sum(row["error"] is not None for row in rows)
     print(f"scan: {len(rows)} samples in layout {layout}, {broken} with a file that cannot be read")

@@ -1,4 +1,4 @@
-"""What makes a training the very same: trainings of one fingerprint end with equal bytes and share a run folder."""
+"""What makes a training the very same: on a CPU, trainings of one fingerprint end with equal bytes."""
 
 from dataclasses import asdict, dataclass
 from importlib import import_module
