@@ -12,6 +12,7 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
+from small_training import PARAMS
 from typer.testing import CliRunner
 
 from roadseg.cli.app import app
@@ -23,6 +24,8 @@ from roadseg.tracking import publish as module
 from roadseg.tracking.publish import publish
 from roadseg.tracking.store import connect, create_run, find_or_create_run, find_runs
 from roadseg.tracking.training_run import claim_run
+from roadseg.train.params import Resolved
+from roadseg.train.run.fingerprint import Identity
 
 ONE, TWO, FINGERPRINT = "a" * 64, "b" * 64, "f" * 64
 KNOWN = Surroundings("tensorflow", "2.21.0", "3.15.1", "avx512_core_amx", "bfloat16", 2)
@@ -96,8 +99,12 @@ def test_the_verb_has_the_way_out(client: MlflowClient, machine: Tree, monkeypat
 def test_an_upgrade_is_a_run_of_its_own_and_each_says_what_it_was_trained_with(
     client: MlflowClient, machine: Tree
 ) -> None:
-    before = publish(machine(ONE, fingerprint="1" * 64, **asdict(KNOWN)))
-    after = publish(machine(TWO, fingerprint="2" * 64, **asdict(replace(KNOWN, keras="3.15.2"))))
+    def trained(known: Surroundings) -> dict[str, object]:
+        identity = Identity("d" * 64, Resolved(**PARAMS), {}, known)
+        return {"fingerprint": identity.fingerprint, **asdict(known)}
+
+    before = publish(machine(ONE, **trained(KNOWN)))
+    after = publish(machine(TWO, **trained(replace(KNOWN, keras="3.15.2"))))
     assert before.run_id != after.run_id
     for sent, keras in ((before, "3.15.1"), (after, "3.15.2")):
         params = client.get_run(sent.run_id).data.params

@@ -37,6 +37,7 @@ def on_another_jaxlib(patch: pytest.MonkeyPatch) -> None:
 DECIDES: list[Change] = [
     lambda patch: patch.setattr(keras, "__version__", "3.0.0"),
     lambda patch: patch.setattr(tf, "__version__", "2.0.0"),
+    lambda patch: patch.setenv("TF_ENABLE_ONEDNN_OPTS", "0"),
     lambda patch: patch.setattr(module, "instruction_set", lambda _: "another"),
     lambda patch: patch.setattr(module, "capabilities", lambda: ["9.0"]),
     lambda patch: patch.setattr(module, "code_digests", lambda *names: dict.fromkeys(names, "changed")),

@@ -1,5 +1,6 @@
 """What makes a training the very same: on a CPU, trainings of one fingerprint end with equal bytes."""
 
+import os
 from dataclasses import asdict, dataclass
 from importlib import import_module
 
@@ -41,5 +42,7 @@ def identify(data: str, params: Resolved) -> Identity:
     if backend == "jax":
         version += f" with jaxlib {import_module('jaxlib').__version__}"
     machine = instruction_set(capabilities())
+    if backend == "tensorflow" and os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
+        machine += " without oneDNN"  # it then sums in another order
     surroundings = Surroundings(backend, version, keras.__version__, machine, params.precision, params.threads)
     return Identity(data, params, code_digests("contracts", "train"), surroundings)
