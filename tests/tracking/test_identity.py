@@ -20,9 +20,8 @@ from roadseg.contracts.bundle import Bundle, Surroundings
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.evaluation import read_evaluation, write_evaluation
 from roadseg.contracts.files import digest_file, home
-from roadseg.tracking import publish as module
 from roadseg.tracking.publish import publish
-from roadseg.tracking.store import connect, create_run, find_or_create_run, find_runs
+from roadseg.tracking.store import create_run, find_or_create_run, find_runs
 from roadseg.tracking.training_run import claim_run
 from roadseg.train.params import Resolved
 from roadseg.train.run.fingerprint import Identity
@@ -33,17 +32,8 @@ Tree = Callable[..., Path]
 
 
 @pytest.fixture(autouse=True)
-def _light(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Logged models without files, and no pictures: these tests are about which run they go to."""
-
-    def log(_: Path, name: str) -> str:
-        client, run = connect(), mlflow.active_run().info
-        model = client.create_logged_model(run.experiment_id, name, run.run_id)
-        client.log_outputs(run.run_id, [LoggedModelOutput(model.model_id, 0)])
-        client.finalize_logged_model(model.model_id, "READY")
-        return str(model.model_id)
-
-    monkeypatch.setattr(module, "log_model", log)
+def _light(light_model: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pictures either: these tests are about which run a model goes to."""
     monkeypatch.setenv("ROADSEG_PICTURES", "off")
 
 
