@@ -17,7 +17,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelStatus, 
 from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.evaluation import read_scores
+from roadseg.contracts.evaluation import read_evaluation, read_scores
 from roadseg.contracts.files import digest_file, digest_of, home
 from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.pages.pictures import prediction_sheet
@@ -85,7 +85,8 @@ def publish(tree: Path, started_from: GitState | None = None, *, as_new: bool = 
 
 def _evaluation_digest(tree: Path, manifest: Manifest, bundle: Bundle) -> str:
     matrices = digest_file(tree / paths.EVALUATION / "confusion.npy")
-    return digest_of([matrices, manifest.digest("val"), bundle.card["weights"]])
+    settings = read_evaluation(tree / paths.EVALUATION).settings
+    return digest_of([matrices, manifest.digest("val"), bundle.card["weights"], settings])
 
 
 def _send_params(client: MlflowClient, run_id: str, bundle: Bundle) -> None:
