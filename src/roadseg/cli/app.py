@@ -4,6 +4,7 @@ import typer
 
 from roadseg.cli import data, models, report
 from roadseg.cli.doctor import doctor
+from roadseg.cli.gc import gc
 from roadseg.cli.labels import labels
 from roadseg.cli.params import params
 from roadseg.cli.reproduce import reproduce
@@ -29,6 +30,7 @@ app.command("slice")(slice_)
 app.command()(labels)
 app.command()(doctor)
 app.command()(reproduce)
+app.command()(gc)
 for verb in (models.predict, models.score, models.publish, models.register, models.promote):
     app.command()(verb)
 
