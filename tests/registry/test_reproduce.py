@@ -21,7 +21,7 @@ from roadseg.contracts.files import digest_file, home
 from roadseg.contracts.weights import NAME
 from roadseg.pipeline.git import GitState, git, git_state
 from roadseg.registry.rebuild import reproduce as module
-from roadseg.registry.rebuild.compare import Comparison, compare
+from roadseg.registry.rebuild.compare import Comparison, compare_rebuilt
 from roadseg.registry.rebuild.recorded import Recorded, fetch_recorded, find_version
 from roadseg.registry.rebuild.tree import bring_data, check_out
 from roadseg.registry.versions import CHAMPION, MODEL, register
@@ -140,15 +140,15 @@ def lines(comparison: Comparison) -> str:
 
 
 def test_other_weights_differ_on_the_same_kind_of_processor_alone(recorded: Recorded, outcome: Path) -> None:
-    assert compare(recorded, outcome).exit_code == 0
+    assert compare_rebuilt(recorded, outcome).exit_code == 0
     change_card(outcome, weights="d" * 64, params=recorded.bundle.card["params"] | {"batch": 3})
-    same = compare(recorded, outcome)
+    same = compare_rebuilt(recorded, outcome)
     assert same.exit_code == 1
     assert "differs: version 1 was rebuilt with other results" in lines(same)
     assert f"{'d' * 12} rebuilt" in lines(same)
     assert "train.batch: 4 there, 3 here" in lines(same)
     change_card(outcome, instruction_set="avx2")
-    other = compare(recorded, outcome)
+    other = compare_rebuilt(recorded, outcome)
     assert other.exit_code == 0
     assert "on another kind of processor" in lines(other)
     assert "there, avx2 here" in lines(other)
@@ -159,7 +159,7 @@ def test_other_scores_and_other_bytes_differ_too(recorded: Recorded, outcome: Pa
     scores.write_text(json.dumps(json.loads(scores.read_text()) | {"miou": 0.5}))
     with (outcome / "models/bundle/model.keras").open("ab") as opened:
         opened.write(b"more")
-    found = compare(recorded, outcome)
+    found = compare_rebuilt(recorded, outcome)
     assert found.exit_code == 1
     assert "scores: 1 figures (miou)" in lines(found)
     assert "0.5 rebuilt" in lines(found)

@@ -28,7 +28,7 @@ def gc(
     """
     from rich.progress import track
 
-    from roadseg.registry.gc.plan import plan, remove
+    from roadseg.registry.gc.plan import delete, plan
 
     items = plan(Path.cwd(), days)
     if not items:
@@ -38,7 +38,7 @@ def gc(
     if not yes:
         print("nothing was deleted: `roadseg gc --yes` does it")
         return
-    for _ in track(remove(items), "delete", len(items)):
+    for _ in track(delete(items), "delete", len(items)):
         pass
     print(f"{len(items)} things deleted")
 

@@ -24,7 +24,7 @@ def reproduce(
 
     Examples: `roadseg reproduce`; `roadseg reproduce 3 --into /tmp/three`
     """
-    from roadseg.registry.rebuild.reproduce import reproduce as rebuild
+    from roadseg.registry.rebuild.reproduce import rebuild
 
     comparison = rebuild(model, into)
     for line in comparison.lines:

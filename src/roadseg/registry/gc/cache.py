@@ -14,7 +14,7 @@ from roadseg.registry.gc.item import Item, newest
 from roadseg.registry.gc.references import Reached, objects_in
 
 
-def look(tree: Path, reached: Reached, oldest: float) -> list[Item]:
+def unused_objects(tree: Path, reached: Reached, oldest: float) -> list[Item]:
     """Runs and objects of the cache that nothing reaches.
 
     A run of a stage is a root as long as it is young, and stays for longer where all that it names does.

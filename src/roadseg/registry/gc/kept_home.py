@@ -16,7 +16,7 @@ from roadseg.registry.gc.references import Reached
 GONE = ".gone-"  # begins the name of a folder whose removal has begun
 
 
-def look(home: Path, tree: Path, reached: Reached, oldest: float) -> list[Item]:
+def unused_folders(home: Path, tree: Path, reached: Reached, oldest: float) -> list[Item]:
     """Folders of home that nothing reaches.
 
     Args:

@@ -33,11 +33,15 @@ def plan(tree: Path, days: int, now: float | None = None) -> list[Item]:
     oldest = (time.time() if now is None else now) - days * DAY
     client = connect()
     reached = in_git(tree)
-    removable = store.look(client, tree, reached, oldest)
-    return [*removable, *cache.look(tree, reached, oldest), *kept_home.look(home(), tree, reached, oldest)]
+    removable = store.unused_runs(client, reached, oldest)
+    return [
+        *removable,
+        *cache.unused_objects(tree, reached, oldest),
+        *kept_home.unused_folders(home(), tree, reached, oldest),
+    ]
 
 
-def remove(items: list[Item]) -> Iterator[Item]:
+def delete(items: list[Item]) -> Iterator[Item]:
     """Remove what was planned, in its order; yields each after it is gone."""
     for item in items:
         item.remove()

@@ -25,12 +25,11 @@ from roadseg.tracking.store import EXPERIMENT, FINGERPRINT, artifact_names
 JUDGED = ("candidate", "champion", "from", "to")  # tags of a run of the ledger that name versions
 
 
-def look(client: MlflowClient, tree: Path, reached: Reached, oldest: float) -> list[Item]:
+def unused_runs(client: MlflowClient, reached: Reached, oldest: float) -> list[Item]:
     """Runs that nothing reaches, with their models and versions; what the others name is added to `reached`.
 
     Args:
         client: of the store.
-        tree: a checkout.
         reached: what git names.
         oldest: runs that ended later stay; seconds since the epoch.
     """

@@ -51,7 +51,7 @@ class Comparison:
         return said + [f"  {line}" for line in (*self.differences, *self.processor, *self.causes)]
 
 
-def compare(recorded: Recorded, tree: Path) -> Comparison:
+def compare_rebuilt(recorded: Recorded, tree: Path) -> Comparison:
     """Compare what the graph made in a tree with what is registered."""
     before, after = recorded.bundle, Bundle.open(tree / paths.BUNDLE)
     now = read_scores(tree / paths.EVALUATION)

@@ -20,9 +20,9 @@ from roadseg.contracts.files import digest_file, home, replacing
 from roadseg.contracts.weights import NAME
 from roadseg.pipeline.dvc import WAITING, dvc_environment
 from roadseg.pipeline.process import stream
-from roadseg.registry.rebuild.compare import Comparison, compare
+from roadseg.registry.rebuild.compare import Comparison, compare_rebuilt
 from roadseg.registry.rebuild.recorded import Recorded, fetch_recorded, find_version
-from roadseg.registry.rebuild.tree import bring_data, check_origin, check_out, remove
+from roadseg.registry.rebuild.tree import bring_data, check_origin, check_out, forget_tree
 from roadseg.tracking.store import connect, find_runs
 
 # Every stage shall really run. --force: DVC's run cache would else restore what the registered training left, and the
@@ -30,7 +30,7 @@ from roadseg.tracking.store import connect, find_runs
 REPRO = ("repro", "--force", "--no-commit")
 
 
-def reproduce(model: str, into: Path | None = None) -> Comparison:
+def rebuild(model: str, into: Path | None = None) -> Comparison:
     """Rebuild a version in a folder of its own and compare.
 
     Args:
@@ -52,10 +52,10 @@ def reproduce(model: str, into: Path | None = None) -> Comparison:
             run_graph(tree, folder / "home", recorded.bundle)
         except UsageError as error:
             raise UsageError(f"version {version} cannot be rebuilt: {error}") from None
-        return compare(recorded, tree)
+        return compare_rebuilt(recorded, tree)
     finally:
         if into is None:
-            remove(repository, folder / "tree")
+            forget_tree(repository, folder / "tree")
             shutil.rmtree(folder, ignore_errors=True)
 
 

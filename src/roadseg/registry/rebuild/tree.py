@@ -28,7 +28,7 @@ def check_out(repository: Path, origin: Origin, folder: Path) -> Path:
     """Make a working tree of the commit, with the changes that were not committed.
 
     Args:
-        repository: the checkout that it is called in; git keeps a note of the new tree until `remove`.
+        repository: the checkout that it is called in; git keeps a note of the new tree until `forget_tree`.
         origin: of the version.
         folder: where the tree of the whole repository shall be; absent or empty.
 
@@ -71,7 +71,7 @@ def _apply(folder: Path, prefix: str, origin: Origin) -> None:
             raise UsageError(f"the changes that were not committed cannot be made again: {error}") from None
 
 
-def remove(repository: Path, folder: Path) -> None:
+def forget_tree(repository: Path, folder: Path) -> None:
     """Remove what `check_out` made, from git's notes too."""
     git(repository, "worktree", "remove", "--force", str(folder))
 
