@@ -255,3 +255,13 @@ def test_a_removal_that_is_killed_in_the_middle_of_anything_is_finished_by_the_n
     assert not list(place.client.search_model_versions(f"name = '{MODEL}'"))
     assert trained.model_id not in utils._get_store()._get_deleted_logged_models()
     assert not list((home() / "runs").iterdir())
+
+
+def test_what_a_server_has_marked_as_deleted_is_done_with(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = place.train("one")
+    monkeypatch.setattr(store, "_get_store", object)  # over HTTP nothing can be deleted for good
+    in_mlflow = {one.run_id, one.model_id, one.version}
+    assert in_mlflow <= place.plan()
+    list(plan.delete(plan.plan(place.tree, DAYS, time.time() + LATER)))
+    assert place.client.get_run(one.run_id).info.lifecycle_stage == "deleted"
+    assert not place.plan()

@@ -42,7 +42,14 @@ def unused_runs(client: MlflowClient, reached: Reached, oldest: float) -> list[I
     kept = _with_ancestors(roots & runs.keys(), runs)
     for run_id in kept:
         _read(client, runs[run_id], reached)
-    gone = [run for run_id, run in runs.items() if run_id not in kept]
+    for_good = hasattr(
+        _get_store(), "_hard_delete_run"
+    )  # a server's is out of reach: what is marked there is done with
+    gone = [
+        run
+        for run_id, run in runs.items()
+        if run_id not in kept and (for_good or run.info.lifecycle_stage != LifecycleStage.DELETED)
+    ]
     reached.evaluations |= {version.tags.get("evaluation", "") for version in versions if not _of(version, gone)}
     return [item for run in gone for item in _items(client, run, [each for each in versions if _of(each, [run])])]
 
