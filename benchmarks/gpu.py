@@ -193,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archive", type=Path, help="a data set, such as IDD Lite's archive")
     parser.add_argument("--folder", type=Path, default=Path("/tmp/roadseg-gpu"), help="keeps what is done")
-    parser.add_argument("--seconds", type=float, default=1e9, help="after which this command ends")
+    parser.add_argument("--seconds", type=float, default=86400, help="after which this command ends")
     parser.add_argument("--minutes", type=float, default=20, help="of the training")
     parser.add_argument("--model", default="large", help="of the family")
     parser.add_argument("--height", type=int, default=224, help="working height, pixels")
