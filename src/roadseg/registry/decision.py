@@ -14,9 +14,9 @@ class Difference:
 
     Attributes:
         value: of all images together.
-        low, high: the interval that holds the truth as often as the policy's confidence says on either side.
-        probability: that the truth is above zero, 0..1, corrected for few drives.
-        worse: that it is below zero by more than the policy's `loss`, 0..1, corrected alike.
+        low, high: the interval that holds the truth as often as the policy's confidence says.
+        probability: how sure it is that the truth is above zero, 0..1, corrected for few drives.
+        worse: the same of below zero by more than the policy's `loss`.
         deviation: standard deviation over resamples.
         needed: about how many drives would tell a difference of this size, or of `gain` where that is more, four times
             in five; None where no number would.
@@ -39,7 +39,7 @@ class Rule:
         key: of the policy, such as `promote.protected_drop`.
         about: the class or slice that it is about; empty where it is about the whole.
         bound: what the policy asks for.
-        figure: what was found, in the same unit; None where it cannot be computed.
+        figure: what was found, in the same unit, so a fall is above zero; None where it cannot be computed.
         held: whether the rule holds; None where nobody can tell.
         outcome: what the gate answers where it does not hold: REJECT or HOLD.
         sentence: all of that in words.

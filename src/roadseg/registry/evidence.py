@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.evaluation import Evaluation
 
 
@@ -19,6 +20,7 @@ class Evidence:
         size: bytes of the bundle; None where not known.
         seconds: median time for an image, measured in turn with the other model; None where not measured.
         missing: what could not be had or looked up, each a sentence with its remedy; any of it makes the gate hold.
+        classes: the class table, needed only where there is no evaluation.
     """
 
     version: int
@@ -28,3 +30,9 @@ class Evidence:
     size: int | None = None
     seconds: float | None = None
     missing: tuple[str, ...] = ()
+    classes: ClassTable | None = None
+
+    @property
+    def table(self) -> ClassTable | None:
+        """The class table of the model, if it is known."""
+        return self.evaluation.counts.classes if self.evaluation else self.classes
