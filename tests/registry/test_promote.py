@@ -6,7 +6,7 @@ from mlflow.entities import Run
 
 from roadseg.contracts.errors import RoadsegError, UsageError
 from roadseg.registry import ledger
-from roadseg.registry.gate import Decision
+from roadseg.registry.former_gate import Decision
 from roadseg.registry.promote import promote
 from roadseg.registry.versions import CHAMPION, MODEL, version_at
 from roadseg.tracking.store import experiment_id

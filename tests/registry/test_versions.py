@@ -8,7 +8,7 @@ from mlflow import MlflowClient, MlflowException
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
-from roadseg.registry.gate import Evidence
+from roadseg.registry.former_gate import Evidence
 from roadseg.registry.versions import (
     CANDIDATE,
     CHAMPION,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mlflow import MlflowClient
 
-from roadseg.registry.gate import Decision
+from roadseg.registry.former_gate import Decision
 from roadseg.tracking.store import experiment_id
 
 EXPERIMENT = "roadseg-ledger"

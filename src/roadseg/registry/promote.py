@@ -5,7 +5,7 @@ from mlflow import MlflowClient, MlflowException
 
 from roadseg.contracts.errors import RoadsegError, UsageError
 from roadseg.registry import ledger
-from roadseg.registry.gate import Decision, decide
+from roadseg.registry.former_gate import Decision, decide_by_score
 from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, comparable_evidence, version_at
 from roadseg.tracking.store import connect
 
@@ -29,7 +29,7 @@ def promote(version: int | None = None, *, reason: str = "", dry_run: bool = Fal
         _close_open_moves(client)
     champion = version_at(client, CHAMPION)
     evidence = comparable_evidence(client, candidate), comparable_evidence(client, champion) if champion else None
-    decision = decide(*evidence)
+    decision = decide_by_score(*evidence)
     if dry_run or decision.outcome == "CHAMPION ALREADY":
         return decision
     run_id = ledger.record(client, decision, who=psutil.Process().username(), why=reason)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadseg.registry.gate import Evidence, decide
+from roadseg.registry.former_gate import Evidence, decide_by_score
 
 VAL, OTHER = "a" * 64, "b" * 64
 CASES = [
@@ -37,7 +37,7 @@ CASES = [
     ids=[case[0] for case in CASES],
 )
 def test_the_gate_decides(candidate: Evidence, champion: Evidence | None, outcome: str, code: int, reason: str) -> None:
-    decision = decide(candidate, champion)
+    decision = decide_by_score(candidate, champion)
     assert (decision.outcome, decision.exit_code) == (outcome, code)
     assert reason in str(decision)
     assert str(decision).startswith(f"{outcome} version {candidate.version}: ")
@@ -51,7 +51,7 @@ someone = st.builds(Evidence, st.integers(1, 3), scores, st.sampled_from([VAL, O
 
 @given(someone, st.none() | someone)
 def test_nothing_is_promoted_that_is_not_known_to_be_better(candidate: Evidence, champion: Evidence | None) -> None:
-    decision = decide(candidate, champion)
+    decision = decide_by_score(candidate, champion)
     assert all(decision.reasons)
     if decision.outcome == "PROMOTE":
         assert candidate.miou is not None
