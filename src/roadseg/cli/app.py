@@ -2,7 +2,7 @@
 
 import typer
 
-from roadseg.cli import data, models, report
+from roadseg.cli import data, gate, models, report
 from roadseg.cli.doctor import doctor
 from roadseg.cli.labels import labels
 from roadseg.cli.params import params
@@ -27,7 +27,7 @@ app.command()(params)
 app.command("slice")(slice_)
 app.command()(labels)
 app.command()(doctor)
-for verb in (models.predict, models.score, models.publish, models.register, models.promote):
+for verb in (models.predict, models.score, models.publish, models.register, gate.promote, gate.rollback):
     app.command()(verb)
 
 

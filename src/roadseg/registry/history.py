@@ -1,0 +1,44 @@
+"""The ledger as people read it."""
+
+from roadseg.registry import ledger
+from roadseg.registry.alias import settle_moves
+from roadseg.registry.ledger import Entry
+from roadseg.tracking.data_page import page_link
+from roadseg.tracking.store import artifact_names, connect
+
+PAGE = "decision.html"
+
+
+def history_rows(most: int | None = None) -> list[dict[str, str]]:
+    """Every entry, newest first: when, what, from, to, who, why, on which evidence, and where its page is.
+
+    Moves of the dead are settled first, and moves by hand written down.
+    """
+    client = connect()
+    settle_moves(client)
+    return [
+        {
+            "when": f"{entry.when:%Y-%m-%d %H:%M} UTC",
+            "what": _what(entry),
+            "from": entry.tags.get("from") or entry.tags.get("champion", ""),
+            "to": entry.tags.get("to") or entry.tags.get("candidate", ""),
+            "who": _who(entry),
+            "why": "; ".join(filter(None, (entry.tags.get("why"), entry.tags.get("reasons")))),
+            "evidence": " against ".join(
+                key[:8] for name in ("candidate", "champion") if (key := entry.tags.get(f"evidence.{name}"))
+            ),
+            "page": page_link(entry.run_id, PAGE) if PAGE in artifact_names(client, entry.run_id) else "",
+        }
+        for entry in ledger.ledger_entries(client, most or 1000)
+    ]
+
+
+def _what(entry: Entry) -> str:
+    said = entry.tags.get("decision", entry.kind).lower()
+    ended = entry.tags.get("state")
+    return said if ended in (None, ledger.DONE) else f"{said} ({ended})"
+
+
+def _who(entry: Entry) -> str:
+    who, approver = entry.tags.get("who", ""), entry.tags.get("approver")
+    return f"{who}, approved by {approver}" if approver and approver != who else who
