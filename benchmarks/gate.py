@@ -69,7 +69,8 @@ WORLDS = {"alike": World(0.0), "rare class lost": World(-0.55), "rare class won"
 
 def lengths(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Images of drives, 1 to 21, median 3."""
-    return np.clip(np.rint(3 * np.exp(0.95 * rng.normal(size=shape))), 1, 21)
+    found: np.ndarray = np.clip(np.rint(3 * np.exp(0.95 * rng.normal(size=shape))), 1, 21)
+    return found
 
 
 def pixels(rng: np.random.Generator, images: np.ndarray, shares: np.ndarray = SHARES) -> np.ndarray:
