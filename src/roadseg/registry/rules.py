@@ -45,7 +45,7 @@ def protected_classes(compared: Comparison, policy: Policy, seed: int) -> Iterat
             continue
         fall = -float(change[number])
         if not there[number] or np.isnan(fall):
-            sentence = f"no image of val holds the protected class {entry.name}: add some, or take `protected` away"
+            sentence = f"no image of val holds the protected class {entry.name}, so {key} cannot be judged: add some"
             yield Rule(key, entry.name, bound, None, None, "HOLD", sentence)
             continue
         certain = bool(sure[number] >= policy.confidence)
