@@ -87,6 +87,23 @@ def test_the_candidate_s_table_says_which_classes_are_protected() -> None:
     assert decide(candidate, of_table(CHAMPION, protected=False), policy(safe_drop=1.0)).outcome == "REJECT"
 
 
+def test_a_protected_class_of_one_drive_is_never_surely_worse() -> None:
+    assert CHAMPION.evaluation
+    elsewhere = np.array(CHAMPION.evaluation.drives) != CHAMPION.evaluation.drives[0]
+
+    def cut(model: Evidence) -> Evidence:
+        confusion = counts(model)
+        confusion[elsewhere, LIVING] = 0
+        confusion[elsewhere, :, -1] += confusion[elsewhere, :, LIVING]
+        confusion[elsewhere, :, LIVING] = 0
+        return with_confusion(model, confusion)
+
+    candidate = cut(losing(CANDIDATE, slice(None), 0.9, LIVING))
+    decision = decide(candidate, cut(CHAMPION), policy(safe_drop=1.0, protected_drop=0.0))
+    [rule] = [rule for rule in broken(decision) if rule.key == "promote.protected_drop"]
+    assert rule.outcome == "HOLD"
+
+
 def test_a_protected_class_that_no_image_holds_cannot_be_judged() -> None:
     def lacking(model: Evidence) -> Evidence:
         confusion = counts(model)
