@@ -74,15 +74,24 @@ class Pair:
         return np.concatenate(found)
 
 
-def surely_above(redrawn: np.ndarray, bound: float, drives: int) -> np.ndarray:
-    """How sure it is that the truth is above a bound, 0..1, from resamples (R, ...); NaN where nothing tells.
+def surely_above(redrawn: np.ndarray, bound: float, drives: int | np.ndarray) -> np.ndarray:
+    """How sure it is that the truth is above a bound, 0..1, from resamples (R, ...).
 
     Few drives make plain shares too sure: they are moved as the tails of intervals are, see `tail_share`.
+
+    Args:
+        redrawn: see `Pair`; NaN where a resample says nothing.
+        bound: the bound.
+        drives: behind each difference, one number or (...).
+
+    Returns:
+        NaN where fewer than two drives or no resample tell.
     """
     known = np.isfinite(redrawn).sum(0)
     below = ((redrawn <= bound).sum(0) + 0.5) / (known + 1)
-    sure = 1 - stdtr(max(drives - 1, 1), ndtri(below) * np.sqrt((drives - 1) / drives))
-    return np.where((known > 0) & (drives > 1), sure, np.nan)
+    others = np.maximum(np.asarray(drives) - 1, 1)
+    sure = 1 - stdtr(others, ndtri(below) * np.sqrt(others / (others + 1)))
+    return np.where((known > 0) & (np.asarray(drives) > 1), sure, np.nan)
 
 
 def surely_better(redrawn: np.ndarray, swapped: np.ndarray, value: np.ndarray, drives: int) -> np.ndarray:
@@ -137,7 +146,7 @@ def compare(pair: Pair, *, confidence: float, gain: float, loss: float, seed: in
 
 def _needed(drives: int, deviation: float, confidence: float, effect: float) -> int | None:
     """Drives with which an effect is told with that confidence, `POWER` of the times."""
-    if not effect or not np.isfinite(deviation):
+    if not effect or not deviation or not np.isfinite(deviation):
         return None
     times = ((ndtri(confidence) + ndtri(POWER)) * deviation / effect) ** 2
     return int(np.ceil(drives * times))

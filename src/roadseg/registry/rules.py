@@ -8,10 +8,12 @@ from roadseg.contracts.evaluation import Evaluation
 from roadseg.evaluate.hierarchy import safe_iou
 from roadseg.evaluate.measures import mean
 from roadseg.registry.comparison import Comparison
-from roadseg.registry.decision import Regression, Rule
+from roadseg.registry.decision import Outcome, Regression, Rule
 from roadseg.registry.difference import class_ious, miou, overlaps, surely_above
 from roadseg.registry.evidence import Evidence
 from roadseg.registry.policy import Policy
+
+OUTCOME_OF_COSTS: dict[str, Outcome] = {"size_factor": "REJECT", "time_factor": "HOLD"}  # clocks are noisy
 
 
 def floors(evaluation: Evaluation, policy: Policy) -> Iterator[Rule]:
@@ -38,14 +40,14 @@ def protected_classes(compared: Comparison, policy: Policy, seed: int) -> Iterat
     key, bound = "promote.protected_drop", policy.protected_drop
     pair, classes = compared.pair(), compared.candidate.counts.classes
     change, redrawn = pair.difference(class_ious), pair.redrawn(class_ious, seed)
-    sure = surely_above(-redrawn, bound, pair.drives)
-    there = compared.candidate.counts.total().confusion.sum(-1) > 0
+    holding = (compared.confusions().champion.sum(-1) > 0).sum(0)  # drives by class
+    sure = surely_above(-redrawn, bound, holding)
     for number, entry in enumerate(classes.classes):
         if not entry.protected:
             continue
         fall = -float(change[number])
-        if not there[number] or np.isnan(fall):
-            sentence = f"no image of val holds the protected class {entry.name}: add some, or take `protected` away"
+        if not holding[number] or np.isnan(fall):
+            sentence = f"no image of val holds the protected class {entry.name}, so {key} cannot be judged: add some"
             yield Rule(key, entry.name, bound, None, None, "HOLD", sentence)
             continue
         certain = bool(sure[number] >= policy.confidence)
@@ -86,21 +88,20 @@ def regressions(compared: Comparison, policy: Policy) -> tuple[Rule, tuple[Regre
 
 
 def costs(candidate: Evidence, champion: Evidence, policy: Policy) -> Iterator[Rule]:
-    """Size of the bundle and time for an image; clocks are noisy, so time only makes the gate hold."""
+    """Size of the bundle and time for an image."""
     asked = (
-        ("size_factor", "the bundle's bytes", candidate.size, champion.size, policy.size_factor, "REJECT"),
-        ("time_factor", "the seconds for an image", candidate.seconds, champion.seconds, policy.time_factor, "HOLD"),
+        ("size_factor", "the bundle's bytes", candidate.size, champion.size, policy.size_factor),
+        ("time_factor", "the seconds for an image", candidate.seconds, champion.seconds, policy.time_factor),
     )
-    for name, what, ours, theirs, bound, outcome in asked:
+    for name, what, ours, theirs, bound in asked:
         key = f"promote.{name}"
         if not ours or not theirs:
             yield Rule(key, "", bound, None, None, "HOLD", f"{what} of both models are not known: see {key}")
             continue
         factor = ours / theirs
-        sentence = (
-            f"{what} are {factor:.2f} times the champion's, {'within' if factor <= bound else 'over'} {key} {bound:g}"
-        )
-        yield Rule(key, "", bound, factor, factor <= bound, "REJECT" if outcome == "REJECT" else "HOLD", sentence)
+        held, outcome = factor <= bound, OUTCOME_OF_COSTS[name]
+        sentence = f"{what} are {factor:.2f} times the champion's, {'within' if held else 'over'} {key} {bound:g}"
+        yield Rule(key, "", bound, factor, held, outcome, sentence)
 
 
 def said_of(fall: float, bound: float, key: str, certain: bool) -> str:
