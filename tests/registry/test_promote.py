@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from contenders import Contenders, bundle_of, val_tree
+from contenders import Contenders, bundle_of, score_here, val_tree
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
@@ -54,14 +54,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         said.append("query")
         return query.load_and_ask(bundle, evaluation, other)
 
-    def score_here(_: str, bundle: str, settings: str, folder: str, **__: Any) -> dict[str, Any]:
+    def score_and_say(*arguments: str, **options: Any) -> dict[str, Any]:
         said.append("score")
-        rescore.score_into(Path(bundle), json.loads(settings), Path(folder))
-        return {"error": None}
+        return score_here(*arguments, **options)
 
     for module in (gather, rollback):
         monkeypatch.setattr(module, "query", query_here)
-    monkeypatch.setattr(rescore, "ask", score_here)
+    monkeypatch.setattr(rescore, "ask", score_and_say)
     return said
 
 

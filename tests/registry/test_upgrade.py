@@ -6,7 +6,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-from contenders import Contenders, val_tree
+from contenders import Contenders, score_here, val_tree
 from mlflow import MlflowClient
 
 from roadseg.contracts.bundle import Bundle, Surroundings
@@ -14,7 +14,7 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.evaluation import read_evaluation, read_scores
 from roadseg.contracts.manifest import read_manifest
 from roadseg.predict.predictor import Predictor
-from roadseg.registry import gather
+from roadseg.registry import gather, rescore
 from roadseg.registry.champion import fetch_champion
 from roadseg.registry.promote import promote
 from roadseg.registry.query import load_and_ask
@@ -75,6 +75,7 @@ def test_a_champion_of_before_loads_and_is_scored_again_for_the_gate(
 
     monkeypatch.chdir(contenders.tree)
     monkeypatch.setattr(gather, "query", load_and_ask)
+    monkeypatch.setattr(rescore, "ask", score_here)
     contenders.enter(0.4)
     decision = promote()
     assert decision.outcome == "REJECT"
