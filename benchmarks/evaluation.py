@@ -27,7 +27,7 @@ from roadseg.evaluate.write import write_scores
 from roadseg.synthetic.dataset import generate
 
 ROUNDS, TIMES = 5, (1, 4, 16)
-SETTINGS: dict[str, Any] = {"batch": "auto", "flip": False, "scales": [1.0], "overlap": 0.0}
+SETTINGS: dict[str, Any] = {"batch": "auto", "flip": False, "scales": [1.0], "overlap": 0.0, "precision": "auto"}
 TABLE = ClassTable.find("idd-level1")
 
 

@@ -42,7 +42,8 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test writes to the user's home, and none talks to the user's servers."""
     monkeypatch.setenv("ROADSEG_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
-    for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "DVC_ROOT", "ROADSEG_RECEIPT", "ROADSEG_FOLLOW"):
+    patience = ("MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES")  # connecting sets it
+    for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "DVC_ROOT", "ROADSEG_RECEIPT", "ROADSEG_FOLLOW", *patience):
         monkeypatch.delenv(name, raising=False)
 
 

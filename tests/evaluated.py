@@ -39,5 +39,9 @@ def evaluated_tree(tree: Path, mistaken: dict[str, int] = WRONG, flip: bool = Fa
     (tree / "reports").mkdir(exist_ok=True)
     (tree / "reports/history.csv").write_text("epoch,loss,miou\n1,2.0,0.25\n2,1.0,0.5\n3,0.5,0.75\n")
     with chdir(tree):
-        run(evaluate=EvaluateParams(batch=4, flip=flip, scales=[1.0], overlap=0.0, resamples=200, seed=0))
+        run(
+            evaluate=EvaluateParams(
+                batch=4, flip=flip, scales=[1.0], overlap=0.0, precision="float32", resamples=200, seed=0
+            )
+        )
     return tree

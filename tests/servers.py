@@ -1,5 +1,6 @@
 """Servers on loopback, and processes that come and go."""
 
+import json
 import os
 import shutil
 import socket
@@ -8,8 +9,8 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
-from urllib.request import urlopen
+from typing import Any, Self
+from urllib.request import Request, urlopen
 
 import psutil
 
@@ -18,6 +19,14 @@ def free_port() -> int:
     """A port of loopback at which nothing listened a moment ago."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         return int(found.getsockname()[1])
+
+
+def ask(url: str, body: dict[str, Any] | None = None) -> Any:
+    """What a server answers in JSON; with a body it is a POST."""
+    request = Request(url, json.dumps(body).encode() if body is not None else None)
+    request.add_header("Content-Type", "application/json")
+    with urlopen(request, timeout=10) as answer:
+        return json.load(answer)
 
 
 def kill_tree(process: subprocess.Popen[bytes]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.evaluation import BINS, STORED, Counts, Evaluation, read_evaluation, write_evaluation
+from roadseg.contracts.evaluation import BINS, STORED, Counts, Evaluation, input_key, read_evaluation, write_evaluation
 
 
 @pytest.fixture
@@ -97,3 +97,13 @@ def test_no_images_are_counts_of_nothing(idd_level1: ClassTable) -> None:
     assert len(empty) == 0
     assert empty.confusion.shape == (0, 7, 8)
     assert not empty.total().confusion.any()
+
+
+def test_whatever_decides_an_evaluation_changes_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"flip": False, "precision": "float32"}
+    given = ("a" * 64, "b" * 64, settings)
+    key = input_key(*given)
+    assert key == input_key(*given[:2], dict(reversed(settings.items())))
+    others = {input_key(*given[:n], other, *given[n + 1 :]) for n, other in enumerate(("c", "d", {"flip": True}))}
+    monkeypatch.setattr("roadseg.contracts.evaluation.code_digests", lambda *names: {"predict/predictor.py": "e"})
+    assert len({key, *others, input_key(*given)}) == 5

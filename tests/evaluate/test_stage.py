@@ -18,8 +18,10 @@ from roadseg.contracts.evaluation import Counts, read_evaluation
 from roadseg.contracts.manifest import from_rows, read_manifest, write_manifest
 from roadseg.evaluate import stage
 from roadseg.evaluate.stage import EvaluateParams, run
+from roadseg.machine.instruction_set import instruction_set
 
-PARAMS: dict[str, Any] = {"batch": 4, "flip": False, "scales": [1.0], "overlap": 0.0, "resamples": 100, "seed": 0}
+SETTINGS: dict[str, Any] = {"flip": False, "scales": [1.0], "overlap": 0.0, "precision": "float32"}
+PARAMS: dict[str, Any] = SETTINGS | {"batch": 4, "resamples": 100, "seed": 0}
 
 
 def write_painter(folder: Path, table: ClassTable) -> None:
@@ -67,6 +69,15 @@ def test_every_image_of_the_split_is_counted_and_described(make_tree: Callable[[
     assert (found.counts.confusion.sum((1, 2)) == 128 * 256).all()
     assert (found.counts.reliability[..., 0].sum(1) == 128 * 256).all()
     assert found.counts.boundary.any((1, 2)).all()
+
+
+def test_the_evaluation_says_how_it_was_predicted_and_on_what(make_tree: Callable[[int], None]) -> None:
+    make_tree(2)
+    run(evaluate=EvaluateParams(**PARAMS | {"scales": [1.0, 0.5], "precision": "bfloat16"}))
+    found = read_evaluation(Path("reports/evaluation"))
+    asked = SETTINGS | {"scales": [1.0, 0.5], "precision": "bfloat16"}
+    assert found.settings == asked | {"height": 32, "width": 64}
+    assert found.instruction_set == instruction_set()
 
 
 def test_the_evaluation_says_which_weights_answered_and_on_which_images(make_tree: Callable[[int], None]) -> None:

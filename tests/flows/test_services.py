@@ -1,6 +1,5 @@
 """`make up`: servers and a worker as processes of their own, and a run that the schedule started."""
 
-import json
 import os
 import re
 import shutil
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from servers import free_port, kill_tree
+from servers import ask, free_port, kill_tree
 from trees import ROOT, command_environment, command_of, hostile, run, working_in
 
 from flows import services as module
@@ -22,13 +21,6 @@ from roadseg.contracts.errors import UsageError
 
 UP, DOWN, UI = (["python", "-m", "flows.services", word] for word in ("up", "down", "ui"))
 STAGES = ["scan", "validate", "preprocess", "train", "evaluate"]
-
-
-def ask(url: str, body: dict[str, Any] | None = None) -> Any:
-    request = urllib.request.Request(url, json.dumps(body).encode() if body is not None else None)
-    request.add_header("Content-Type", "application/json")
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)
 
 
 class Services(NamedTuple):

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -155,3 +156,14 @@ def test_a_list_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
         (tmp_path / f"{split}.txt").write_bytes(b"\xff\xfe1")
     with pytest.raises(DataRefused, match=r"train\.txt is no text in UTF-8 or UTF-16"):
         assign_splits(frames(["a"]), tmp_path, "lists", SHARES)
+
+
+@pytest.mark.parametrize("number", [12, 24, 60, 100, 200, 500])
+def test_a_small_numbered_set_has_about_the_share_of_val_that_was_asked_for(number: int) -> None:
+    shares = []
+    for name in "abcdefghijklmnopqrst":
+        found = [Found(None, None, f"{name}{one:04}", f"{one}.png", None) for one in range(number)]
+        split = make(found, Shares(0.15, 0.0, 0))
+        shares.append(sum(one.split == "val" for one in split) / number)
+    assert 0.05 <= np.median(shares) <= 0.25
+    assert max(shares) <= 0.5

@@ -63,7 +63,7 @@ def images(height: int, width: int) -> np.ndarray:
 
 
 def predicted(tree: Path, pixels: np.ndarray) -> np.ndarray:
-    return np.stack(list(Predictor(Bundle.open(tree / "models/bundle"), batch=8)(pixels)))
+    return np.stack(list(Predictor(Bundle.open(tree / "models/bundle"), precision="auto")(pixels)))
 
 
 def test_a_training_is_one_run_however_often_it_is_sent(place: Any, store: MlflowClient, run: Run) -> None:

@@ -20,10 +20,11 @@ from roadseg.contracts.errors import Busy, UsageError
 from roadseg.contracts.files import digest_file
 from roadseg.contracts.shards import Shards, write_array, write_index
 from roadseg.machine import instruction_set
+from roadseg.machine.precision import resolve_precision
 from roadseg.train import stage
 from roadseg.train.data.batches import split_monitored
 from roadseg.train.models.known import MODELS
-from roadseg.train.params import TrainParams, epoch_sizes, resolve_precision
+from roadseg.train.params import TrainParams, epoch_sizes
 from roadseg.train.run import fingerprint as identity
 from roadseg.train.run.journal import read_journal
 from roadseg.train.run.reporting import IMAGES, chosen

@@ -53,7 +53,7 @@ def labels(
     bundle = Bundle.open(fetch_bundle(model))
     if bundle.classes != manifest.classes:
         raise DataRefused(f"{model} knows {bundle.classes.name}, the data are {manifest.classes.name}: train again")
-    predictor = Predictor(bundle, batch=batch or "auto")
+    predictor = Predictor(bundle, batch=batch or "auto", precision="auto")
     judged = track(suspects(rows, tree, predictor), "labels", len(rows))
     found = most_disputed_first([suspect for suspect in judged if suspect])
     listed = out.with_suffix(".csv")

@@ -12,6 +12,7 @@ from roadseg.cli.describe import describe_models
 from roadseg.cli.gate import history
 from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
+from roadseg.machine.precision import AskedPrecision
 
 app = typer.Typer(help="Look at the models there are and at the registered versions.", no_args_is_help=True)
 app.command("describe")(describe_models)
@@ -100,6 +101,9 @@ def predict(
     overlap: Annotated[
         float, typer.Option(min=0, max=0.75, help="Over 0: slide a window, see evaluate.overlap in `roadseg params`.")
     ] = 0.0,
+    precision: Annotated[
+        AskedPrecision, typer.Option(help="That the model computes in; auto: what is fast here.")
+    ] = "auto",
 ) -> None:
     """Write class masks and overlays at each picture's own size.
 
@@ -118,7 +122,7 @@ def predict(
 
     paths = pictures_in(source, out)
     bundle = Bundle.open(fetch_bundle(model))
-    predictor = Predictor(bundle, batch=batch or "auto", flip=flip, scales=scale, overlap=overlap)
+    predictor = Predictor(bundle, batch=batch or "auto", flip=flip, scales=scale, overlap=overlap, precision=precision)
     root = source if source.is_dir() else source.parent
     for _ in track(predict_files(predictor, paths, root, out), "predict", len(paths)):
         pass

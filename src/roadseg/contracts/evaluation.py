@@ -12,11 +12,13 @@ import pyarrow.parquet as pq
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import check_schema, read_json, replacing, schema_of
+from roadseg.contracts.files import check_schema, code_digests, digest_of, read_json, replacing, schema_of
 from roadseg.contracts.shards import write_array
 
 REMEDY = "dvc repro evaluate"
 STORED = {"confusion": np.uint32, "boundary": np.uint32, "reliability": np.int64}
+ABOUT = ("weights", "val_manifest", "instruction_set")
+SCORING = ("contracts", "imaging", "predict", "evaluate")  # packages whose code decides the counts
 BINS = 15  # of confidence, equally wide; as in Guo et al., "On Calibration of Modern Neural Networks", ICML 2017
 UNIT = 1 << 16  # confidences are added up in whole units of 1/UNIT, so that their sum depends on no order
 
@@ -89,12 +91,16 @@ class Evaluation:
         counts: of each image, in the same order.
         weights: digest of the weights that answered; None where they are not known, as in schema 1.
         val_manifest: digest of the split, see `Manifest.digest`; None where it is not known.
+        settings: of the prediction, see `Predictor.settings`; None where they are not known, as in 0.1.0.
+        instruction_set: that the prediction computed with; None where it is not known.
     """
 
     images: pa.Table
     counts: Counts
     weights: str | None = None
     val_manifest: str | None = None
+    settings: dict[str, Any] | None = None
+    instruction_set: str | None = None
 
     @property
     def drives(self) -> list[str]:
@@ -108,7 +114,8 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
     for name, dtype in STORED.items():
         write_array(folder / f"{name}.npy", getattr(evaluation.counts, name).astype(dtype))
     classes = json.dumps(evaluation.counts.classes.content, sort_keys=True)
-    about = {"weights": evaluation.weights, "val_manifest": evaluation.val_manifest}
+    settings = None if evaluation.settings is None else json.dumps(evaluation.settings, sort_keys=True)
+    about = {name: getattr(evaluation, name) for name in ABOUT} | {"settings": settings}
     known = {key: value for key, value in about.items() if value is not None}
     metadata = {"schema": schema_of("evaluation"), "classes": classes} | known
     with replacing(folder / "images.parquet") as temporary:
@@ -134,8 +141,23 @@ def read_evaluation(folder: Path) -> Evaluation:
     classes = ClassTable.model_validate_json(metadata["classes"])
     if any(len(array) != table.num_rows for array in arrays.values()):
         raise UsageError(f"{folder}: images.parquet has {table.num_rows} rows and an array has not: run `{REMEDY}`")
-    about = metadata.get("weights"), metadata.get("val_manifest")
-    return Evaluation(table.replace_schema_metadata(None), Counts(**arrays, classes=classes), *about)
+    about: dict[str, Any] = {name: metadata.get(name) for name in ABOUT}
+    about["settings"] = json.loads(metadata["settings"]) if "settings" in metadata else None
+    return Evaluation(table.replace_schema_metadata(None), Counts(**arrays, classes=classes), **about)
+
+
+def input_key(weights: str, val_manifest: str, settings: dict[str, Any]) -> str:
+    """Name an evaluation by what goes into it, so that it is found before anything is predicted.
+
+    Args:
+        weights: digest of the weights.
+        val_manifest: digest of the split.
+        settings: of the prediction, see `Predictor.settings`.
+
+    Returns:
+        Sha256, hex; of the code that predicts and counts too.
+    """
+    return digest_of([weights, val_manifest, settings, code_digests(*SCORING)])
 
 
 def read_scores(folder: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from roadseg.doctor.finding import Finding
 from roadseg.doctor.software import installed_lock
 from roadseg.machine.hardware import gpus, machine_memory
-from roadseg.train.params import resolve_precision
+from roadseg.machine.precision import resolve_precision
 
 CPU_INFO = Path("/proc/cpuinfo")
 FEATURES = {"avx2": "AVX2", "avx512f": "AVX512", "avx512_bf16": "AVX512-BF16", "amx_bf16": "AMX"}

@@ -20,6 +20,9 @@ from roadseg.evaluate.scores import evaluated
 from roadseg.evaluate.write import write_scores
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import read_image
+from roadseg.machine.hardware import capabilities
+from roadseg.machine.instruction_set import instruction_set
+from roadseg.machine.precision import AskedPrecision
 from roadseg.machine.workers import map_ahead
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ class EvaluateParams(Section):
         description="over 0: a window of the working size slides over frames scaled beyond it or cut into tiles; "
         "share of its side that neighbouring windows have in common",
     )
+    precision: AskedPrecision = Field(description="auto: bfloat16 on tensor cores or AMX")
     resamples: int = Field(ge=100, description="draws of the bootstrap behind the intervals")
     seed: int = Field(ge=0, description="decides the draws of the bootstrap")
 
@@ -63,9 +67,13 @@ def run(*, evaluate: EvaluateParams) -> None:
     if bundle.classes != manifest.classes:
         raise DataRefused(f"the model knows {bundle.classes.name}, the data are {manifest.classes.name}: train again")
     rows = manifest.records("val")
-    predictor = Predictor(bundle, **evaluate.model_dump(include={"batch", "flip", "scales", "overlap"}))
+    predictor = Predictor(bundle, **evaluate.model_dump(include={"batch", "flip", "scales", "overlap", "precision"}))
     evaluation = replace(
-        evaluated(rows, counted(rows, predictor)), weights=bundle.card["weights"], val_manifest=manifest.digest("val")
+        evaluated(rows, counted(rows, predictor)),
+        weights=bundle.card["weights"],
+        val_manifest=manifest.digest("val"),
+        settings=predictor.settings,
+        instruction_set=instruction_set(capabilities()),
     )
     places = paths.EVALUATION, paths.METRICS
     write_scores(*places, evaluation, resamples=evaluate.resamples, seed=evaluate.seed)

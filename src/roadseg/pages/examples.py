@@ -126,7 +126,9 @@ def predicted(rows: list[dict[str, Any]], raw: Path, models: dict[str, Bundle]) 
         from roadseg.predict.predictor import Predictor  # late: Keras loads in seconds
 
         images = [raw / rows[number]["image"] for number in chosen]
-        answers = [Predictor(bundle)(read_image(path) for path in images) for bundle in models.values()]
+        answers = [
+            Predictor(bundle, precision="auto")(read_image(path) for path in images) for bundle in models.values()
+        ]
         classes = next(iter(models.values())).classes
         for number, path, *masks in zip(chosen, images, *answers, strict=True):
             row = rows[number]

@@ -33,7 +33,7 @@ def prediction_sheet(tree: Path, count: int) -> Image.Image:
     images = [read_image(tree / paths.RAW / row["image"]) for row in chosen]
     masks = [(tree / paths.RAW / row["mask"], row.get("coding")) for row in chosen]
     truth = [read_classes(path, manifest.classes, coding)[0] for path, coding in masks]
-    return _sheet(images, truth, Predictor(bundle)(images), manifest.classes)
+    return _sheet(images, truth, Predictor(bundle, precision="auto")(images), manifest.classes)
 
 
 def watched_sheet(watched: Watched) -> Image.Image:

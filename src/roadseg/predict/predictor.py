@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import reduce
 from itertools import islice
 from operator import add
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -14,7 +14,10 @@ from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.framing import Framing
 from roadseg.imaging.pixels import resize_image
 from roadseg.imaging.tiles import cut, join
+from roadseg.machine.hardware import capabilities
+from roadseg.machine.precision import AskedPrecision, resolve_precision
 from roadseg.predict.batch import fitting_tiles
+from roadseg.predict.forward import Forward, forward, in_precision
 
 
 class Predictor:
@@ -28,25 +31,43 @@ class Predictor:
         flip: bool = False,
         scales: Sequence[float] = (1.0,),
         overlap: float = 0.0,
+        precision: AskedPrecision = "float32",
     ) -> None:
         """Load the model.
 
         Args:
             bundle: what to predict with.
             batch: tiles predicted at once; auto: sized to the device, see `fitting_tiles`. It changes no score by more
-                than rounding.
+                than rounding. The last is filled up, so that no score depends on what else is predicted.
             flip: average with the mirrored image.
             scales: factors of the working size; scores are averaged over them.
             overlap: with 0 a scale enlarges the tiles. Over 0 a window of the working size slides over the scaled
                 frame instead, and neighbouring windows share at least this part of their side: scores are averaged
                 where they do, and the model's memory does not grow with the frame.
+            precision: that the model computes in; auto: what the device is fast at, see `resolve_precision`.
         """
         self.bundle = bundle
-        self._model, self._flip = bundle.load(), flip
+        self.precision = resolve_precision(precision, capabilities() if precision == "auto" else [])
+        self._model = in_precision(bundle.load(), self.precision, bundle.classes.count)
+        self._flip, self._scales, self._overlap = flip, tuple(scales), overlap
         self._answers_probabilities = bundle.card.get("output") == "probabilities"
         self._framings = [_scaled(bundle.framing, scale, bundle.card["stride"], overlap) for scale in scales]
         self._batch = fitting_tiles(self._model, self._framings) if batch == "auto" else batch
         self._images = max(1, self._batch // max(len(framing.corners) for framing in self._framings))
+        self._forward: dict[tuple[int, ...], Forward] = {}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the scores beside the weights: flip, scales, overlap, working height and width, precision."""
+        height, width = self.bundle.size
+        return {
+            "flip": self._flip,
+            "scales": list(self._scales),
+            "overlap": self._overlap,
+            "height": height,
+            "width": width,
+            "precision": self.precision,
+        }
 
     def __call__(self, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Predict a stream; only so many images as make a batch are in memory.
@@ -106,10 +127,16 @@ class Predictor:
         """The scores of each tile, float32 (H, W, K); a batch of them is in memory."""
         for start in range(0, len(tiles), self._batch):
             batch = tiles[start : start + self._batch]
-            scores = self._model.predict_on_batch(batch)
+            filled = np.concatenate([batch, np.zeros((self._batch - len(batch), *batch.shape[1:]), np.uint8)])
+            scores = self._predict(filled)
             if self._flip:
-                scores = (scores + self._model.predict_on_batch(batch[:, :, ::-1])[:, :, ::-1]) / 2
-            yield from scores
+                scores = (scores + self._predict(filled[:, :, ::-1])[:, :, ::-1]) / 2
+            yield from scores[: len(batch)]
+
+    def _predict(self, batch: np.ndarray) -> np.ndarray:
+        if batch.shape not in self._forward:
+            self._forward[batch.shape] = forward(self._model, batch.shape)
+        return self._forward[batch.shape](batch)
 
 
 def _scaled(framing: Framing, scale: float, stride: int, overlap: float) -> Framing:

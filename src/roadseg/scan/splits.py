@@ -12,7 +12,7 @@ from roadseg.scan.layouts.words import said
 from roadseg.scan.lists import Index, listed, lists_in, table_of_splits
 
 NUMBER = re.compile(r"\d+$")
-BLOCKS = (50, 10, 1)  # neighbours in number are neighbours in time; smaller where one block would hold all
+BLOCKS = (50, 10, 1)  # neighbours in number are neighbours in time; smaller where val would be less than one block
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def make(found: list[Found], shares: Shares) -> list[Found]:
     """
     kept = [one for one in found if one.split == "test"]
     free = [one for one in found if one.split != "test"]
-    unit_of = _units(free)
+    unit_of = _units(free, shares.val)
     place = {unit: _place(unit, shares.seed) for unit in set(unit_of)}
     bounds = (shares.val, shares.val + shares.test)
     split = {unit: "val" if at < bounds[0] else "test" if at < bounds[1] else "train" for unit, at in place.items()}
@@ -104,10 +104,10 @@ def make(found: list[Found], shares: Shares) -> list[Found]:
     return kept + [replace(one, split=split[unit]) for one, unit in zip(free, unit_of, strict=True)]
 
 
-def _units(found: list[Found]) -> list[str]:
+def _units(found: list[Found], val: float) -> list[str]:
     for size in BLOCKS:
         units = [f"drive {one.drive}" if one.drive else f"block {_block(one.id, size)}" for one in found]
-        if len(set(units)) > 1:
+        if (number := len(set(units))) > 1 and (not val or number * val >= 1):
             break
     return units
 

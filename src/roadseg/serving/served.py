@@ -15,7 +15,7 @@ class RoadSegmentation(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # MLfl
         from roadseg.contracts.bundle import Bundle
         from roadseg.predict.predictor import Predictor
 
-        self._predictor = Predictor(Bundle.open(Path(context.artifacts["bundle"])))
+        self._predictor = Predictor(Bundle.open(Path(context.artifacts["bundle"])), precision="auto")
 
     def predict(self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None) -> np.ndarray:
         """Predict uint8 images (N, H, W, 3) as uint8 masks (N, H, W)."""

@@ -1,5 +1,6 @@
 """What a store of MLflow that does not do its work says, in one line; imports no MLflow."""
 
+import os
 import sys
 from http import HTTPStatus
 
@@ -12,6 +13,7 @@ REMEDIES = {
     404: "that is no MLflow server: look at MLFLOW_TRACKING_URI",
     **dict.fromkeys((502, 503, 504), "what stands before MLflow does not reach it: start MLflow, then try again"),
 }
+REASONS = "connection refused", "timed out", "name or service not known", "certificate verify failed"
 UNREACHED = "start it, or set MLFLOW_TRACKING_URI; unset it is MLflow in home"
 
 
@@ -22,8 +24,10 @@ def refused(uri: str, status: int) -> RoadsegError:
     return RoadsegError(f"MLflow at {address(uri)} answers {status} ({name}): {remedy}")
 
 
-def unreached(uri: str, reason: object) -> RoadsegError:
-    """No answer at all."""
+def unreached(uri: str, error: object) -> RoadsegError:
+    """No answer at all, in the words of whoever asked where they are none that people know."""
+    said = " ".join(str(error).split())
+    reason = next((known for known in REASONS if known in said.lower()), said[:200])
     return RoadsegError(f"MLflow at {address(uri)} does not answer ({reason}): {UNREACHED}")
 
 
@@ -42,5 +46,9 @@ def told(error: BaseException) -> RoadsegError | None:
     theirs += [module.RequestException for module in (requests,) if module]
     if not isinstance(error, tuple(theirs)):
         return None
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or ""
+    status = getattr(error, "get_http_status_code", int)()
+    if status in (401, 403) and uri.startswith(("http://", "https://")):  # a login that may read and not write
+        return refused(uri, status)
     said = " ".join(str(error).split())
     return RoadsegError(f"MLflow: {said[:500]}; `roadseg doctor` looks at the store")

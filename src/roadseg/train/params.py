@@ -8,10 +8,8 @@ from pydantic import Field
 from roadseg.contracts.params import Section
 from roadseg.contracts.shards import Shards
 from roadseg.machine.hardware import capabilities
-from roadseg.machine.instruction_set import instruction_set
+from roadseg.machine.precision import AskedPrecision, Precision, resolve_precision
 from roadseg.train.data.view import ViewRecipe
-
-MIN_BFLOAT16_CAPABILITY = 8.0  # compute capability whose tensor cores have it
 
 
 class Extent(Section):
@@ -47,7 +45,7 @@ class TrainParams(ViewRecipe, StepRecipe, Extent):  # the keys of the last base 
     init: str = Field(
         pattern="^(none|[0-9a-f]{64})$", description="weights to start from, by digest (`roadseg models init`), or none"
     )
-    precision: Literal["auto", "float32", "bfloat16"] = Field(description="auto: bfloat16 on tensor cores or AMX")
+    precision: AskedPrecision = Field(description="auto: bfloat16 on tensor cores or AMX")
     threads: int = Field(gt=0, description="of the CPU; another number gives other rounding")
     seed: int = Field(ge=0, description="of weights, order and views")
 
@@ -56,22 +54,7 @@ class Resolved(TrainParams):
     """Without `auto`: what the fingerprint knows and the card records."""
 
     batch: int
-    precision: Literal["float32", "bfloat16"]
-
-
-def resolve_precision(asked: str, capabilities: list[str]) -> str:
-    """Turn `auto` into what the device is fast at: bfloat16 where it has units for it, else float32.
-
-    Args:
-        asked: of params.yaml.
-        capabilities: compute capability of each GPU that the backend computes on; none: the CPU, which wants AMX,
-            and the backend's leave to use it.
-    """
-    if asked != "auto":
-        return asked
-    if capabilities:
-        return "bfloat16" if min(map(float, capabilities)) >= MIN_BFLOAT16_CAPABILITY else "float32"
-    return "bfloat16" if "amx" in instruction_set() else "float32"
+    precision: Precision
 
 
 def resolve(train: TrainParams, shards: Shards) -> Resolved:

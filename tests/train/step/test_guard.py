@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from roadseg.contracts.errors import RoadsegError
-from roadseg.train.step.guard import IN_A_ROW, Guard, skipping
+from roadseg.train.step.flat_adamw import FlatAdamW
+from roadseg.train.step.guard import IN_A_ROW, Guard, GuardedModel
 
 GOOD = (np.random.default_rng(1).normal(size=(8, 4)).astype(np.float32), np.ones((8, 1), np.float32))
 BAD = (np.full((8, 4), np.nan, np.float32), GOOD[1])
@@ -18,8 +19,9 @@ BAD = (np.full((8, 4), np.nan, np.float32), GOOD[1])
 def model() -> keras.Model:
     keras.utils.set_random_seed(1)
     layers = [keras.layers.Input((4,)), keras.layers.Dense(3), keras.layers.BatchNormalization(), keras.layers.Dense(1)]
-    model = keras.Sequential(layers)
-    optimizer = skipping(keras.optimizers.AdamW(0.01, use_ema=True))
+    plain = keras.Sequential(layers)
+    model = GuardedModel(plain.inputs, plain.outputs[0])
+    optimizer = FlatAdamW(lambda step: 0.01, weight_decay=0.004, beta_2=0.999, clip=1e9, average=0.99)
     model.compile(optimizer, "mse")
     optimizer.build(model.trainable_variables)
     return model
@@ -33,7 +35,7 @@ def guard(model: keras.Model, tmp_path: Path) -> Guard:
 def state(model: keras.Model) -> list[np.ndarray]:
     """All that a step may change, but for the count of what was left out."""
     optimizer = model.optimizer
-    kept = [each for each in optimizer.variables if each is not optimizer.dynamic_scale]
+    kept = [each for each in optimizer.variables if each is not optimizer.skipped]
     return [keras.ops.convert_to_numpy(each) for each in (*model.variables, *kept)]
 
 
@@ -41,7 +43,6 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_said(
     model: keras.Model, guard: Guard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert guard.step(*GOOD, 1, 0) is not None
-    model.optimizer.step_counter.assign(0)  # counts finite steps since the last other one, and is used for nothing
     before = state(model)
     assert guard.step(*BAD, 1, 1) is None
     for one, other in zip(before, state(model), strict=True):
@@ -68,15 +69,3 @@ def test_many_in_a_row_stop_the_training_and_the_samples_are_named(guard: Guard,
     with pytest.raises(RoadsegError, match=f"{IN_A_ROW} steps in a row were not finite .*not-finite.json"):
         guard.step(*BAD, 4, 7)
     assert json.loads((tmp_path / "not-finite.json").read_text()) == {"epoch": 4, "step": 7, "samples": ["train/4/7"]}
-
-
-def test_a_guarded_training_of_finite_steps_is_the_same_training(model: keras.Model, guard: Guard) -> None:
-    keras.utils.set_random_seed(1)
-    plain = keras.models.clone_model(model)
-    plain.set_weights(model.get_weights())
-    plain.compile(keras.optimizers.AdamW(0.01, use_ema=True), "mse")
-    for step in range(5):
-        guard.step(*GOOD, 1, step)
-        plain.train_on_batch(*GOOD)
-    for one, other in zip(model.get_weights(), plain.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)

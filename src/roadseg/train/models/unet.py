@@ -6,6 +6,7 @@ normalisation: what a CPU and a tensor core are fast at, and what `deploy` folds
 """
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Literal
 
 import keras
@@ -14,6 +15,7 @@ from keras import layers
 from roadseg.train.models.fast import Doubling, FusedNormalization
 
 REDUCTION = 2  # of the logits against the image
+WIDTH = 16  # what vector units take at once: with 24 channels oneDNN's normalisation takes its slow reference code
 
 
 def conv(x: keras.KerasTensor, filters: int, size: int, stride: int, name: str) -> keras.KerasTensor:
@@ -99,7 +101,8 @@ def build(config: Config, name: str, classes: int) -> keras.Model:
         for block in range(blocks):
             x = residual(x, filters, f"stage{number}_block{block}")
         levels.append(x)
-    widths = [max(filters, classes) for filters in config.decoder]  # fewer could not tell the classes apart
+    # fewer than the classes could not tell them apart
+    widths = [max(filters, WIDTH * ceil(classes / WIDTH)) for filters in config.decoder]
     x = global_context(conv(x, widths[-1], 1, 1, "neck"), levels[-1], widths[-1])
     for number, (level, filters) in reversed(list(enumerate(zip(levels[:-1], widths, strict=True)))):
         x = up_sampling_block(x, level, filters, config.up, f"up{number}")
@@ -110,8 +113,8 @@ def build(config: Config, name: str, classes: int) -> keras.Model:
 
 
 SIZES = {
-    "small": Config(stem=32, stages=((48, 1), (96, 2), (192, 2)), decoder=(24, 48, 48), dropout=0.0, up="bilinear"),
-    "base": Config(stem=32, stages=((64, 1), (128, 2), (256, 2)), decoder=(24, 64, 64), dropout=0.1, up="bilinear"),
+    "small": Config(stem=32, stages=((48, 1), (96, 2), (192, 2)), decoder=(32, 48, 48), dropout=0.0, up="bilinear"),
+    "base": Config(stem=32, stages=((64, 1), (128, 2), (256, 2)), decoder=(32, 64, 64), dropout=0.1, up="bilinear"),
     # for a GPU
     "large": Config(
         stem=64, stages=((128, 2), (256, 4), (512, 3)), decoder=(128, 128, 128), dropout=0.1, up="bilinear"

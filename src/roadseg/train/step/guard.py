@@ -3,25 +3,39 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from roadseg.contracts.errors import RoadsegError
 from roadseg.contracts.files import replacing
+from roadseg.train.models.fast import on_tensorflow
 from roadseg.train.step.memory import enough_memory
 from roadseg.train.step.worker_processes import SINGLE_PROCESS, WorkerProcesses
 
 IN_A_ROW = 5  # steps; one may be an odd batch, so many are a wrong parameter or broken data
-NEVER = 2**31 - 1
 
 
-def skipping(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """Wrap an optimiser: gradients that are not finite change nothing but `dynamic_scale`, which halves.
+class GuardedModel(keras.Model):  # type: ignore[misc]  # Keras ships no types
+    """A model whose averages of normalisation, too, stay as they were where its optimiser leaves a step out."""
 
-    The wrapper is Keras' loss scaling with a scale of 1 that never grows.
-    """
-    return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=1.0, dynamic_growth_steps=NEVER)
+    def train_step(self, *given: Any) -> Any:
+        """Make a step: of the data on TensorFlow, of the whole state and the data on JAX, as Keras asks there."""
+        if not on_tensorflow():
+            logs, after = super().train_step(*given)
+            (_, before, optimizer, _), (weights, moved, optimized, metrics) = given[0], after
+            place = next(n for n, each in enumerate(self.optimizer.variables) if each is self.optimizer.skipped)
+            whole = ops.equal(optimizer[place], optimized[place])
+            moved = [ops.where(whole, new, old) for new, old in zip(moved, before, strict=True)]
+            return logs, (weights, moved, optimized, metrics)
+        before = [ops.copy(each) for each in (self.optimizer.skipped, *self.non_trainable_variables)]
+        logs = super().train_step(*given)
+        whole = ops.equal(before[0], self.optimizer.skipped)
+        for variable, value in zip(self.non_trainable_variables, before[1:], strict=True):
+            variable.assign(ops.where(whole, variable, value))
+        return logs
 
 
 class Guard:
@@ -38,7 +52,7 @@ class Guard:
         """Guard a training.
 
         Args:
-            model: compiled with an optimiser that `skipping` made.
+            model: a `GuardedModel`, compiled with `FlatAdamW`.
             folder: of the run; the names of the last bad batch are written there.
             samples: epoch and step to the names of the samples in that batch.
             devices: of this process, that share its images.
@@ -62,22 +76,19 @@ class Guard:
             RoadsegError: the last of `IN_A_ROW` such steps.
             UsageError: the batch does not fit into the memory; names one that does.
         """
-        model, scale = self._model, self._scale()
-        kept = [np.array(variable) for variable in model.non_trainable_variables]  # the forward pass moves averages
+        model, skipped = self._model, self._skipped()
         fewer = (lambda number: model.train_on_batch(images[:number], masks[:number]), self._devices, self._single)
         with enough_memory(len(images), *fewer):
             loss = float(model.train_on_batch(images, masks, return_dict=True)["loss"])
-        if np.isfinite(loss) and self._scale() == scale:
+        if np.isfinite(loss) and self._skipped() == skipped:
             self._in_a_row = 0
             return loss
-        for variable, value in zip(model.non_trainable_variables, kept, strict=True):
-            variable.assign(value)
         self._in_a_row += 1
         self._report(epoch, step, loss)
         return None
 
-    def _scale(self) -> float:
-        return float(keras.ops.convert_to_numpy(self._model.optimizer.dynamic_scale))
+    def _skipped(self) -> int:
+        return int(ops.convert_to_numpy(self._model.optimizer.skipped))
 
     def _report(self, epoch: int, step: int, loss: float) -> None:
         names, path = self._samples(epoch, step), self._folder / "not-finite.json"

@@ -1,4 +1,4 @@
-"""Accumulated batches train as one large batch does: weights, averaged weights, schedule, clipping and decay."""
+"""The flat optimiser is Keras' AdamW step by step, and accumulated batches train as one large batch does."""
 
 from pathlib import Path
 
@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from roadseg.train.data.batches import Batch
+from roadseg.train.losses.segmentation import SegmentationLoss
 from roadseg.train.models.known import Architecture
 from roadseg.train.params import StepRecipe
 from roadseg.train.run import loop
 from roadseg.train.run.checkpoint import Checkpoints, Progress
+from roadseg.train.step import flat_adamw
 from roadseg.train.step.compiled import compiled
 
 CLASSES, STEPS, IMAGES = 3, 4, 8  # images in a step
@@ -64,6 +66,46 @@ def ends(model: keras.Model) -> list[np.ndarray]:
     weights = model.get_weights()
     with loop.averaged(model):
         return [*weights, *model.get_weights()]
+
+
+def of_keras(clip: float) -> keras.Model:
+    """The same model with Keras' own optimiser, a set of variables for each weight."""
+    model, recipe = build(CLASSES), StepRecipe(accumulate=1, clip=clip, **RATES, **LOSS)
+    schedule = keras.optimizers.schedules.CosineDecay(0.0, STEPS, warmup_target=recipe.learning_rate, warmup_steps=1)
+    optimizer = keras.optimizers.AdamW(
+        schedule,
+        weight_decay=recipe.weight_decay,
+        beta_2=0.99,
+        global_clipnorm=clip,
+        use_ema=True,
+        ema_momentum=recipe.average,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    model.compile(optimizer, SegmentationLoss(np.ones(CLASSES, np.float32), 0.0, True, lovasz=0.0, hard=1.0))
+    return model
+
+
+@pytest.mark.parametrize("clip", [5.0, 0.05])
+def test_each_step_is_that_of_keras_adamw(steps: list[Batch], clip: float) -> None:
+    ours, theirs = model_of(1, clip), of_keras(clip)
+    for images, masks in steps:
+        for model in (ours, theirs):
+            model.train_on_batch(images, masks)
+        own = ends(ours)
+        for one, other in zip(own, ends(theirs), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-6 * max(np.abs(each).max() for each in own), rtol=0)
+
+
+def test_the_fused_kernel_and_the_sums_move_the_weights_alike(
+    steps: list[Batch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fused = model_of(1)
+    monkeypatch.setattr(flat_adamw, "on_tensorflow", lambda: False)
+    summed = model_of(1)
+    for model in (fused, summed):
+        train(model, steps, 1)
+    for one, other in zip(ends(fused), ends(summed), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 @pytest.mark.parametrize("clip", [5.0, 0.05])

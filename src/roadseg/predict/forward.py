@@ -1,0 +1,64 @@
+"""A model as a function of one fixed shape, in the precision asked for.
+
+Of one shape, because kernels round by it: an image's scores then depend on nothing else in its batch.
+"""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from roadseg.machine.precision import Precision
+
+Forward = Callable[[np.ndarray], np.ndarray]
+
+
+def in_precision(model: keras.Model, precision: Precision, classes: int) -> keras.Model:
+    """The model itself in float32, else one of its weights that computes in bfloat16 all but the scores.
+
+    Args:
+        model: of stock layers, float32.
+        precision: to compute in.
+        classes: number of classes K; what has as many channels are scores, which bfloat16 would make equal too often.
+    """
+    if precision == "float32":
+        return model
+
+    def lowered(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = layer.get_config()
+        if not isinstance(layer, keras.layers.InputLayer):
+            config["dtype"] = "float32" if layer.output.shape[-1] == classes else "mixed_bfloat16"
+        return type(layer).from_config(config)
+
+    low = keras.models.clone_model(model, clone_function=lowered)
+    low.set_weights(model.get_weights())
+    return low
+
+
+def forward(model: keras.Model, shape: tuple[int, int, int, int]) -> Forward:
+    """The model for batches of exactly this shape.
+
+    On TensorFlow the weights become constants of the graph, so that they are cast and brought into the kernels' own
+    layout once, not at each call: two to three times as fast in bfloat16.
+
+    Args:
+        model: uint8 (N, H, W, 3) to float32 (N, H, W, K).
+        shape: N, H, W and 3.
+
+    Returns:
+        A function of the batch, which gives a NumPy array.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return lambda batch: np.asarray(model.predict_on_batch(batch))
+    import tensorflow as tf  # late: another backend must not load it
+
+    weights = [
+        [weight.numpy() for weight in each] for each in (model.trainable_variables, model.non_trainable_variables)
+    ]
+
+    def compute(batch: "tf.Tensor") -> "tf.Tensor":
+        constants = [[tf.constant(weight) for weight in each] for each in weights]
+        return model.stateless_call(*constants, batch, training=False)[0]
+
+    traced = tf.function(compute, input_signature=[tf.TensorSpec(shape, tf.uint8)], autograph=False)
+    return lambda batch: np.asarray(traced(tf.constant(batch)))
