@@ -6,7 +6,7 @@ the more often the larger that is.
 
 import json
 from contextlib import chdir
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from roadseg.tracking.published import Published, evaluation_key
 from roadseg.tracking.store import create_run
 
 NAME = "idd-level1"
+SETTINGS = {"flip": False, "scales": [1.0], "overlap": 0.0, "precision": "float32"}
 
 
 def val_tree(tree: Path, drives: int = 16, **promote: Any) -> Path:
@@ -76,14 +77,18 @@ class Contenders:
     made: Path
     entered: dict[int, Published] = field(default_factory=dict)
 
-    def enter(self, favour: float, seen: list[dict[str, Any]] | None = None, **card: Any) -> int:
-        """Publish and register a model with its evaluation on the tree's val split; its version."""
-        name = digest_of([favour, seen, card, digest_file(self.tree / "data/manifest.parquet")])[:12]
+    def enter(self, favour: float, seen: list[dict[str, Any]] | None = None, scoring: str = "", **settings: Any) -> int:
+        """Publish and register a model with its evaluation on the tree's val split; its version.
+
+        `scoring` is said to be the code that evaluated it; `settings` are of that evaluation.
+        """
+        name = digest_of([favour, seen, scoring, settings, digest_file(self.tree / "data/manifest.parquet")])[:12]
         folder = self.made / name
         if not folder.exists():
-            bundle = bundle_of(folder / "bundle", favour, seen, **card)
+            bundle = bundle_of(folder / "bundle", favour, seen)
             with chdir(self.tree):
-                write_evaluation(folder / "evaluation", predict_val(bundle, {}))
+                found = predict_val(bundle, SETTINGS | settings)
+            write_evaluation(folder / "evaluation", replace(found, scoring=scoring or found.scoring))
         published = self.publish(folder / "bundle", folder / "evaluation")
         version = register(published)
         self.entered[version] = published

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from contenders import Contenders, bundle_of, score_here, val_tree
+from contenders import SETTINGS, Contenders, bundle_of, score_here, val_tree
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
@@ -124,7 +124,7 @@ def test_a_dry_run_leaves_mlflow_as_it_was(contenders: Contenders) -> None:
 def test_a_model_that_answers_otherwise_than_it_was_evaluated_is_rejected(contenders: Contenders) -> None:
     contenders.enter(GOOD)
     bundle = bundle_of(contenders.tree / "bundle", WORSE)
-    lie = replace(predict_val(bundle_of(contenders.tree / "other", BETTER), {}), weights=bundle.card["weights"])
+    lie = replace(predict_val(bundle_of(contenders.tree / "other", BETTER), SETTINGS), weights=bundle.card["weights"])
     write_evaluation(contenders.tree / "lie", lie)
     register(contenders.publish(bundle.folder, contenders.tree / "lie"))
     decision = promote()
@@ -178,6 +178,27 @@ def test_the_champion_is_scored_again_once_and_its_old_evidence_stays(
     policy(contenders.tree, gain=0.003)
     assert promote(version).outcome == "PROMOTE"
     assert asked[3:] == ["query"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "scored"),
+    [
+        ({}, {}, 0),
+        ({}, {"flip": True}, 1),
+        ({"scoring": "older"}, {"scoring": "older"}, 0),
+        ({"scoring": "older"}, {}, 1),
+        ({}, {"scoring": "older"}, 2),  # by one code: today's
+    ],
+)
+def test_what_was_evaluated_otherwise_is_scored_again(
+    contenders: Contenders, asked: list[str], before: dict[str, Any], after: dict[str, Any], scored: int
+) -> None:
+    contenders.enter(GOOD, **before)
+    promote()
+    asked.clear()
+    contenders.enter(BETTER, **after)
+    assert promote().outcome == "PROMOTE"
+    assert asked == [*["score"] * scored, "query"]
 
 
 def test_without_the_images_the_gate_holds_and_says_how_to_get_them(

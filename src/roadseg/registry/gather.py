@@ -6,7 +6,7 @@ from mlflow import MlflowClient
 
 from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.evaluation import Evaluation
+from roadseg.contracts.evaluation import Evaluation, scoring_code
 from roadseg.contracts.files import home
 from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.pipeline.settings import read_settings
@@ -15,7 +15,7 @@ from roadseg.registry.evidence import Evidence
 from roadseg.registry.leakage import find_leaks
 from roadseg.registry.query import LOG, Answered, query
 from roadseg.registry.rescore import score_again
-from roadseg.registry.scoring import scoring_key, settings_of
+from roadseg.registry.scoring import compared_settings, key_of
 from roadseg.registry.stored import Stored, training_samples
 
 COLUMNS = ["sample", "image", "mask", "drive", "split", "image_sha", "mask_sha", "phash", "coding"]
@@ -59,14 +59,14 @@ def gather(client: MlflowClient, version: int, champion: int | None, *, send: bo
         return Gathered(candidate, Evidence(champion, None) if champion else None)
     found = Gathered(candidate, None)
     if theirs:
-        found = replace(found, champion=_of_champion(client, theirs, candidate, manifest, send))
+        found = Gathered(*_comparable(client, candidate, ours, theirs, manifest, send))
     return _asked(_leaks(client, found, ours, theirs, manifest), ours, theirs)
 
 
 def _of_candidate(stored: Stored) -> tuple[Evidence, Manifest | None]:
     """Its evidence, and the val split in this tree where that is the one it was evaluated on."""
     try:
-        if stored.older:
+        if stored.older or stored.evaluation.settings is None:
             raise UsageError(
                 f"version {stored.version} was evaluated by an earlier version of roadseg: evaluate, publish and "
                 "register that model again"
@@ -95,29 +95,39 @@ def _refuse_absent(manifest: Manifest) -> None:
         )
 
 
-def _evidence(stored: Stored, evaluation: Evaluation, key: str | None = None) -> Evidence:
-    settings = settings_of(evaluation)
-    key = key or scoring_key(stored.bundle.card["weights"], str(evaluation.val_manifest), settings)
-    return Evidence(stored.version, evaluation, settings, key, stored.bundle_bytes, classes=stored.bundle.classes)
+def _evidence(stored: Stored, evaluation: Evaluation) -> Evidence:
+    settings = compared_settings(evaluation)
+    key = key_of(stored.bundle, str(evaluation.val_manifest), settings, evaluation.scoring)
+    return Evidence(stored.version, evaluation, settings, key, stored.model_bytes, classes=stored.bundle.classes)
 
 
-def _of_champion(client: MlflowClient, stored: Stored, candidate: Evidence, manifest: Manifest, send: bool) -> Evidence:
-    """The champion's evidence on the candidate's val split: its own where that fits, else scored again."""
+def _comparable(
+    client: MlflowClient, candidate: Evidence, ours: Stored, theirs: Stored, manifest: Manifest, send: bool
+) -> tuple[Evidence, Evidence]:
+    """Both on the candidate's val split, with its settings and by one code: as they are stored where that fits."""
+    assert candidate.evaluation
     try:
-        bundle = stored.bundle
-        if bundle.classes != candidate.table:
-            return Evidence(stored.version, None, classes=bundle.classes)
-        if stored.registered and not stored.older:
-            known = _evidence(stored, stored.evaluation)
-            assert candidate.evaluation
-            same_val = stored.evaluation.val_manifest == candidate.evaluation.val_manifest
-            if same_val and known.settings == candidate.settings:
-                return known
-        evaluation, key = score_again(client, stored, manifest, candidate.settings, send=send)
-        return _evidence(stored, evaluation, key)
+        if theirs.bundle.classes != candidate.table:
+            return candidate, Evidence(theirs.version, None, classes=theirs.bundle.classes)
+        if theirs.registered and not theirs.older and _fits(theirs.evaluation, candidate.evaluation):
+            return candidate, _evidence(theirs, theirs.evaluation)
+        champion = _evidence(theirs, score_again(client, theirs, manifest, candidate.settings, send=send))
     except UsageError as error:
-        said = f"champion {stored.version} has no score on the candidate's val split: {error}"
-        return Evidence(stored.version, None, missing=(said,))
+        said = f"champion {theirs.version} has no score on the candidate's val split: {error}"
+        return candidate, Evidence(theirs.version, None, missing=(said,))
+    if candidate.evaluation.scoring == scoring_code():
+        return candidate, champion
+    try:
+        return _evidence(ours, score_again(client, ours, manifest, candidate.settings, send=send)), champion
+    except UsageError as error:
+        said = f"version {ours.version} was evaluated by other code than this: {error}"
+        return replace(candidate, missing=(*candidate.missing, said)), champion
+
+
+def _fits(known: Evaluation, wanted: Evaluation) -> bool:
+    """Whether an evaluation can be compared with another: of the same val split, by the same settings and code."""
+    same = known.val_manifest == wanted.val_manifest and known.scoring == wanted.scoring is not None
+    return same and compared_settings(known) == compared_settings(wanted)
 
 
 def _leaks(client: MlflowClient, found: Gathered, ours: Stored, theirs: Stored | None, manifest: Manifest) -> Gathered:

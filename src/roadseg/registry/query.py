@@ -18,9 +18,12 @@ from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import RoadsegError
 from roadseg.contracts.evaluation import Evaluation, read_evaluation
 from roadseg.contracts.manifest import read_manifest
+from roadseg.machine.hardware import capabilities
+from roadseg.machine.instruction_set import instruction_set
 from roadseg.machine.signals import follow_parent
+from roadseg.pipeline.settings import read_settings
 from roadseg.pipeline.sidecars import answer, ask
-from roadseg.registry.scoring import settings_of
+from roadseg.registry.scoring import compared_settings
 
 if TYPE_CHECKING:
     from roadseg.predict.predictor import Predictor
@@ -92,7 +95,7 @@ def load_and_ask(bundle: Path, evaluation: Path | None, other: Path | None) -> A
 
     model = Bundle.open(bundle)
     try:
-        served = Predictor(model)
+        served = Predictor(model, precision="auto")
     except RoadsegError as error:
         return Answered([str(error)])
     faults: list[str] = []
@@ -101,14 +104,14 @@ def load_and_ask(bundle: Path, evaluation: Path | None, other: Path | None) -> A
     if evaluation:
         known = read_evaluation(evaluation)
         images, moved = counted_again(model, known)
-        bound = 0.0 if same_surroundings(model, known) else MOVED
+        bound = 0.0 if rounds_alike(known) else MOVED
         if moved > bound:
             faults.append(
                 f"{moved:.4%} of the pixels of {len(images)} val images are counted otherwise than in its evaluation "
                 f"(at most {bound:.1%} may be): the model in MLflow does not answer as the evaluated one"
             )
     pictures = images[:SERVED] or [np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)]
-    predictors = [served, *([Predictor(Bundle.open(other))] if other else [])]
+    predictors = [served, *([Predictor(Bundle.open(other), precision="auto")] if other else [])]
     times = in_turn(predictors, pictures, model.classes.count, faults)
     if max(times[0]) > SLOW:
         faults.append(f"an image took {max(times[0]):.1f} s (at most {SLOW:.0f} s)")
@@ -125,15 +128,15 @@ def counted_again(bundle: Bundle, known: Evaluation) -> tuple[list[np.ndarray], 
     rows = [row for row in read_manifest(paths.MANIFEST).records("val") if row["sample"] in set(wanted)]
     place = {sample: number for number, sample in enumerate(known.images["sample"].to_pylist())}
     stored = known.counts.confusion[[place[row["sample"]] for row in rows]]
-    again = counted(rows, Predictor(bundle, **settings_of(known))).confusion
+    batch = read_settings(paths.PARAMS).get("evaluate", {}).get("batch", "auto")  # its shape decides rounding
+    again = counted(rows, Predictor(bundle, batch=batch, **compared_settings(known))).confusion
     return list(images(rows)), share_moved(stored, again)
 
 
-def same_surroundings(bundle: Bundle, evaluation: Evaluation) -> bool:
-    """Whether rounding is what it was, so that every count must be equal."""
-    from roadseg.machine.instruction_set import instruction_set
-
-    return bundle.surroundings.instruction_set == instruction_set()
+def rounds_alike(evaluation: Evaluation) -> bool:
+    """Whether sums are rounded here as they were, so that every count must be equal; GPUs promise that of no sum."""
+    here = instruction_set(capabilities())
+    return evaluation.instruction_set == here and not here.startswith("cuda")
 
 
 def in_turn(

@@ -13,12 +13,14 @@ from mlflow import MlflowClient
 from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import RoadsegError, UsageError
-from roadseg.contracts.evaluation import Evaluation, read_evaluation, write_evaluation
+from roadseg.contracts.evaluation import Evaluation, read_evaluation, scoring_code, write_evaluation
 from roadseg.contracts.files import home
 from roadseg.contracts.manifest import Manifest, read_manifest
+from roadseg.machine.hardware import capabilities
+from roadseg.machine.instruction_set import instruction_set
 from roadseg.machine.signals import follow_parent
 from roadseg.pipeline.sidecars import answer, ask
-from roadseg.registry.scoring import scoring_key
+from roadseg.registry.scoring import key_of
 from roadseg.registry.stored import Stored, fetched
 from roadseg.tracking.store import artifact_names
 
@@ -29,23 +31,23 @@ LAST = "images.parquet"  # sent last: it says that the arrays are there
 
 def score_again(
     client: MlflowClient, stored: Stored, manifest: Manifest, settings: Mapping[str, Any], *, send: bool = True
-) -> tuple[Evaluation, str]:
+) -> Evaluation:
     """The answers of a registered model on the val split in this tree.
 
     Args:
         client: of the store.
         stored: the version.
         manifest: of the tree in the current directory, which has the images.
-        settings: of the predictor.
+        settings: of the predictor, see `compared_settings`.
         send: leave the result in MLflow, beside the run of the version, so that no other machine predicts again.
 
     Returns:
-        The evaluation and its key; the version's own evidence stays as it is.
+        The evaluation; the version's own evidence stays as it is.
 
     Raises:
         UsageError: the bundle is out of reach, or it could not be scored; says what is missing.
     """
-    key = scoring_key(stored.bundle.card["weights"], manifest.digest("val"), settings)
+    key = key_of(stored.bundle, manifest.digest("val"), settings)
     folder, place = home() / "reuse/scores" / key, f"evaluation/{key}"
     run_id = stored.tags.get("run_id")
     if not folder.is_dir():
@@ -56,7 +58,7 @@ def score_again(
     if send and run_id and LAST not in artifact_names(client, run_id, place):
         for path in sorted(folder.iterdir(), key=lambda path: path.name == LAST):
             client.log_artifact(run_id, str(path), place)
-    return read_evaluation(folder), key
+    return read_evaluation(folder)
 
 
 def _predict(bundle: Bundle, settings: Mapping[str, Any], folder: Path) -> None:
@@ -67,7 +69,7 @@ def _predict(bundle: Bundle, settings: Mapping[str, Any], folder: Path) -> None:
         found = ask("roadseg.registry.rescore", *arguments, log=LOG, patience=PATIENCE)
         if found is None or found.get("error"):
             said = found["error"] if found else f"see {home() / LOG}"
-            raise UsageError(f"the champion could not be scored on this val split: {said}")
+            raise UsageError(f"it could not be scored on this val split: {said}")
         try:
             whole.rename(folder)
         except OSError:
@@ -89,8 +91,15 @@ def predict_val(bundle: Bundle, settings: Mapping[str, Any]) -> Evaluation:
     if bundle.classes != manifest.classes:
         raise UsageError(f"it knows {bundle.classes.name}, and the data are {manifest.classes.name}")
     rows = manifest.records("val")
-    found = evaluated(rows, counted(rows, Predictor(bundle, **settings)))
-    return replace(found, weights=bundle.card["weights"], val_manifest=manifest.digest("val"))
+    predictor = Predictor(bundle, **settings)
+    return replace(
+        evaluated(rows, counted(rows, predictor)),
+        weights=bundle.card["weights"],
+        val_manifest=manifest.digest("val"),
+        settings=predictor.settings,
+        instruction_set=instruction_set(capabilities()),
+        scoring=scoring_code(),
+    )
 
 
 def score_into(bundle: Path, settings: Mapping[str, Any], folder: Path) -> None:

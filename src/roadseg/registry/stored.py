@@ -91,9 +91,9 @@ class Stored:
         return has_older_digest(dict(self.tags))
 
     @property
-    def bundle_bytes(self) -> int:
-        """Bytes of all files of the bundle."""
-        return sum(path.stat().st_size for path in self.bundle.folder.iterdir())
+    def model_bytes(self) -> int:
+        """Bytes of what is served; the training's own weights beside it are not."""
+        return (self.bundle.folder / "model.keras").stat().st_size
 
 
 def training_samples(client: MlflowClient, stored: Stored) -> tuple[dict[str, pa.Table], list[str]]:
