@@ -107,7 +107,15 @@ class Contenders:
         self.client.log_model_artifacts(model.model_id, str(bundle), "artifacts/bundle")
         self.client.finalize_logged_model(model.model_id, "READY")
         about = {"fingerprint": card["fingerprint"], "evaluation": key, "val_manifest": val, "weights": weights}
-        return Published(run_id, str(model.model_id), **about, commit="c" * 40, dirty=False, miou=0.5)
+        return Published(
+            run_id,
+            str(model.model_id),
+            **about,
+            commit="c" * 40,
+            dirty=False,
+            miou=0.5,
+            settings=json.dumps(found.settings),
+        )
 
 
 def score_here(_: str, bundle: str, settings: str, folder: str, **__: Any) -> dict[str, Any]:

@@ -249,18 +249,20 @@ def test_a_rollback_brings_the_one_before_back_and_the_same_night_does_not_undo_
     assert done.output.endswith("\nversion 1 is champion, version 2 was\n")
     assert asked == ["query"]
     assert version_at(client, CHAMPION) == 1
+    client.set_registered_model_alias(MODEL, CANDIDATE, "2")
+    assert promote(approve=lambda _: True).outcome == "HOLD"
     decision = promote(2)
     assert decision.outcome == "HOLD"
     assert "misses wet roads, and nothing has changed since" in str(decision)
     with pytest.raises(UsageError, match="no champion before version 1"):
         rollback.roll_back(reason="further")
     rows = history_rows()
-    assert [row["what"] for row in rows] == ["hold", "rollback", "promote", "promote"]
-    assert (rows[1]["from"], rows[1]["to"]) == ("2", "1")
-    assert "misses wet roads" in rows[1]["why"]
+    assert [row["what"] for row in rows] == ["hold", "hold", "rollback", "promote", "promote"]
+    assert (rows[2]["from"], rows[2]["to"]) == ("2", "1")
+    assert "misses wet roads" in rows[2]["why"]
     assert CliRunner().invoke(app, ["models", "history"]).exit_code == 0
     policy(contenders.tree, gain=0.001)  # something has changed
-    assert promote(2).outcome == "PROMOTE"
+    assert promote().outcome == "PROMOTE"
 
 
 def test_a_rollback_to_what_does_not_answer_moves_nothing(contenders: Contenders) -> None:
@@ -303,6 +305,10 @@ def test_with_nothing_registered_the_remedy_is_said(contenders: Contenders) -> N
         promote()
 
 
-def test_the_list_marks_scores_over_other_data(two_vals: tuple[Contenders, int]) -> None:
-    rows = version_rows()
-    assert [("other data" in row["scored on"]) for row in rows] == [True, False]
+def test_the_list_marks_scores_over_other_data_or_settings(two_vals: tuple[Contenders, int]) -> None:
+    contenders, _ = two_vals
+    val_tree(contenders.tree)
+    contenders.enter(BETTER, flip=True)
+    contenders.enter(WORSE)
+    marks = [row["scored on"].partition(" (")[2] for row in version_rows()]
+    assert marks == ["", "other settings)", "other data)", ""]

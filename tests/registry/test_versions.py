@@ -35,6 +35,7 @@ def test_the_same_training_and_evaluation_is_the_same_version(client: MlflowClie
         "run_id": expected.run_id,
         "git.commit": expected.commit,
         "git.dirty": "false",
+        "evaluation.settings": expected.settings,
     }
     assert registered_miou(client, client.get_model_version(MODEL, "1")) == expected.miou
 

@@ -57,7 +57,7 @@ def promote(
         decision = _judge(client, candidate, champion, policy, new_table=new_table, send=not dry_run)
         if decision.outcome == "CHAMPION ALREADY":
             return decision
-        decision, approver = _approved(client, decision, policy, approve)
+        decision, approver = _approved(client, decision, policy, approve, named=version is not None)
         write_json(paths.DECISION, "decision", decision.to_json())
         if dry_run:
             return decision
@@ -82,9 +82,12 @@ def _judge(
 
 
 def _approved(
-    client: MlflowClient, decision: Decision, policy: Policy, approve: Approve | None
+    client: MlflowClient, decision: Decision, policy: Policy, approve: Approve | None, *, named: bool
 ) -> tuple[Decision, str]:
-    """The decision, held where a person must take it and did not; and who took it."""
+    """The decision, held where a person must take it and did not; and who took it.
+
+    What was rolled back comes again only when its version is named: a script that says `--yes` every night does not.
+    """
     if decision.outcome != "PROMOTE":
         return decision, ""
     asked = []
@@ -92,6 +95,7 @@ def _approved(
         asked.append("a person must approve (promote.approval)")
     if said := _taken_back(client, decision):
         asked.append(said)
+        approve = approve if named else None
     if not asked:
         return decision, ""
     if approve and approve(replace(decision, reasons=(*decision.reasons, *asked))):

@@ -1,5 +1,6 @@
 """Versions of the registered model: register once, find by tags, fetch the bundle behind a name."""
 
+import json
 from pathlib import Path
 
 import mlflow
@@ -8,12 +9,14 @@ from mlflow.entities.model_registry import ModelVersion
 
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.manifest import DIGEST
+from roadseg.registry.scoring import COMPARED
 from roadseg.tracking.published import Published, evaluation_key
 from roadseg.tracking.store import connect
 
 MODEL, CANDIDATE, CHAMPION = "roadseg", "candidate", "champion"
 EVALUATED = {"run_id", "evaluation", "val_manifest"}  # tags of a version that `register` made
 KIND = "val_manifest.kind"  # tag: which digest of the val manifest it is; the first versions have none
+SETTINGS = "evaluation.settings"  # tag: JSON, for people and lists; the gate reads the evaluation itself
 ABSENT = "RESOURCE_DOES_NOT_EXIST"  # MLflow's code for what is not there, unlike a store that does not answer
 
 
@@ -39,6 +42,7 @@ def register(published: Published) -> int:
             "git.commit": published.commit,
             "git.dirty": str(published.dirty).lower(),
         }
+        tags |= {SETTINGS: published.settings} if published.settings else {}
         number = int(mlflow.register_model(f"models:/{published.model_id}", MODEL, tags=tags).version)
     newest = max(version_at(client, alias) or 0 for alias in (CANDIDATE, CHAMPION))
     if number > newest:  # also where a call before this one died on the way
@@ -105,7 +109,7 @@ def fetch_bundle(model: str) -> Path:
 def version_rows() -> list[dict[str, str]]:
     """Every version, newest first: number, aliases, mIoU, on what, and the start of its fingerprint.
 
-    A score on other data than the champion's, or than the newest version's where there is none, is marked.
+    A score on other data or with other settings than the champion's is marked; without a champion, than the newest's.
     """
     client = connect()
     try:
@@ -129,10 +133,13 @@ def version_rows() -> list[dict[str, str]]:
 
 
 def _scored_on(found: ModelVersion, standard: ModelVersion) -> str:
-    """Which val split is behind a score, marked where it is not the standard's: those two cannot be compared."""
-    digests = [each.tags.get("val_manifest", "?")[:8] for each in (found, standard)]
-    same = digests[0] == digests[1] and found.tags.get(KIND) == standard.tags.get(KIND)
-    return digests[0] if same else f"{digests[0]} (other data)"
+    """Which val split is behind a score, marked where data or settings are not the standard's: never compare those."""
+    digest, other = (each.tags.get("val_manifest", "?")[:8] for each in (found, standard))
+    if digest != other or found.tags.get(KIND) != standard.tags.get(KIND):
+        return f"{digest} (other data)"
+    settings = [json.loads(each.tags.get(SETTINGS, "{}")) for each in (found, standard)]
+    differ = any(settings[0].get(name) != settings[1].get(name) for name in COMPARED)
+    return f"{digest} (other settings)" if differ else digest
 
 
 def _versions(client: MlflowClient) -> list[ModelVersion]:

@@ -1,5 +1,6 @@
 """Project the graph's files onto MLflow: find or create the run, send only what it lacks."""
 
+import json
 import os
 import tempfile
 import time
@@ -17,7 +18,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelStatus, 
 from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.evaluation import read_scores
+from roadseg.contracts.evaluation import read_evaluation, read_scores
 from roadseg.contracts.files import digest_file, digest_of, home
 from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.pages.pictures import prediction_sheet
@@ -80,7 +81,13 @@ def publish(tree: Path, started_from: GitState | None = None, *, as_new: bool = 
         commit=tags.get("git.commit", ""),
         dirty=tags.get("git.dirty") == "true",
         miou=scores["miou"],
+        settings=_settings(tree),
     )
+
+
+def _settings(tree: Path) -> str:
+    settings = read_evaluation(tree / paths.EVALUATION).settings
+    return "" if settings is None else json.dumps(settings, sort_keys=True)
 
 
 def _evaluation_digest(tree: Path, manifest: Manifest, bundle: Bundle) -> str:
