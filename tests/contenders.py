@@ -77,15 +77,24 @@ class Contenders:
     made: Path
     entered: dict[int, Published] = field(default_factory=dict)
 
-    def enter(self, favour: float, seen: list[dict[str, Any]] | None = None, scoring: str = "", **settings: Any) -> int:
+    def enter(
+        self,
+        favour: float,
+        seen: list[dict[str, Any]] | None = None,
+        parent: str | None = None,
+        scoring: str = "",
+        **settings: Any,
+    ) -> int:
         """Publish and register a model with its evaluation on the tree's val split; its version.
 
-        `scoring` is said to be the code that evaluated it; `settings` are of that evaluation.
+        `parent` is the fingerprint that its weights started from; `scoring` is said to be the code that evaluated it;
+        `settings` are of that evaluation.
         """
-        name = digest_of([favour, seen, scoring, settings, digest_file(self.tree / "data/manifest.parquet")])[:12]
+        val = digest_file(self.tree / "data/manifest.parquet")
+        name = digest_of([favour, seen, parent, scoring, settings, val])[:12]
         folder = self.made / name
         if not folder.exists():
-            bundle = bundle_of(folder / "bundle", favour, seen)
+            bundle = bundle_of(folder / "bundle", favour, seen, parent=parent)
             with chdir(self.tree):
                 found = predict_val(bundle, SETTINGS | settings)
             write_evaluation(folder / "evaluation", replace(found, scoring=scoring or found.scoring))

@@ -145,6 +145,32 @@ def test_a_val_image_that_the_candidate_has_seen_takes_its_drive_out(contenders:
     assert len(decision.drives) == 15
 
 
+def test_what_an_ancestor_has_seen_takes_its_drive_out_too(contenders: Contenders) -> None:
+    row = read_manifest(contenders.tree / "data/manifest.parquet").records("val")[0]
+    seen = [{"sample": "train/x/1", "drive": "x", "image_sha": row["image_sha"], "phash": 1}]
+    contenders.enter(WORSE, seen=seen)
+    parent = contenders.entered[1].fingerprint
+    contenders.enter(GOOD, parent=parent)
+    [left] = promote().left_out
+    assert (left.drive, left.images) == ("00", 2)
+    assert f"of ancestor {parent[:8]} of version 2" in left.why
+
+
+def test_an_ancestor_that_nobody_knows_holds(contenders: Contenders) -> None:
+    contenders.enter(GOOD, parent="a" * 64)
+    decision = promote()
+    assert decision.outcome == "HOLD"
+    assert "what ancestor aaaaaaaaaaaa of version 1 was trained on is not in MLflow" in str(decision)
+
+
+def test_a_model_that_gives_no_answer_is_held(contenders: Contenders, monkeypatch: pytest.MonkeyPatch) -> None:
+    contenders.enter(GOOD)
+    monkeypatch.setattr(gather, "query", lambda *_: None)
+    decision = promote()
+    assert decision.outcome == "HOLD"
+    assert f"gave no answer when it was loaded and asked: see {home() / 'query.log'}" in str(decision)
+
+
 @pytest.fixture
 def two_vals(contenders: Contenders) -> tuple[Contenders, int]:
     """A champion of the first val split, and a better candidate of a larger one; the candidate's version."""

@@ -40,5 +40,5 @@ def _what(entry: Entry) -> str:
 
 
 def _who(entry: Entry) -> str:
-    who, approver = entry.tags.get("who", ""), entry.tags.get("approver")
-    return f"{who}, approved by {approver}" if approver and approver != who else who
+    who, requester = entry.tags.get("who", ""), entry.tags.get("requester")
+    return f"{who}, asked by {requester}" if requester and requester != who else who
