@@ -12,9 +12,11 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from scipy.special import expit, logit
 
 from benchmarks.machine import machine
@@ -35,23 +37,7 @@ FAR = 20_000  # drives that stand for all there are
 TRUE = (0.0, 0.003, -0.003, 0.006, -0.006, 0.011, -0.011, 0.0156, -0.0156)
 DRIVES = (12, 24, 48, 100)
 TOGETHER = 50  # pairs that share their draws
-POLICY = Policy(
-    approval=False,
-    confidence=0.95,
-    gain=0.003,
-    loss=0.003,
-    drives=12,
-    miou_min=0.1,
-    iou_min={},
-    protected_drop=0.02,
-    slice_images=20,
-    slice_drop=0.03,
-    regression_drop=0.2,
-    regressions=5,
-    safe_drop=0.01,
-    size_factor=2.0,
-    time_factor=1.5,
-)
+POLICY = Policy(**yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text())["promote"])
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import yaml
-from trees import ROOT
 
-from benchmarks.gate import evidence
+from benchmarks.gate import POLICY, evidence
 from roadseg.contracts.classes import ClassTable
 from roadseg.registry.evidence import Evidence
 from roadseg.registry.policy import Policy
 
-VALUES = yaml.safe_load((ROOT / "params.yaml").read_text())["promote"]
+VALUES = POLICY.model_dump()
 
 
 def policy(**changes: Any) -> Policy:

@@ -14,7 +14,7 @@ from roadseg.registry.decision import Decision, Judged
 from roadseg.registry.difference import (
     Pair,
     class_ious,
-    compare,
+    measure_difference,
     miou,
     overlaps,
     surely_above,
@@ -102,11 +102,11 @@ def test_better_and_worse_change_places_with_the_models(pair: Pair) -> None:
 
 def test_so_many_drives_are_needed_as_make_the_deviation_small_enough(pair: Pair) -> None:
     asked = {"confidence": 0.95, "loss": 0.0, "seed": 0}
-    found = compare(pair, gain=0.0, **asked)
+    found = measure_difference(pair, gain=0.0, **asked)
     times = ((1.645 + 0.842) * found.deviation / found.value) ** 2
     assert found.needed == pytest.approx(8 * times, abs=1.1)
-    assert compare(pair, gain=10 * found.value, **asked).needed == pytest.approx(found.needed / 100, abs=1.1)
-    assert compare(Pair(pair.champion, pair.champion), gain=0.0, **asked).needed is None
+    assert measure_difference(pair, gain=10 * found.value, **asked).needed == pytest.approx(found.needed / 100, abs=1.1)
+    assert measure_difference(Pair(pair.champion, pair.champion), gain=0.0, **asked).needed is None
 
 
 def test_the_simulation_decides_as_the_gate_does() -> None:
@@ -114,7 +114,7 @@ def test_the_simulation_decides_as_the_gate_does() -> None:
     promoted, rejected = by_difference(tell(several, miou, POLICY.loss, seed=0), POLICY)
     for number in range(30):
         pair = Pair(several.champion[:, number], several.candidate[:, number])
-        found = compare(pair, confidence=POLICY.confidence, gain=POLICY.gain, loss=POLICY.loss, seed=0)
+        found = measure_difference(pair, confidence=POLICY.confidence, gain=POLICY.gain, loss=POLICY.loss, seed=0)
         judged = Judged(1, None, None, 0.5)
         outcome, _ = reasons.by_difference(Decision("HOLD", (), judged, judged), found, POLICY)
         assert (outcome == "PROMOTE", outcome == "REJECT") == (promoted[number], rejected[number])

@@ -185,7 +185,9 @@ def test_too_few_drives_are_held_with_both_numbers() -> None:
 
 def test_with_every_drive_left_out_not_even_a_first_model_passes() -> None:
     gone = [LeftOut(drive, 1, "it leaked") for drive in DRIVES]
-    assert decide(CANDIDATE, None, policy(), left_out=gone).outcome == "HOLD"
+    first = decide(CANDIDATE, None, policy(), left_out=gone)
+    assert (first.outcome, first.images, first.rules) == ("HOLD", 0, ())
+    assert str(first).startswith(f"HOLD version 2: left out: {len(DRIVES)} drives with {len(DRIVES)} images: ")
     assert decide(CANDIDATE, CHAMPION, policy(drives=2), left_out=gone).outcome == "HOLD"
 
 

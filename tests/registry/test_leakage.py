@@ -87,6 +87,17 @@ def test_every_kind_and_training_is_said_of_a_drive() -> None:
     )
 
 
+def test_an_image_is_counted_once_by_the_strongest_of_its_kinds() -> None:
+    val = table(row("v/a/1", "a", phash=2**63))
+    for seen, how in (
+        (row("t/a/1", "a", "sha of v/a/1", 2**63), "in the training data"),
+        (row("t/a/1", "a", phash=2**63), "near-duplicates"),
+    ):
+        [found] = find_leaks(val, {"version 1": table(seen)}, near=4)
+        assert how in found.why
+        assert ";" not in found.why
+
+
 def test_a_large_training_is_searched_in_seconds() -> None:
     rng = np.random.default_rng(0)
     hashes = rng.integers(2**63, size=(2, 100_000), dtype=np.uint64)

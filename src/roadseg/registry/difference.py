@@ -135,7 +135,7 @@ def tell(pair: Pair, figure: Figure, loss: float, seed: int) -> Told:
     return Told(value, better, np.minimum(worse, surely_above(-redrawn, loss, drives)), redrawn)
 
 
-def compare(pair: Pair, *, confidence: float, gain: float, loss: float, seed: int) -> Difference:
+def measure_difference(pair: Pair, *, confidence: float, gain: float, loss: float, seed: int) -> Difference:
     """The difference in mIoU of two models; see `Difference`."""
     told, drives = tell(pair, miou, loss, seed), pair.drives
     low, high = interval_ends(told.redrawn, tail_share(drives, confidence)) if drives > 1 else (np.nan, np.nan)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from roadseg.registry.comparison import Comparison, incomparable, without
 from roadseg.registry.decision import Decision, Judged, LeftOut, Outcome
-from roadseg.registry.difference import compare, miou
+from roadseg.registry.difference import measure_difference, miou
 from roadseg.registry.evidence import Evidence
 from roadseg.registry.policy import Policy
 from roadseg.registry.reasons import by_difference, left_out_words, other_table, support
@@ -82,7 +82,7 @@ def _compared(plain: Decision, candidate: Evidence, champion: Evidence, policy: 
         few = f"{len(found.drives)} drives decide, and promote.drives asks for {policy.drives}"
         return replace(found, reasons=(few, *filter(None, [left_out_words(found)])))
     told = policy.model_dump(include={"confidence", "gain", "loss"})
-    difference = compare(compared.pair(), **told, seed=seed)
+    difference = measure_difference(compared.pair(), **told, seed=seed)
     few_fell, listed = regressions(compared, policy)
     rules = (
         *floors(compared.candidate, policy),
