@@ -22,19 +22,20 @@ def peak_gflops() -> dict[str, float]:
 
 
 def convolution(
-    place: tuple[int, ...], kernel: tuple[int, ...], strides: int, transposed: bool
+    place: tuple[int, ...], kernel: tuple[int, ...], strides: int, transposed: bool, precision: str
 ) -> Callable[[], object]:
-    """Make a convolution and its gradients alone, float32.
+    """Make a convolution and its gradients alone.
 
     Args:
         place: (N, H, W, C) of what goes in.
         kernel: as Keras stores it.
         strides: the same along both axes.
         transposed: whether it enlarges.
+        precision: to compute in.
     """
     import tensorflow as tf
 
-    image, weights = tf.random.normal(place), tf.Variable(tf.random.normal(kernel))
+    image, weights = (tf.cast(tf.random.normal(shape), precision) for shape in (place, kernel))
     out_shape = (place[0], place[1] * strides, place[2] * strides, kernel[2])
 
     def forward() -> Any:

@@ -1,18 +1,24 @@
-"""The tutorial's U-Net in plain PyTorch: images per second in training and prediction, in either precision.
+"""Our models in plain PyTorch: images a second in training and prediction, eager and compiled, in either precision.
 
-Needs PyTorch alone, so it runs in an environment of its own; `benchmarks.training` calls it.
-Example: `~/torch/bin/python -m benchmarks.torch_unet`
+Needs PyTorch alone, so it runs in an environment of its own; `benchmarks.training` calls it, with the default model's
+sizes as JSON.
+Example: `~/torch/bin/python -m benchmarks.torch_unet '{"stem": 32, "stages": [[48, 1]], "decoder": [32]}'`
 """
 
 import json
 import os
+import sys
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 
 from benchmarks.peak import seconds
+from benchmarks.torch_family import Family
 
-BATCH, SIDE, CLASSES, ROUNDS = 16, 128, 7, 3
+CLASSES, ROUNDS = 7, 5
+TUTORIAL, DEFAULT = (16, 128, 128), (8, 128, 256)  # images, height, width
 
 
 class Double(nn.Sequential):  # type: ignore[misc]  # the checks know no torch
@@ -26,7 +32,7 @@ class Double(nn.Sequential):  # type: ignore[misc]  # the checks know no torch
 
 
 class UNet(nn.Module):  # type: ignore[misc]
-    """Four blocks down, four up, with 64 to 1024 channels."""
+    """The tutorial's: four blocks down, four up, with 64 to 1024 channels."""
 
     def __init__(self) -> None:
         """Build the layers."""
@@ -53,33 +59,58 @@ class UNet(nn.Module):  # type: ignore[misc]
         return logits
 
 
-def rates(precision: torch.dtype) -> dict[str, float]:
-    """Images per second."""
-    model = UNet().to(memory_format=torch.channels_last)
-    images = torch.rand(BATCH, 3, SIDE, SIDE).to(memory_format=torch.channels_last)
-    masks = torch.randint(0, CLASSES, (BATCH, SIDE, SIDE))
-    optimizer, loss = torch.optim.Adam(model.parameters()), nn.CrossEntropyLoss()
+def rates(build: Callable[[], Any], shape: tuple[int, int, int], reduction: int, precision: Any) -> dict[str, float]:
+    """Images a second of training and prediction, eager and compiled; what cannot be compiled here is left out."""
+    found: dict[str, float] = {}
+    for way in ("eager", "compiled"):
+        model = build().to(memory_format=torch.channels_last)
+        try:
+            found |= {f"{kind}_{way}": rate for kind, rate in _timed(model, shape, reduction, precision, way).items()}
+        except Exception as error:  # without a compiler, for one; PyTorch has no one kind of error for it
+            if way == "eager":
+                raise
+            print(f"not compiled: {str(error).splitlines()[0]}", file=sys.stderr)
+    return found
+
+
+def _timed(model: Any, shape: tuple[int, int, int], reduction: int, precision: Any, way: str) -> dict[str, float]:
+    batch, height, width = shape
+    images = torch.rand(batch, 3, height, width).to(memory_format=torch.channels_last)
+    masks = torch.randint(0, CLASSES, (batch, height // reduction, width // reduction))
+    optimizer, loss = torch.optim.AdamW(model.parameters(), fused=True), nn.CrossEntropyLoss()
+    call = torch.compile(model) if way == "compiled" else model
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", precision, enabled=precision != torch.float32):
-            found = loss(model(images), masks)
+            found = loss(call(images), masks)
         found.backward()
         optimizer.step()
 
-    def predict() -> torch.Tensor:
-        with torch.inference_mode(), torch.autocast("cpu", precision, enabled=precision != torch.float32):
-            return model(images).argmax(1)
-
     train = seconds(step, ROUNDS)
     model.eval()
-    return {"train": BATCH / train, "predict": BATCH / seconds(predict, ROUNDS)}
+    if hasattr(model, "fold"):
+        model.fold()
+    answer = torch.compile(model) if way == "compiled" else model
+
+    def predict() -> torch.Tensor:
+        with torch.inference_mode(), torch.autocast("cpu", precision, enabled=precision != torch.float32):
+            logits: torch.Tensor = answer(images)
+            return logits
+
+    return {"train": batch / train, "predict": batch / seconds(predict, ROUNDS)}
 
 
 def main() -> None:
-    """Measure; prints one JSON object by precision."""
+    """Measure; prints one JSON object by model and precision."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    print(json.dumps({str(kind).partition(".")[2]: rates(kind) for kind in (torch.float32, torch.bfloat16)}))
+    sizes = json.loads(sys.argv[1])
+    found: dict[str, dict[str, dict[str, float]]] = {"tutorial": {}, "default": {}}
+    for precision in (torch.float32, torch.bfloat16):
+        name = str(precision).partition(".")[2]
+        found["tutorial"][name] = rates(UNet, TUTORIAL, 1, precision)
+        found["default"][name] = rates(lambda: Family(**sizes, classes=CLASSES), DEFAULT, 2, precision)
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,18 @@
-"""Training and prediction against the tutorial's `fit` and `predict`, PyTorch and the machine's peak, all in one run.
+"""Training and prediction as `train` and `evaluate` do them here, against the usual `fit`, PyTorch and the peak.
 
-The tutorial's U-Net at 128x128 in batches of 16, and the default model at 256x128 in batches of 8; random pixels, on
-which speed does not depend. PyTorch is measured by the Python that ROADSEG_TORCH names; else left out.
+All in one run, in the precision that `auto` becomes: the tutorial's U-Net at 128x128 in batches of 16, the default
+model at 256x128 in batches of 8; random pixels, on which speed does not depend. Where the processor has AMX, all is
+measured once more without it (`ONEDNN_MAX_CPU_ISA`). PyTorch is measured by the Python that ROADSEG_TORCH names; else
+left out.
 Example: `ROADSEG_TORCH=~/torch/bin/python python -m benchmarks.training`
 """
 
 import json
 import os
+import resource
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.kinds import kinds
 from benchmarks.machine import machine
 from benchmarks.peak import convolution, peak_gflops
 
@@ -24,6 +29,8 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(len(os.sched_getaffinity(0))
 
 BATCH, CLASSES, ROUNDS = 16, 7, 5
 DEFAULT, SIZE, DEFAULT_BATCH = "small", (128, 256), 8  # of params.yaml
+REDUCED = (96, 192)  # of its first epochs
+WITHOUT_AMX = {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}
 FORWARD, STEP = 1, 3  # a step is forward, and both gradients
 
 
@@ -43,7 +50,10 @@ def usual() -> tuple[Callable[[], object], Callable[[], object]]:
 
 
 def ours(name: str, height: int, width: int, batch: int = BATCH) -> tuple[Callable[[], object], Callable[[], object]]:
-    """A guarded step of ours, and a prediction of the bundle's model."""
+    """A guarded step of ours, and a prediction as Predictor makes it, both in the precision of Keras' policy."""
+    import keras
+
+    from roadseg.predict.forward import forward, in_precision
     from roadseg.train.models.deploy import deploy
     from roadseg.train.models.known import MODELS
     from roadseg.train.params import StepRecipe
@@ -59,8 +69,10 @@ def ours(name: str, height: int, width: int, batch: int = BATCH) -> tuple[Callab
     rng, reduction = np.random.default_rng(0), architecture.reduction
     images = rng.integers(0, 256, (batch, height, width, 3), np.uint8)
     masks = rng.integers(0, CLASSES, (batch, height // reduction, width // reduction), np.uint8)
-    bundled = deploy(model, architecture, CLASSES)
-    return lambda: guard.step(images, masks, 1, 1), lambda: bundled.predict_on_batch(images)
+    low = keras.config.dtype_policy().compute_dtype == "bfloat16"
+    bundled = in_precision(deploy(model, architecture, CLASSES), "bfloat16" if low else "float32", CLASSES)
+    predict = forward(bundled, images.shape)
+    return lambda: guard.step(images, masks, 1, 1), lambda: predict(images)
 
 
 def rates(works: dict[str, Callable[[], object]]) -> dict[str, float]:
@@ -83,7 +95,7 @@ def gflop(name: str, height: int, width: int) -> float:
     return 2 * cost(MODELS[name], CLASSES, height, width).multiply_adds / 1e9
 
 
-def convolutions(name: str, height: int, width: int, batch: int) -> Callable[[], object]:
+def convolutions(name: str, height: int, width: int, batch: int, precision: str) -> Callable[[], object]:
     """A step's convolutions alone, one after the other, each with its gradients."""
     from keras import layers
 
@@ -99,6 +111,7 @@ def convolutions(name: str, height: int, width: int, batch: int) -> Callable[[],
             layer.kernel.shape,
             layer.strides[0],
             isinstance(layer, layers.Conv2DTranspose),
+            precision,
         )
         for layer in model.layers
         if isinstance(layer, kinds)
@@ -106,26 +119,66 @@ def convolutions(name: str, height: int, width: int, batch: int) -> Callable[[],
     return lambda: [work() for work in each]
 
 
-def torch() -> dict[str, float] | None:
-    """Images per second of the same U-Net in PyTorch, the better precision for each; None where it is not there."""
+def torch() -> dict[str, Any] | None:
+    """Images a second of the same models in PyTorch, by model, precision and way; None where it is not there."""
     python = os.environ.get("ROADSEG_TORCH")
     if not python:
         return None
-    command, root = [python, "-m", "benchmarks.torch_unet"], Path(__file__).parent.parent
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=root)
-    found = json.loads(done.stdout)
-    return {name: max(each[name] for each in found.values()) for name in ("train", "predict")}
+    from roadseg.train.models.unet import SIZES
+
+    config = SIZES[DEFAULT]
+    sizes = json.dumps({"stem": config.stem, "stages": config.stages, "decoder": config.decoder})
+    command, root = [python, "-m", "benchmarks.torch_unet", sizes], Path(__file__).parent.parent
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=root)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
-def main() -> None:
-    """Measure and print one JSON object."""
-    peaks = peak_gflops()
-    peak = max(peaks.values())
+def best(found: dict[str, Any] | None, model: str, kind: str) -> float | None:
+    """PyTorch's best rate of training or prediction, whichever precision and way."""
+    if found is None:
+        return None
+    return max(float(rate) for each in found[model].values() for name, rate in each.items() if name.startswith(kind))
+
+
+def _ratio(ours_: float, theirs: float | None) -> float | None:
+    return ours_ / theirs if theirs else None
+
+
+def use(step: Callable[[], object], steps: int = 20) -> dict[str, float]:
+    """What a step takes beside time: switches of context, and the share of the cores that were busy."""
+    before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    for _ in range(steps):
+        step()
+    after, wall = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter() - start
+    switches = after.ru_nvcsw + after.ru_nivcsw - before.ru_nvcsw - before.ru_nivcsw
+    busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {
+        "default_context_switches_per_step": switches / steps,
+        "default_cpu_share": busy / wall / len(os.sched_getaffinity(0)),
+    }
+
+
+def measure() -> dict[str, Any]:
+    """Every figure with the instructions that the environment allows."""
+    import keras
+
+    from roadseg.machine.hardware import capabilities
+    from roadseg.machine.instruction_set import instruction_set
+    from roadseg.machine.precision import resolve_precision
+
+    precision = resolve_precision("auto", capabilities())
+    keras.config.set_dtype_policy("float32")
     works = dict(zip(("fit", "predict"), usual(), strict=True))
+    works["default_convolutions"] = convolutions(DEFAULT, *SIZE, DEFAULT_BATCH, precision)
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    peaks = peak_gflops()
+    peak = peaks[precision]
     works |= dict(zip(("step", "bundle"), ours("tutorial", 128, 128), strict=True))
     works |= dict(zip(("default_step", "default_bundle"), ours(DEFAULT, *SIZE, DEFAULT_BATCH), strict=True))
-    works["default_convolutions"] = convolutions(DEFAULT, *SIZE, DEFAULT_BATCH)
-    found = {name: (DEFAULT_BATCH if "default" in name else BATCH) * rate for name, rate in rates(works).items()}
+    works["reduced_step"], works["fixed_step"] = ours(DEFAULT, *REDUCED, 8)[0], ours(DEFAULT, 16, 16, 1)[0]
+    each = rates(works)
+    found = {name: (DEFAULT_BATCH if "default" in name else BATCH) * rate for name, rate in each.items()}
     forward, default = gflop("tutorial", 128, 128), gflop(DEFAULT, *SIZE)
     other = torch()
     figures: dict[str, Any] = {
@@ -134,18 +187,42 @@ def main() -> None:
         "train_share": found["step"] * STEP * forward / peak,
         "predict_share": found["bundle"] * FORWARD * forward / peak,
         "fit_share": found["fit"] * STEP * forward / peak,
-        "torch_train_ratio": other and found["step"] / other["train"],
-        "torch_predict_ratio": other and found["bundle"] / other["predict"],
+        "torch_train_ratio": _ratio(found["step"], best(other, "tutorial", "train")),
+        "torch_predict_ratio": _ratio(found["bundle"], best(other, "tutorial", "predict")),
+        "default_torch_train_ratio": _ratio(found["default_step"], best(other, "default", "train")),
+        "default_torch_predict_ratio": _ratio(found["default_bundle"], best(other, "default", "predict")),
         "default_images_per_second": found["default_step"],
         "default_share": found["default_step"] * STEP * default / peak,
         "default_predict_images_per_second": found["default_bundle"],
+        "default_predict_share": found["default_bundle"] * FORWARD * default / peak,
         "default_not_convolution": 1 - found["default_step"] / found["default_convolutions"],
+        "fixed_share": each["reduced_step"] / each["fixed_step"],
         "tutorial_images_per_second": found["step"],
+        **use(works["default_step"]),
     }
     rounded = {name: value and round(value, 2) for name, value in figures.items()}
     gflops = {f"peak_{name}_gflops": round(value) for name, value in peaks.items()}
-    load = {"load_before": round(os.getloadavg()[0], 1), "date": time.strftime("%Y-%m-%d")}
-    print(json.dumps({"model": DEFAULT, **rounded, **gflops, **load, **machine()}, indent=1))
+    shares = {"default_kinds": kinds(DEFAULT, *SIZE, DEFAULT_BATCH, precision), "torch_images_per_second": other}
+    about = {"model": DEFAULT, "precision": precision, "instruction_set": instruction_set(capabilities())}
+    return about | rounded | gflops | shares | {"load_before": round(os.getloadavg()[0], 1)}
+
+
+def main() -> None:
+    """Measure and print one JSON object."""
+    if "--once" in sys.argv:  # with what the environment says, which TensorFlow reads once
+        print(json.dumps(measure()))
+        return
+    found = _apart({})
+    if "amx" in found["instruction_set"]:
+        found["without_amx"] = _apart(WITHOUT_AMX)
+    print(json.dumps(found | {"date": time.strftime("%Y-%m-%d"), **machine()}, indent=1))
+
+
+def _apart(environment: dict[str, str]) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.training", "--once"]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | environment)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 if __name__ == "__main__":

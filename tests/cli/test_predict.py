@@ -21,6 +21,6 @@ def test_a_window_slides_over_the_enlarged_picture(tmp_path: Path, idd_level1: C
         assert done.exit_code == 0, done.output
         with Image.open(tmp_path / name / "masks/frame.png") as picture:
             masks[name] = np.asarray(picture)
-    [expected] = Predictor(bundle, scales=[1.0, 2.0], overlap=0.5)([image])
+    [expected] = Predictor(bundle, scales=[1.0, 2.0], overlap=0.5, precision="auto")([image])
     np.testing.assert_array_equal(masks["window"], expected)
     assert (masks["plain"] != masks["window"]).any()

@@ -1,0 +1,58 @@
+"""Where the time of a training step goes, by oneDNN's own count: `ONEDNN_VERBOSE` prints each kernel with its time."""
+
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+STEPS, MARK = 8, "steps begin"
+
+
+def kinds(name: str, height: int, width: int, batch: int, precision: str) -> dict[str, float]:
+    """Share of a step's time by kind of kernel, 0..1; `other` is what is no kernel of oneDNN.
+
+    A `normalization reference` is one for which oneDNN has no fast kernel, as with channels that fill no vector.
+    """
+    code = f"from benchmarks.kinds import steps; steps({name!r}, {height}, {width}, {batch}, {precision!r})"
+    environment = os.environ | {"ONEDNN_VERBOSE": "profile_exec"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=Path(__file__).parent.parent,
+    )
+    _, _, lines = done.stdout.partition(MARK)
+    times: dict[str, float] = defaultdict(float)
+    for line in lines.splitlines():
+        cells = line.split(",")
+        if cells[0] == "onednn_verbose" and "exec" in cells:
+            kind, kernel, way = cells[cells.index("exec") + 2 :][:3]
+            times[_named(kind, kernel, way)] += float(cells[-1])
+    whole = float(lines.splitlines()[-1])
+    shares = {kind: round(time / whole, 3) for kind, time in sorted(times.items())}
+    return shares | {"other": round(1 - sum(times.values()) / whole, 3)}
+
+
+def _named(kind: str, kernel: str, way: str) -> str:
+    if kind == "batch_normalization":
+        return "normalization reference" if ":any" in kernel else "normalization"
+    return f"{kind} {way}" if kind == "convolution" else kind
+
+
+def steps(name: str, height: int, width: int, batch: int, precision: str) -> None:
+    """Make steps and print their milliseconds together; run in a process of its own."""
+    import keras
+
+    from benchmarks.peak import seconds
+    from benchmarks.training import ours
+
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    step, _ = ours(name, height, width, batch)
+    for _ in range(3):
+        step()
+    print(MARK, flush=True)
+    once = seconds(step, STEPS - 1)
+    print(1000 * once * STEPS, flush=True)
