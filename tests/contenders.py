@@ -31,6 +31,7 @@ from roadseg.tracking.published import Published, evaluation_key
 from roadseg.tracking.store import create_run
 
 NAME = "idd-level1"
+GOOD, BETTER, WORSE = 0.2, 0.0, 0.4  # favour of one class: the less, the better
 SETTINGS = {"flip": False, "scales": [1.0], "overlap": 0.0, "precision": "float32"}
 
 
@@ -54,6 +55,13 @@ def val_tree(tree: Path, drives: int = 16, **promote: Any) -> Path:
     params["promote"] |= {"drives": 8, "time_factor": 100.0} | promote
     (tree / "params.yaml").write_text(yaml.safe_dump(params))
     return tree
+
+
+def change_policy(tree: Path, **changes: Any) -> None:
+    """Change keys of section `promote` in a tree."""
+    params = yaml.safe_load((tree / "params.yaml").read_text())
+    params["promote"] |= changes
+    (tree / "params.yaml").write_text(yaml.safe_dump(params))
 
 
 def bundle_of(folder: Path, favour: float, seen: list[dict[str, Any]] | None = None, **card: Any) -> Bundle:
