@@ -1,5 +1,6 @@
 """Project the graph's files onto MLflow: find or create the run, send only what it lacks."""
 
+import json
 import os
 import tempfile
 import time
@@ -82,7 +83,13 @@ def publish(tree: Path, started_from: GitState | None = None, *, as_new: bool = 
         commit=tags.get("git.commit", ""),
         dirty=tags.get("git.dirty") == "true",
         miou=scores["miou"],
+        settings=_settings(tree),
     )
+
+
+def _settings(tree: Path) -> str:
+    settings = read_evaluation(tree / paths.EVALUATION).settings
+    return "" if settings is None else json.dumps(settings, sort_keys=True)
 
 
 def _evaluation_digest(tree: Path, manifest: Manifest, bundle: Bundle) -> str:
