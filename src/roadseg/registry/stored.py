@@ -79,7 +79,7 @@ class Stored:
         if None not in (found.weights, found.val_manifest) and evaluation_digest(folder, found) != name:
             shutil.rmtree(folder)  # whatever changed it, the next call fetches anew
             raise UsageError(f"the evaluation {name[:12]} of version {self.version} is not what was registered")
-        if weights not in (None, self.bundle.card["weights"]):
+        if found.weights not in (None, self.bundle.card["weights"]):
             raise UsageError(f"the evaluation of version {self.version} is of other weights: evaluate and register it")
         return found
 
