@@ -56,8 +56,7 @@ def publish(tree: Path, started_from: GitState | None = None, *, as_new: bool = 
     check_belonging(tree, bundle, manifest)
     client = connect()
     run_id = claim_run(client, bundle.card["fingerprint"], bundle.card["weights"], as_new=as_new)
-    folder = run_folder(home(), bundle.card["fingerprint"])
-    send_unsent(folder, run_id)  # the journal alone knows pace, machine and pictures
+    send_unsent(run_folder(home(), bundle.card["fingerprint"]), run_id)  # it alone knows pace, machine and pictures
     known = {"weights": bundle.card["weights"], "val_manifest": manifest.digest("val")}  # schema 1 does not say them
     evaluation = evaluation_digest(tree / paths.EVALUATION, replace(read_evaluation(tree / paths.EVALUATION), **known))
     _send_params(client, run_id, bundle)
