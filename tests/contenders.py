@@ -25,7 +25,7 @@ from roadseg.contracts.evaluation import evaluation_digest, read_evaluation, wri
 from roadseg.contracts.files import digest_file, digest_of
 from roadseg.contracts.manifest import from_rows, write_manifest
 from roadseg.machine.instruction_set import instruction_set
-from roadseg.registry.rescore import predict_val, score_into
+from roadseg.registry.evidence.rescore import predict_val, score_into
 from roadseg.registry.versions import register
 from roadseg.tracking.published import Published, evaluation_key
 from roadseg.tracking.store import create_run

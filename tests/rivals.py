@@ -7,8 +7,8 @@ import numpy as np
 
 from benchmarks.gate import POLICY, evidence
 from roadseg.contracts.classes import ClassTable
-from roadseg.registry.evidence import Evidence
-from roadseg.registry.policy import Policy
+from roadseg.registry.gate.evidence import Evidence
+from roadseg.registry.gate.policy import Policy
 
 VALUES = POLICY.model_dump()
 

@@ -11,7 +11,8 @@ from contenders import Contenders, score_here, val_tree
 from mlflow import MlflowClient
 
 from roadseg.contracts.files import home
-from roadseg.registry import gather, query, rescore, rollback
+from roadseg.registry import rollback
+from roadseg.registry.evidence import gather, query, rescore
 from roadseg.registry.versions import register
 from roadseg.tracking.publish import publish
 from roadseg.tracking.published import Published, evaluation_key

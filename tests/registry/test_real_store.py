@@ -10,10 +10,11 @@ from contenders import Contenders, val_tree
 from servers import MlflowServer
 
 from roadseg.contracts.errors import RoadsegError
-from roadseg.registry import gather, ledger, rescore
+from roadseg.registry import ledger
 from roadseg.registry.alias import Moved, move, settle_moves
+from roadseg.registry.evidence import gather, rescore
+from roadseg.registry.evidence.query import Answered
 from roadseg.registry.promote import promote
-from roadseg.registry.query import Answered
 from roadseg.registry.versions import CHAMPION, version_at
 from roadseg.tracking.store import artifact_names, connect
 

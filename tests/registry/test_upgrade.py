@@ -14,10 +14,10 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.evaluation import read_evaluation, read_scores
 from roadseg.contracts.manifest import read_manifest
 from roadseg.predict.predictor import Predictor
-from roadseg.registry import gather, rescore
 from roadseg.registry.champion import fetch_champion
+from roadseg.registry.evidence import gather, rescore
+from roadseg.registry.evidence.query import load_and_ask
 from roadseg.registry.promote import promote
-from roadseg.registry.query import load_and_ask
 from roadseg.registry.versions import CHAMPION, MODEL, fetch_bundle
 
 BEFORE = Path(__file__).parent.parent / "data/schema-1"

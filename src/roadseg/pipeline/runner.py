@@ -19,7 +19,7 @@ from roadseg.pipeline.graph import read_graph
 from roadseg.pipeline.receipt import leave_receipt
 from roadseg.pipeline.watchdog import watched
 from roadseg.preprocess import stage as preprocess
-from roadseg.registry.policy import Policy
+from roadseg.registry.gate.policy import Policy
 from roadseg.scan import stage as scan
 from roadseg.train import stage as train
 from roadseg.train.step.worker_processes import WorkerProcesses

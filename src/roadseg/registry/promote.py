@@ -12,10 +12,10 @@ from roadseg.contracts.params import read_params
 from roadseg.pipeline.runner import SECTIONS
 from roadseg.registry import ledger
 from roadseg.registry.alias import Moved, me, move, settle_moves, write_tags
-from roadseg.registry.decision import Decision
-from roadseg.registry.gate import decide
-from roadseg.registry.gather import gather
-from roadseg.registry.policy import Policy
+from roadseg.registry.evidence.gather import gather
+from roadseg.registry.gate.decide import decide
+from roadseg.registry.gate.decision import Decision
+from roadseg.registry.gate.policy import Policy
 from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, version_at
 from roadseg.tracking.store import connect
 

@@ -10,9 +10,9 @@ from roadseg.contracts.files import home
 from roadseg.contracts.manifest import read_manifest
 from roadseg.registry import ledger
 from roadseg.registry.alias import me, move, settle_moves
+from roadseg.registry.evidence.query import LOG, query
+from roadseg.registry.evidence.stored import Stored
 from roadseg.registry.ledger import Entry
-from roadseg.registry.query import LOG, query
-from roadseg.registry.stored import Stored
 from roadseg.tracking.store import connect
 
 

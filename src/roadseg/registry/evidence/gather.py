@@ -10,13 +10,13 @@ from roadseg.contracts.evaluation import Evaluation, scoring_code
 from roadseg.contracts.files import home
 from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.pipeline.settings import read_settings
-from roadseg.registry.decision import LeftOut
-from roadseg.registry.evidence import Evidence
-from roadseg.registry.leakage import find_leaks
-from roadseg.registry.query import LOG, Answered, query
-from roadseg.registry.rescore import score_again
-from roadseg.registry.scoring import compared_settings, key_of
-from roadseg.registry.stored import Stored, training_samples
+from roadseg.registry.evidence.query import LOG, Answered, query
+from roadseg.registry.evidence.rescore import score_again
+from roadseg.registry.evidence.scoring import compared_settings, key_of
+from roadseg.registry.evidence.stored import Stored, training_samples
+from roadseg.registry.gate.decision import LeftOut
+from roadseg.registry.gate.evidence import Evidence
+from roadseg.registry.gate.leakage import find_leaks
 
 COLUMNS = ["sample", "image", "mask", "drive", "split", "image_sha", "mask_sha", "phash", "coding"]
 

@@ -7,7 +7,7 @@ from contenders import BETTER, GOOD, WORSE, Contenders, change_policy, val_tree
 
 from roadseg.contracts.files import home
 from roadseg.contracts.manifest import read_manifest
-from roadseg.registry import gather
+from roadseg.registry.evidence import gather
 from roadseg.registry.promote import promote
 from roadseg.registry.versions import version_rows
 from roadseg.tracking.store import artifact_names

@@ -23,7 +23,7 @@ from roadseg.machine.instruction_set import instruction_set
 from roadseg.machine.signals import follow_parent
 from roadseg.pipeline.settings import read_settings
 from roadseg.pipeline.sidecars import answer, ask
-from roadseg.registry.scoring import compared_settings
+from roadseg.registry.evidence.scoring import compared_settings
 
 if TYPE_CHECKING:
     from roadseg.predict.predictor import Predictor
@@ -68,7 +68,7 @@ def query(bundle: Path, evaluation: Path | None, other: Path | None = None) -> A
     """
     for _ in range(TRIES):
         arguments = (str(path.absolute()) if path else "" for path in (bundle, evaluation, other))
-        if found := ask("roadseg.registry.query", *arguments, log=LOG, patience=PATIENCE):
+        if found := ask("roadseg.registry.evidence.query", *arguments, log=LOG, patience=PATIENCE):
             return Answered(**found)
     return None
 

@@ -20,8 +20,8 @@ from roadseg.machine.hardware import capabilities
 from roadseg.machine.instruction_set import instruction_set
 from roadseg.machine.signals import follow_parent
 from roadseg.pipeline.sidecars import answer, ask
-from roadseg.registry.scoring import key_of
-from roadseg.registry.stored import Stored, fetched
+from roadseg.registry.evidence.scoring import key_of
+from roadseg.registry.evidence.stored import Stored, fetched
 from roadseg.tracking.store import artifact_names
 
 PATIENCE = 6 * 3600.0  # seconds; 2,000 large images take minutes on a GPU and hours on two cores
@@ -68,7 +68,7 @@ def _predict(bundle: Bundle, settings: Mapping[str, Any], folder: Path) -> None:
     with TemporaryDirectory(dir=folder.parent) as temporary:
         whole = Path(temporary, "whole")
         arguments = (str(bundle.folder.absolute()), json.dumps(dict(settings)), str(whole))
-        found = ask("roadseg.registry.rescore", *arguments, log=LOG, patience=PATIENCE)
+        found = ask("roadseg.registry.evidence.rescore", *arguments, log=LOG, patience=PATIENCE)
         if found is None or found.get("error"):
             said = found["error"] if found else f"see {home() / LOG}"
             raise UsageError(f"it could not be scored on this val split: {said}")

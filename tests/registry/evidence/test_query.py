@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from roadseg.contracts.evaluation import Evaluation, read_evaluation, write_evaluation
-from roadseg.registry import query as module
-from roadseg.registry.query import MOVED, load_and_ask, query, samples_to_ask, share_moved
-from roadseg.registry.rescore import predict_val
+from roadseg.registry.evidence import query as module
+from roadseg.registry.evidence.query import MOVED, load_and_ask, query, samples_to_ask, share_moved
+from roadseg.registry.evidence.rescore import predict_val
 
 
 @pytest.fixture(scope="module")
