@@ -99,8 +99,9 @@ def main(
     first, second = halves(source, folder)
     team = Team(folder.absolute())
     params = team.tree / "params.yaml"
-    for section, values in {"train": {"epochs": epochs}, **json.loads(settings)}.items():
+    for section, values in json.loads(settings).items():
         change_settings(params, section, values)
+    change_settings(params, "train", {"epochs": epochs})
     team.must("roadseg", "data", "import", str(first.absolute()))
     found: dict[str, Any] = {"half": team.trained_and_judged()}
     team.must("roadseg", "data", "import", "--add", str(second.absolute()))

@@ -29,7 +29,7 @@ def main() -> None:
     try:
         bring_scenes(Path.cwd())
         decision = run_once()
-        show(Path.cwd(), str(decision), decision.candidate)
+        show(Path.cwd(), str(decision), decision.candidate.version)
     except Exception as error:
         if (line := told(error)) is None:
             raise

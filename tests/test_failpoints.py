@@ -1,4 +1,4 @@
-"""Each failpoint of import, scan and preprocess is in the list that a test kills at."""
+"""Each failpoint of import, scan, preprocess and promotion is in the list that a test kills at."""
 
 import re
 
@@ -8,12 +8,20 @@ from trees import ROOT
 from roadseg.contracts.files import REPLACING
 from roadseg.intake import places
 from roadseg.preprocess import encode, stage, store
+from roadseg.registry import alias
 from roadseg.scan import remember
 
-LISTED = {*places.FAILPOINTS, *remember.FAILPOINTS, *encode.FAILPOINTS, *stage.FAILPOINTS, *store.FAILPOINTS}
+LISTED = {
+    *places.FAILPOINTS,
+    *remember.FAILPOINTS,
+    *encode.FAILPOINTS,
+    *stage.FAILPOINTS,
+    *store.FAILPOINTS,
+    *alias.FAILPOINTS,
+}
 
 
-@pytest.mark.parametrize("package", ["intake", "scan", "preprocess"])
+@pytest.mark.parametrize("package", ["intake", "scan", "preprocess", "registry"])
 def test_every_named_place_is_listed(package: str) -> None:
     files = (ROOT / "src/roadseg" / package).rglob("*.py")
     named = {name for file in files for name in re.findall(r'\bfailpoint\("([^"]+)"\)', file.read_text())}

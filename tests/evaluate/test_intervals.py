@@ -8,7 +8,7 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.confusion import iou, mean_iou
 from roadseg.contracts.evaluation import BINS, Counts, Evaluation
 from roadseg.evaluate import intervals as module
-from roadseg.evaluate.intervals import intervals
+from roadseg.evaluate.intervals import intervals, tail_share
 from roadseg.evaluate.measures import mean
 from roadseg.evaluate.scores import METRICS
 
@@ -33,7 +33,7 @@ def test_equal_seeds_give_equal_intervals_and_the_order_of_images_matters_not(ev
 def test_the_ends_are_quantiles_of_whole_drives_drawn_anew(
     evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_tail", lambda groups, level: 0.05)
+    monkeypatch.setattr(module, "tail_share", lambda groups, level: 0.05)
     drives, matrices = np.array(evaluation.drives), evaluation.counts.confusion
     low, high = intervals(evaluation.counts, drives.tolist(), FIGURES, resamples=4000, seed=0)["miou"]
     rng, names, drawn = np.random.default_rng(99), np.unique(drives), []
@@ -67,7 +67,7 @@ def test_a_class_that_no_image_holds_has_no_interval_and_one_that_some_hold_has(
 
 
 def test_few_drives_widen_the_interval_and_many_do_not() -> None:
-    tails = [module._tail(groups, 0.95) for groups in (3, 12, 48, 10_000)]
+    tails = [tail_share(groups, 0.95) for groups in (3, 12, 48, 10_000)]
     assert tails == sorted(tails)
     assert tails[-1] == pytest.approx(0.025, abs=1e-4)
 

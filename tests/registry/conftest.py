@@ -4,12 +4,15 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+from contenders import Contenders, score_here, val_tree
 from mlflow import MlflowClient
 
 from roadseg.contracts.files import home
+from roadseg.registry import rollback
+from roadseg.registry.evidence import gather, query, rescore
 from roadseg.registry.versions import register
 from roadseg.tracking.publish import publish
 from roadseg.tracking.published import Published, evaluation_key
@@ -63,3 +66,41 @@ def enter(client: MlflowClient, sent: Sent) -> Callable[..., int]:
         return register(replace(sent.published, evaluation=evaluation, **changes))  # type: ignore[arg-type]
 
     return register_one
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("contenders")
+
+
+@pytest.fixture
+def judged_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    tree = val_tree(tmp_path / "tree")
+    monkeypatch.chdir(tree)
+    return tree
+
+
+@pytest.fixture
+def contenders(empty_store: Path, judged_tree: Path, made: Path) -> Contenders:
+    (home() / "mlflow").mkdir(parents=True)
+    shutil.copy2(empty_store, home() / "mlflow")
+    return Contenders(connect(), judged_tree, made)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Asks models in this process, which has Keras loaded already; what was asked and scored, in order."""
+    said: list[str] = []
+
+    def query_here(bundle: Path, evaluation: Path | None, other: Path | None = None) -> query.Answered:
+        said.append("query")
+        return query.load_and_ask(bundle, evaluation, other)
+
+    def score_and_say(*arguments: str, **options: Any) -> dict[str, Any]:
+        said.append("score")
+        return score_here(*arguments, **options)
+
+    for module in (gather, rollback):
+        monkeypatch.setattr(module, "query", query_here)
+    monkeypatch.setattr(rescore, "ask", score_and_say)
+    return said

@@ -4,19 +4,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.evaluation import read_evaluation
 from roadseg.contracts.files import digest_file, home
 from roadseg.registry import champion
 from roadseg.registry.champion import ask_for_champion, fetch_champion
-from roadseg.registry.promote import promote
+from roadseg.registry.versions import CHAMPION, MODEL
 
 
 @pytest.fixture
-def promoted(enter: Callable[..., int]) -> int:
+def promoted(client: MlflowClient, enter: Callable[..., int]) -> int:
     version = enter()
-    promote(version, reason="first", dry_run=False)
+    client.set_registered_model_alias(MODEL, CHAMPION, str(version))
     return version
 
 

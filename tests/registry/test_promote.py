@@ -1,150 +1,113 @@
-from collections.abc import Callable
+import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient, MlflowException
-from mlflow.entities import Run
+from contenders import BETTER, GOOD, SETTINGS, WORSE, Contenders, bundle_of, change_policy
+from mlflow import MlflowClient
+from typer.testing import CliRunner
 
-from roadseg.contracts.errors import RoadsegError, UsageError
+from roadseg.cli.app import app
+from roadseg.contracts.errors import UsageError
+from roadseg.contracts.evaluation import write_evaluation
 from roadseg.registry import ledger
-from roadseg.registry.gate import Decision
+from roadseg.registry.evidence.rescore import predict_val
+from roadseg.registry.gate.decision import Decision
 from roadseg.registry.promote import promote
-from roadseg.registry.versions import CHAMPION, MODEL, version_at
-from roadseg.tracking.store import experiment_id
+from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, register, version_at
+from roadseg.tracking.store import artifact_names
 
-Enter = Callable[..., int]
-
-
-def entries(client: MlflowClient) -> list[Run]:
-    """Runs of the ledger, oldest first."""
-    return list(client.search_runs([experiment_id(client, ledger.EXPERIMENT)], order_by=["attributes.start_time ASC"]))
+pytestmark = pytest.mark.usefixtures("asked")
 
 
 def told(client: MlflowClient) -> list[tuple[str, str | None]]:
-    return [(run.data.tags["decision"], run.data.tags.get("state")) for run in entries(client)]
+    return [(each.tags["decision"], each.tags.get("state")) for each in reversed(ledger.ledger_entries(client))]
 
 
-def test_the_first_model_becomes_champion_and_says_so(client: MlflowClient, enter: Enter) -> None:
-    enter()
+def test_the_first_model_becomes_champion_and_the_ledger_says_why(contenders: Contenders) -> None:
+    client = contenders.client
+    contenders.enter(GOOD)
     decision = promote(reason="we begin")
     assert (decision.outcome, decision.exit_code) == ("PROMOTE", 0)
     assert "first model" in str(decision)
-    assert version_at(client, CHAMPION) == 1
-    [run] = entries(client)
-    tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
-    assert tags.pop("who")
-    assert tags == {
-        "decision": "PROMOTE",
-        "state": "done",
-        "from": "",
-        "to": "1",
-        "candidate": "1",
-        "champion": "",
-        "reasons": "; ".join(decision.reasons),
-        "why": "we begin",
-    }
-    assert run.info.status == "FINISHED"
-
-
-def test_a_champion_is_not_judged_again(client: MlflowClient, enter: Enter) -> None:
-    enter()
-    promote()
-    before = told(client)
-    decision = promote()
-    assert (decision.outcome, decision.exit_code) == ("CHAMPION ALREADY", 0)
-    assert told(client) == before
+    assert (version_at(client, CHAMPION), version_at(client, CANDIDATE)) == (1, None)
+    [entry] = ledger.ledger_entries(client)
+    assert {"decision": "PROMOTE", "state": "done", "to": "1", "why": "we begin"}.items() <= entry.tags.items()
+    assert entry.tags["weights"] == contenders.entered[1].weights
+    assert artifact_names(client, entry.run_id) == {"decision.json"}
+    assert Decision.from_json(json.loads(Path("reports/decision.json").read_text())) == decision
+    assert promote().outcome == "CHAMPION ALREADY"
+    assert len(ledger.ledger_entries(client)) == 1
 
 
 @pytest.mark.parametrize(
-    ("second", "outcome", "reason"),
-    [
-        ({"miou": 0.51}, "PROMOTE", "better"),
-        ({"miou": 0.5}, "REJECT", "not better"),
-        ({"miou": 0.49}, "REJECT", "not better"),
-        ({"miou": 0.9, "val_manifest": "d" * 64}, "HOLD", "different data"),
-        ({"val_manifest": "d" * 64}, "HOLD", "no score"),
-    ],
+    ("favour", "outcome", "reason"),
+    [(BETTER, "PROMOTE", "better: mIoU"), (WORSE, "REJECT", "surely worse"), (GOOD - 1e-6, "HOLD", "cannot tell")],
 )
-@pytest.mark.parametrize("dry_run", [False, True])
-def test_a_second_version_is_judged_against_the_champion(
-    client: MlflowClient, enter: Enter, second: dict[str, object], outcome: str, reason: str, dry_run: bool
+def test_a_second_model_is_judged_against_the_champion(
+    contenders: Contenders, favour: float, outcome: str, reason: str
 ) -> None:
-    enter(miou=0.5)
+    client = contenders.client
+    contenders.enter(GOOD)
     promote()
-    enter(**second)
-    decision = promote(dry_run=dry_run)
-    moved = outcome == "PROMOTE"
-    assert (decision.outcome, decision.exit_code) == (outcome, 0 if moved else 4)
+    version = contenders.enter(favour)
+    dry = promote(dry_run=True)
+    assert (dry.outcome, told(client)) == (outcome, [("PROMOTE", "done")])
+    decision = promote()
+    assert replace(decision, rules=()) == replace(dry, rules=())  # among the rules is one about seconds
     assert reason in str(decision)
-    assert version_at(client, CHAMPION) == (2 if moved and not dry_run else 1)
-    entry = [] if dry_run else [(outcome, "done" if moved else None)]
-    assert told(client) == [("PROMOTE", "done"), *entry]
-    assert {run.info.status for run in entries(client)} == {"FINISHED"}
+    assert version_at(client, CHAMPION) == (version if outcome == "PROMOTE" else 1)
+    assert told(client)[1:] == [(outcome, "done" if outcome == "PROMOTE" else None)]
+    tags = client.get_model_version(MODEL, str(version)).tags
+    assert tags["decision"] == outcome
+    assert reason in tags["decision.reason"]
+    assert tags["decision.difference"].count(".") == 3
 
 
-def test_a_dry_run_writes_nothing_at_all(client: MlflowClient, enter: Enter) -> None:
-    enter()
+def test_a_dry_run_leaves_mlflow_as_it_was(contenders: Contenders) -> None:
+    contenders.enter(GOOD)
     assert promote(dry_run=True).outcome == "PROMOTE"
-    assert version_at(client, CHAMPION) is None
-    assert client.get_experiment_by_name(ledger.EXPERIMENT) is None
+    assert version_at(contenders.client, CHAMPION) is None
+    assert contenders.client.get_experiment_by_name(ledger.EXPERIMENT) is None
 
 
-def test_an_older_version_can_be_named(client: MlflowClient, enter: Enter) -> None:
-    enter(miou=0.6)
-    enter(miou=0.5)
-    assert promote(1).candidate == version_at(client, CHAMPION) == 1
+def test_a_model_that_answers_otherwise_than_it_was_evaluated_is_rejected(contenders: Contenders) -> None:
+    contenders.enter(GOOD)
+    bundle = bundle_of(contenders.tree / "bundle", WORSE)
+    lie = replace(predict_val(bundle_of(contenders.tree / "other", BETTER), SETTINGS), weights=bundle.card["weights"])
+    write_evaluation(contenders.tree / "lie", lie)
+    register(contenders.publish(bundle.folder, contenders.tree / "lie"))
+    decision = promote()
+    assert decision.outcome == "REJECT"
+    assert "counted otherwise than in its evaluation" in str(decision)
+
+
+def test_what_a_person_must_approve_is_held_with_the_command(contenders: Contenders) -> None:
+    change_policy(contenders.tree, approval=True)
+    contenders.enter(GOOD)
+    held = promote()
+    assert held.outcome == "HOLD"
+    assert "`roadseg promote 1`" in str(held)
+    shown: list[Decision] = []
+    dry = promote(dry_run=True, approve=lambda decision: bool(shown.append(decision)))
+    assert (dry.outcome, shown) == ("PROMOTE", [])
+    assert "a person must approve" in str(dry)
+    assert promote(approve=lambda decision: bool(shown.append(decision))).outcome == "HOLD"
+    assert "first model" in str(shown[0])
+    done = CliRunner().invoke(app, ["promote", "1", "--yes"])
+    assert done.exit_code == 0, done.output
+    assert version_at(contenders.client, CHAMPION) == 1
+    assert ledger.ledger_entries(contenders.client)[0].tags["approver"]
 
 
 @pytest.mark.parametrize("version", [0, 7])
-def test_a_missing_version_is_named_and_nothing_written(client: MlflowClient, enter: Enter, version: int) -> None:
-    enter()
+def test_a_missing_version_is_named_and_nothing_written(contenders: Contenders, version: int) -> None:
+    contenders.enter(GOOD)
     with pytest.raises(UsageError, match=f"no version {version}"):
         promote(version)
-    assert told(client) == []
+    assert told(contenders.client) == []
 
 
-def test_with_nothing_registered_the_remedy_is_said(client: MlflowClient) -> None:
+def test_with_nothing_registered_the_remedy_is_said(contenders: Contenders) -> None:
     with pytest.raises(UsageError, match="roadseg register"):
         promote()
-
-
-@pytest.mark.parametrize(("died", "state"), [("before the alias", "undone"), ("after the alias", "done")])
-def test_a_move_that_a_dead_process_left_is_settled(client: MlflowClient, enter: Enter, died: str, state: str) -> None:
-    enter(miou=0.5)
-    ledger.record(client, Decision("PROMOTE", ("first model",), 1, None), who="someone", why="")
-    if died == "after the alias":
-        client.set_registered_model_alias(MODEL, CHAMPION, "1")
-    assert told(client) == [("PROMOTE", "intent")]
-    promote()
-    assert told(client)[0] == ("PROMOTE", state)
-    assert version_at(client, CHAMPION) == 1
-    assert not ledger.open_moves(client)
-
-
-def test_the_intent_stands_before_the_alias_moves(
-    client: MlflowClient, enter: Enter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    enter()
-    seen: list[list[tuple[str, str | None]]] = []
-
-    def refuse(*_: object) -> None:
-        seen.append(told(client))
-        raise MlflowException("the store is gone")
-
-    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", refuse)
-    with pytest.raises(MlflowException, match="the store is gone"):
-        promote()
-    assert seen == [[("PROMOTE", "intent")]]
-    assert told(client) == [("PROMOTE", "undone")]
-
-
-def test_a_move_that_another_undid_is_an_error(
-    client: MlflowClient, enter: Enter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    enter(miou=0.5)
-    promote()
-    enter(miou=0.6)
-    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", lambda *_: None)
-    with pytest.raises(RoadsegError, match="someone else moved it"):
-        promote()
-    assert told(client)[-1] == ("PROMOTE", "undone")
-    assert version_at(client, CHAMPION) == 1

@@ -1,15 +1,12 @@
 """What the version before left stays readable: tests/data/schema-1 was written by it."""
 
 import json
-import warnings
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import numpy as np
 import pytest
+from contenders import Contenders, score_here, val_tree
 from mlflow import MlflowClient
 
 from roadseg.contracts.bundle import Bundle, Surroundings
@@ -18,11 +15,10 @@ from roadseg.contracts.evaluation import read_evaluation, read_scores
 from roadseg.contracts.manifest import read_manifest
 from roadseg.predict.predictor import Predictor
 from roadseg.registry.champion import fetch_champion
+from roadseg.registry.evidence import gather, rescore
+from roadseg.registry.evidence.query import load_and_ask
 from roadseg.registry.promote import promote
-from roadseg.registry.versions import CHAMPION, MODEL, fetch_bundle, register
-from roadseg.serving.log import log_model
-from roadseg.tracking.published import Published, evaluation_key
-from roadseg.tracking.store import create_run
+from roadseg.registry.versions import CHAMPION, MODEL, fetch_bundle
 
 BEFORE = Path(__file__).parent.parent / "data/schema-1"
 TAGS = json.loads((BEFORE / "tags.json").read_text())
@@ -56,24 +52,20 @@ def test_the_digest_of_a_val_manifest_is_another_than_before() -> None:
 
 
 @pytest.fixture
-def champion(client: MlflowClient) -> Published:
+def contenders(client: MlflowClient, tmp_path: Path) -> Contenders:
+    return Contenders(client, val_tree(tmp_path / "tree"), tmp_path)
+
+
+@pytest.fixture
+def champion(contenders: Contenders) -> None:
     """Published, registered and promoted as the version before did it."""
-    miou = read_scores(BEFORE / "evaluation")["miou"]
-    run_id = create_run(client, TAGS["fingerprint"]).info.run_id
-    with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="mlflow")
-        model_id = log_model(BEFORE / "bundle", "model")
-    client.log_artifacts(run_id, str(BEFORE / "bundle"), "bundle")
-    client.log_artifacts(run_id, str(BEFORE / "evaluation"), f"evaluation/{TAGS['evaluation']}")
-    client.log_metric(run_id, evaluation_key(TAGS["evaluation"], "miou"), miou)
-    mlflow.register_model(f"models:/{model_id}", MODEL, tags=TAGS | {"run_id": run_id})
-    client.set_registered_model_alias(MODEL, CHAMPION, "1")
-    of_version = {name: TAGS[name] for name in ("fingerprint", "evaluation", "val_manifest", "weights")}
-    return Published(run_id, model_id, **of_version, commit="", dirty=False, miou=miou)
+    published = contenders.publish(BEFORE / "bundle", BEFORE / "evaluation", TAGS["evaluation"])
+    mlflow.register_model(f"models:/{published.model_id}", MODEL, tags=TAGS | {"run_id": published.run_id})
+    contenders.client.set_registered_model_alias(MODEL, CHAMPION, "1")
 
 
-def test_a_champion_of_before_loads_and_holds_the_gate_until_it_is_scored_again(
-    client: MlflowClient, champion: Published, enter: Callable[..., int], sent: Any
+def test_a_champion_of_before_loads_and_is_scored_again_for_the_gate(
+    client: MlflowClient, champion: None, contenders: Contenders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert predicts_what_it_learnt(Bundle.open(fetch_bundle("models:/roadseg@champion")))
     found = fetch_champion()
@@ -81,16 +73,13 @@ def test_a_champion_of_before_loads_and_holds_the_gate_until_it_is_scored_again(
     assert len(read_evaluation(found.evaluation).counts) == 6
     assert found.val_manifest is None
 
-    enter(miou=0.99)
+    monkeypatch.chdir(contenders.tree)
+    monkeypatch.setattr(gather, "query", load_and_ask)
+    monkeypatch.setattr(rescore, "ask", score_here)
+    contenders.enter(0.4)
     decision = promote()
-    assert (decision.outcome, decision.exit_code) == ("HOLD", 4)
-    assert "the score of champion 1 stands under an older digest of the val manifest" in str(decision)
-    assert "evaluate, publish and register that model again" in str(decision)
-
-    again = replace(champion, evaluation="a" * 64, val_manifest=sent.published.val_manifest)
-    client.log_metric(again.run_id, evaluation_key(again.evaluation, "miou"), 0.5)
-    assert register(again) == 3
-    assert promote(3).outcome == "REJECT"
-    decision = promote(2)
-    assert decision.outcome == "PROMOTE"
-    assert "mIoU 0.9900 against 0.5000 of champion 1" in str(decision)
+    assert decision.outcome == "REJECT"
+    assert "of champion 1" in str(decision)
+    assert decision.champion
+    assert decision.champion.weights == TAGS["weights"]
+    assert len(decision.drives) == 16

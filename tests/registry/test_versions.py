@@ -3,19 +3,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient, MlflowException
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
-from roadseg.registry.gate import Evidence
+from roadseg.registry.evidence.scoring import COMPARED, compared_settings
+from roadseg.registry.evidence.stored import Stored
 from roadseg.registry.versions import (
     CANDIDATE,
     CHAMPION,
     MODEL,
-    evidence,
     fetch_bundle,
     register,
+    registered_miou,
     version_at,
     version_rows,
 )
@@ -36,8 +38,9 @@ def test_the_same_training_and_evaluation_is_the_same_version(client: MlflowClie
         "run_id": expected.run_id,
         "git.commit": expected.commit,
         "git.dirty": "false",
+        "evaluation.settings": expected.settings,
     }
-    assert evidence(client, 1) == Evidence(1, expected.miou, expected.val_manifest)
+    assert registered_miou(client, client.get_model_version(MODEL, "1")) == expected.miou
 
 
 def test_a_model_of_other_weights_is_not_registered(client: MlflowClient, sent: Any) -> None:
@@ -47,18 +50,29 @@ def test_a_model_of_other_weights_is_not_registered(client: MlflowClient, sent: 
     assert not client.search_registered_models()
 
 
-def test_another_evaluation_is_another_version_and_leaves_the_old_evidence(client: MlflowClient, enter: Enter) -> None:
+def test_another_evaluation_is_another_version_and_leaves_the_old_evidence(
+    client: MlflowClient, enter: Enter, sent: Any
+) -> None:
     enter()
-    before = evidence(client, 1)
+    before = client.get_model_version(MODEL, "1")
     assert enter(miou=0.99) == 2
-    assert evidence(client, 1) == before
-    assert evidence(client, 2).miou == 0.99
+    assert client.get_model_version(MODEL, "1").tags == before.tags
+    assert registered_miou(client, before) == sent.published.miou
+    assert registered_miou(client, client.get_model_version(MODEL, "2")) == 0.99
 
 
 def test_the_newest_version_is_the_candidate(client: MlflowClient, enter: Enter) -> None:
     assert version_at(client, CANDIDATE) is None
     for number in (1, 2):
         assert enter(miou=0.5) == version_at(client, CANDIDATE) == number
+
+
+def test_a_champion_that_is_registered_again_is_no_candidate(client: MlflowClient, enter: Enter) -> None:
+    enter()
+    client.set_registered_model_alias(MODEL, CHAMPION, "1")
+    client.delete_registered_model_alias(MODEL, CANDIDATE)
+    assert enter() == 1
+    assert version_at(client, CANDIDATE) is None
 
 
 def test_registering_again_makes_up_for_a_lost_alias_but_brings_no_old_version_back(
@@ -70,12 +84,6 @@ def test_registering_again_makes_up_for_a_lost_alias_but_brings_no_old_version_b
     enter(miou=0.5)
     assert enter() == 1
     assert version_at(client, CANDIDATE) == 2
-
-
-def test_a_missing_version_is_named(client: MlflowClient, enter: Enter) -> None:
-    enter()
-    with pytest.raises(UsageError, match="roadseg has no version 9"):
-        evidence(client, 9)
 
 
 def test_a_silent_store_is_no_missing_champion(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +100,7 @@ def test_a_silent_store_is_no_missing_champion(client: MlflowClient, monkeypatch
 def test_a_version_made_by_hand_has_no_score(client: MlflowClient, enter: Enter, sent: Any) -> None:
     enter()
     client.create_model_version(MODEL, f"models:/{sent.published.model_id}")
-    assert evidence(client, 2).miou is None
+    assert registered_miou(client, client.get_model_version(MODEL, "2")) is None
     assert [row["miou"] for row in version_rows()] == ["?", f"{sent.published.miou:.4f}"]
 
 
@@ -120,6 +128,17 @@ def test_without_a_champion_the_remedy_is_said(client: MlflowClient, enter: Ente
     enter()
     with pytest.raises(UsageError, match="promote a model, or give --model a folder"):
         fetch_bundle("models:/roadseg@champion")
+
+
+def test_the_gate_reads_what_publish_has_sent(client: MlflowClient, enter: Enter, sent: Any) -> None:
+    enter()
+    stored = Stored.find(client, 1)
+    assert stored.bundle.card == Bundle.open(sent.tree / "models/bundle").card
+    assert (
+        stored.evaluation.counts.confusion.tolist() == np.load(sent.tree / "reports/evaluation/confusion.npy").tolist()
+    )
+    assert stored.evaluation.scoring
+    assert compared_settings(stored.evaluation).keys() == set(COMPARED)
 
 
 def test_a_folder_stays_a_folder(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import typer
 
-from roadseg.cli import data, models, report
+from roadseg.cli import data, gate, models, report
 from roadseg.cli.doctor import doctor
 from roadseg.cli.gc import gc
 from roadseg.cli.labels import labels
@@ -31,7 +31,7 @@ app.command()(labels)
 app.command()(doctor)
 app.command()(reproduce)
 app.command()(gc)
-for verb in (models.predict, models.score, models.publish, models.register, models.promote):
+for verb in (models.predict, models.score, models.publish, models.register, gate.promote, gate.rollback):
     app.command()(verb)
 
 

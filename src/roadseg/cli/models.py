@@ -1,4 +1,4 @@
-"""Verbs about models: publish, register, promote, list, card, predict, score."""
+"""Verbs about models: publish, register, list, card, predict, score."""
 
 import json as json_module
 import sys
@@ -10,12 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from roadseg.cli.describe import describe_models
+from roadseg.cli.gate import history
 from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
 from roadseg.machine.precision import AskedPrecision
 
 app = typer.Typer(help="Look at the models there are and at the registered versions.", no_args_is_help=True)
 app.command("describe")(describe_models)
+app.command("history")(history)
 
 CHAMPION = "models:/roadseg@champion"
 RESAMPLES = 1000  # of the bootstrap behind the intervals of `score`
@@ -113,24 +115,6 @@ def register() -> None:
     version = enter(send(Path.cwd()))
     write_card(str(version))
     print(f"registered as version {version} of roadseg")
-
-
-def promote(
-    version: Annotated[int | None, typer.Argument(help="Registered version; the newest candidate if left out.")] = None,
-    reason: Annotated[str, typer.Option(help="Kept in the ledger.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide and explain, move nothing.")] = False,
-) -> None:
-    """Judge a candidate against the champion; move the alias if it wins.
-
-    Exits 4 when the candidate is held or rejected.
-
-    Example: `roadseg promote --dry-run`, then `roadseg promote --reason "weekly retraining"`
-    """
-    from roadseg.registry.promote import promote as decide_and_move
-
-    decision = decide_and_move(version, reason=reason, dry_run=dry_run)
-    print(decision)
-    raise typer.Exit(decision.exit_code)
 
 
 def predict(

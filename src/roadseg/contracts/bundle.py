@@ -14,6 +14,7 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import read_json, replacing, write_json
 from roadseg.contracts.framing import Framing
+from roadseg.contracts.model_file import check_model_file
 
 if TYPE_CHECKING:
     import keras
@@ -91,10 +92,25 @@ class Bundle:
         return self.card.get("history")
 
     def load(self) -> "keras.Model":
-        """The model: uint8 (N, H, W, 3) to float32 logits (N, H, W, K), or probabilities where the card says so."""
+        """The model: uint8 (N, H, W, 3) to float32 logits (N, H, W, K), or probabilities where the card says so.
+
+        Raises:
+            UsageError: the file is none that training writes, or has other weights than the card says.
+        """
+        check_model_file(self.folder / "model.keras")
         import keras  # late: the TensorFlow backend loads in seconds
 
-        return keras.models.load_model(self.folder / "model.keras", compile=False)
+        try:
+            model = keras.models.load_model(self.folder / "model.keras", compile=False, safe_mode=True)
+        except (ValueError, TypeError, KeyError) as error:
+            said = " ".join(str(error).split())
+            raise UsageError(f"{self.folder / 'model.keras'} cannot be loaded ({said[:300]}): run `{REMEDY}`") from None
+        if (found := weights_digest(model)) != self.card["weights"]:
+            raise UsageError(
+                f"{self.folder / 'model.keras'} has the weights {found[:12]}, and card.json says "
+                f"{str(self.card['weights'])[:12]}: get the bundle anew, such as by `dvc checkout`"
+            )
+        return model
 
 
 def write_bundle(folder: Path, model: "keras.Model", card: dict[str, Any], samples: pa.Table) -> None:

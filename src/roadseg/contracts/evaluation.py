@@ -17,7 +17,7 @@ from roadseg.contracts.shards import write_array
 
 REMEDY = "dvc repro evaluate"
 STORED = {"confusion": np.uint32, "boundary": np.uint32, "reliability": np.int64}
-ABOUT = ("weights", "val_manifest", "instruction_set")
+ABOUT = ("weights", "val_manifest", "instruction_set", "scoring")
 SCORING = ("contracts", "imaging", "predict", "evaluate")  # packages whose code decides the counts
 BINS = 15  # of confidence, equally wide; as in Guo et al., "On Calibration of Modern Neural Networks", ICML 2017
 UNIT = 1 << 16  # confidences are added up in whole units of 1/UNIT, so that their sum depends on no order
@@ -93,6 +93,7 @@ class Evaluation:
         val_manifest: digest of the split, see `Manifest.digest`; None where it is not known.
         settings: of the prediction, see `Predictor.settings`; None where they are not known, as in 0.1.0.
         instruction_set: that the prediction computed with; None where it is not known.
+        scoring: digest of the code that predicted and counted, see `scoring_code`; None where it is not known.
     """
 
     images: pa.Table
@@ -101,6 +102,7 @@ class Evaluation:
     val_manifest: str | None = None
     settings: dict[str, Any] | None = None
     instruction_set: str | None = None
+    scoring: str | None = None
 
     @property
     def drives(self) -> list[str]:
@@ -160,18 +162,24 @@ def evaluation_digest(folder: Path, evaluation: Evaluation) -> str:
     return digest_of(parts if evaluation.settings is None else [*parts, evaluation.settings])
 
 
-def input_key(weights: str, val_manifest: str, settings: dict[str, Any]) -> str:
+def input_key(weights: str, val_manifest: str, settings: dict[str, Any], scoring: str | None = None) -> str:
     """Name an evaluation by what goes into it, so that it is found before anything is predicted.
 
     Args:
         weights: digest of the weights.
         val_manifest: digest of the split.
         settings: of the prediction, see `Predictor.settings`.
+        scoring: digest of the code that predicts and counts; that of this code if left out.
 
     Returns:
-        Sha256, hex; of the code that predicts and counts too.
+        Sha256, hex.
     """
-    return digest_of([weights, val_manifest, settings, code_digests(*SCORING)])
+    return digest_of([weights, val_manifest, settings, scoring or scoring_code()])
+
+
+def scoring_code() -> str:
+    """Sha256 of the code that predicts and counts, hex: evaluations of other code may not be compared."""
+    return digest_of(code_digests(*SCORING))
 
 
 def read_scores(folder: Path) -> dict[str, Any]:

@@ -44,30 +44,30 @@ def intervals(
     of_groups, rng = counts.grouped(member), np.random.default_rng(seed)
     drawn: dict[str, list[np.ndarray]] = {}
     for first in range(0, resamples, CHUNK):
-        sample = of_groups.weighted(_draw(len(names), min(CHUNK, resamples - first), rng))
+        sample = of_groups.weighted(draw_groups(len(names), min(CHUNK, resamples - first), rng))
         for name, metric in metrics.items():
             if (values := metric(sample)) is not None:
                 drawn.setdefault(name, []).append(values)
     if len(names) < 2:
         unknown = {name: np.full(values[0].shape[1:], np.nan) for name, values in drawn.items()}
         return {name: (each, each) for name, each in unknown.items()}
-    tail = _tail(len(names), level)
-    return {name: _ends(np.concatenate(values), tail) for name, values in drawn.items()}
+    tail = tail_share(len(names), level)
+    return {name: interval_ends(np.concatenate(values), tail) for name, values in drawn.items()}
 
 
-def _draw(groups: int, times: int, rng: np.random.Generator) -> np.ndarray:
+def draw_groups(groups: int, times: int, rng: np.random.Generator) -> np.ndarray:
     """How often each group is drawn, int64 (times, groups)."""
     cells = rng.integers(groups, size=(times, groups)) + groups * np.arange(times)[:, None]
     return np.bincount(cells.ravel(), minlength=times * groups).reshape(times, groups)
 
 
-def _tail(groups: int, level: float) -> float:
-    """Share of the resamples to leave out on either side."""
+def tail_share(groups: int, level: float) -> float:
+    """Share of the resamples to leave out on either side of an interval, moved outward for few groups."""
     quantile = stdtrit(groups - 1, (1 - level) / 2)
     return float(ndtr(quantile * np.sqrt(groups / (groups - 1))))
 
 
-def _ends(values: np.ndarray, tail: float) -> tuple[np.ndarray, np.ndarray]:
+def interval_ends(values: np.ndarray, tail: float) -> tuple[np.ndarray, np.ndarray]:
     """Quantiles over the first axis without NaN, as of a class that a resample did not hold."""
     empty = ~np.isfinite(values).any(0)
     low, high = np.nanquantile(np.where(empty, 0, values), [tail, 1 - tail], axis=0)

@@ -12,7 +12,7 @@ from rich.progress import track
 from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import DataRefused
-from roadseg.contracts.evaluation import Counts
+from roadseg.contracts.evaluation import Counts, scoring_code
 from roadseg.contracts.manifest import read_manifest
 from roadseg.contracts.params import Section
 from roadseg.evaluate.counting import count
@@ -74,6 +74,7 @@ def run(*, evaluate: EvaluateParams) -> None:
         val_manifest=manifest.digest("val"),
         settings=predictor.settings,
         instruction_set=instruction_set(capabilities()),
+        scoring=scoring_code(),
     )
     places = paths.EVALUATION, paths.METRICS
     write_scores(*places, evaluation, resamples=evaluate.resamples, seed=evaluate.seed)

@@ -19,6 +19,7 @@ from roadseg.pipeline.graph import read_graph
 from roadseg.pipeline.receipt import leave_receipt
 from roadseg.pipeline.watchdog import watched
 from roadseg.preprocess import stage as preprocess
+from roadseg.registry.gate.policy import Policy
 from roadseg.scan import stage as scan
 from roadseg.train import stage as train
 from roadseg.train.step.worker_processes import WorkerProcesses
@@ -31,9 +32,9 @@ STAGES: dict[str, ModuleType] = {
     "train": train,
     "evaluate": evaluate,
 }
-SECTIONS: dict[str, type[Section]] = {  # of params.yaml: what the stage of that name asks for
+SECTIONS: dict[str, type[Section]] = {  # of params.yaml: what the stage of that name asks for, and the gate
     name: get_annotations(stage.run)[name] for name, stage in STAGES.items()
-}
+} | {"promote": Policy}
 
 
 def execute(

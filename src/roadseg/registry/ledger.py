@@ -1,54 +1,143 @@
-"""The ledger: one MLflow run per decision, and the state of every move of the alias."""
+"""The ledger: one MLflow run per decision and per move of the champion alias, and the state of every move.
 
+It explains every position of the alias: `from` of a move is where the done move before it went `to`.
+"""
+
+import os
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
-from roadseg.registry.gate import Decision
+from roadseg.contracts.files import digest_of
+from roadseg.registry.gate.decision import Decision
 from roadseg.tracking.store import experiment_id
 
 EXPERIMENT = "roadseg-ledger"
 INTENT, DONE, UNDONE = "intent", "done", "undone"
+PROMOTE, ROLLBACK, BY_HAND = "promote", "rollback", "hand-moved"  # kinds
+DEADLINE = 120.0  # seconds that a move may take; a writer on another machine is taken for dead after them
+LONGEST = 5000  # characters that a tag of MLflow is sure to hold
 
 
 @dataclass(frozen=True)
-class Move:
-    """A move of the champion alias that has not been said to be done."""
+class Entry:
+    """One run of the ledger, as its tags say it."""
 
     run_id: str
-    target: int
+    started: int
+    tags: Mapping[str, str]
+
+    @property
+    def when(self) -> datetime:
+        """The moment at which it was written."""
+        return datetime.fromtimestamp(self.started / 1000, UTC)
+
+    @property
+    def target(self) -> int | None:
+        """The version that a move goes to; None where the alias is gone."""
+        return _number(self.tags.get("to"))
+
+    @property
+    def origin(self) -> int | None:
+        """The version that a move comes from; None where there was none."""
+        return _number(self.tags.get("from"))
+
+    @property
+    def kind(self) -> str:
+        """Ledgers of earlier versions knew promotions alone."""
+        return self.tags.get("kind", PROMOTE)
 
 
-def record(client: MlflowClient, decision: Decision, *, who: str, why: str) -> str:
-    """Write a decision; a promotion is written as an intent before the alias moves.
-
-    Returns:
-        The run's id.
-    """
+def of_decision(decision: Decision, *, who: str, why: str, approver: str = "") -> dict[str, str]:
+    """What the ledger keeps of a decision: outcome, reasons, evidence, the policy's digest, and of a move its ends."""
+    champion = decision.champion
     tags = {
+        "kind": PROMOTE,
         "decision": decision.outcome,
-        "reasons": "; ".join(decision.reasons),
-        "candidate": str(decision.candidate),
-        "champion": str(decision.champion or ""),
-        "who": who,
-        "why": why,
+        "reasons": "; ".join(decision.reasons)[:LONGEST],
+        "candidate": str(decision.candidate.version),
+        "champion": str(champion.version) if champion else "",
+        "who": approver or who,
+        "requester": who,
+        "why": why[:LONGEST],
+        "weights": decision.candidate.weights or "",
+        "evidence.candidate": decision.candidate.key or "",
+        "evidence.champion": (champion and champion.key) or "",
+        "policy": policy_digest(decision.policy),
+        "flow_run": os.environ.get("PREFECT__FLOW_RUN_ID", ""),
     }
+    if approver:
+        tags["approver"] = approver
+    if found := decision.difference:
+        figures = {"difference": found.value, "low": found.low, "high": found.high, "probability": found.probability}
+        tags |= {name: f"{value:.6f}" for name, value in figures.items()}
     if decision.outcome == "PROMOTE":
-        tags |= {"state": INTENT, "from": str(decision.champion or ""), "to": str(decision.candidate)}
-    name = f"{decision.outcome.lower()}-{decision.candidate}"
-    run_id = str(client.create_run(experiment_id(client, EXPERIMENT), tags=tags, run_name=name).info.run_id)
-    if decision.outcome != "PROMOTE":
-        client.set_terminated(run_id)
-    return run_id
+        tags |= {"from": tags["champion"], "to": tags["candidate"]}
+    return tags
 
 
-def close(client: MlflowClient, run_id: str, state: str) -> None:
+def policy_digest(policy: Mapping[str, object] | None) -> str:
+    """Sha256 of the policy that a decision was made by; empty where there was none."""
+    return digest_of(dict(policy)) if policy else ""
+
+
+def record(client: MlflowClient, tags: Mapping[str, str], state: str | None = None) -> Entry:
+    """Write an entry; a move is written as an intent before the alias moves.
+
+    Entries are later than those before them, whatever this machine's clock says.
+    """
+    newest = next(iter(_search(client, "", 1)), None)
+    started = max(time.time_ns() // 1_000_000, newest.started + 1 if newest else 0)
+    known = {name: value for name, value in tags.items() if value} | ({"state": state} if state else {})
+    name = f"{tags.get('decision', tags['kind']).lower()}-{tags.get('to') or tags.get('candidate', '')}"
+    run = client.create_run(experiment_id(client, EXPERIMENT), start_time=started, tags=known, run_name=name)
+    if state != INTENT:
+        client.set_terminated(run.info.run_id)
+    return _entry(run)
+
+
+def close(client: MlflowClient, entry: Entry, state: str) -> None:
     """Say how a move ended."""
-    client.set_tag(run_id, "state", state)
-    client.set_terminated(run_id)
+    client.set_terminated(entry.run_id)
+    client.set_tag(entry.run_id, "state", state)  # last: a move with a state is over
 
 
-def open_moves(client: MlflowClient) -> list[Move]:
-    """Moves whose process died between intent and done."""
-    runs = client.search_runs([experiment_id(client, EXPERIMENT)], f"tags.state = '{INTENT}'")
-    return [Move(str(run.info.run_id), int(run.data.tags["to"])) for run in runs]
+def ledger_entries(client: MlflowClient, most: int = 1000) -> list[Entry]:
+    """All entries, the newest first."""
+    return _search(client, "", most)
+
+
+def open_moves(client: MlflowClient) -> list[Entry]:
+    """Moves of which nobody has said how they ended, the newest first."""
+    return _search(client, f"tags.state = '{INTENT}'", 1000)
+
+
+def done_moves(client: MlflowClient, most: int = 1000) -> list[Entry]:
+    """Moves that were done, the newest first."""
+    return _search(client, f"tags.state = '{DONE}'", most)
+
+
+def position(client: MlflowClient) -> int | None:
+    """Where the ledger says that the champion alias stands; None where it says nowhere."""
+    newest = next(iter(done_moves(client, 1)), None)
+    return newest.target if newest else None
+
+
+def _search(client: MlflowClient, wanted: str, most: int) -> list[Entry]:
+    if not (found := client.get_experiment_by_name(EXPERIMENT)):
+        return []
+    newest_first = ["attributes.start_time DESC"]
+    runs = client.search_runs([found.experiment_id], wanted, order_by=newest_first, max_results=most)
+    return [_entry(run) for run in runs]
+
+
+def _entry(run: Run) -> Entry:
+    return Entry(str(run.info.run_id), int(run.info.start_time), dict(run.data.tags))
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text else None

@@ -1,57 +1,128 @@
-"""Judge a version and move the champion alias: intent in the ledger, alias, done."""
+"""Judge a version and move the champion alias."""
 
-import psutil
-from mlflow import MlflowClient, MlflowException
+from collections.abc import Callable
+from dataclasses import replace
 
-from roadseg.contracts.errors import RoadsegError, UsageError
+from mlflow import MlflowClient
+
+from roadseg.contracts import paths
+from roadseg.contracts.errors import UsageError
+from roadseg.contracts.files import write_json
+from roadseg.contracts.params import read_params
+from roadseg.pipeline.runner import SECTIONS
 from roadseg.registry import ledger
-from roadseg.registry.gate import Decision, decide
-from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, comparable_evidence, version_at
+from roadseg.registry.alias import Moved, me, move, settle_moves, write_tags
+from roadseg.registry.evidence.gather import gather
+from roadseg.registry.gate.decide import decide
+from roadseg.registry.gate.decision import Decision
+from roadseg.registry.gate.policy import Policy
+from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, version_at
 from roadseg.tracking.store import connect
 
+Approve = Callable[[Decision], bool]  # shows the decision to a person and asks
+TRIES = 3  # to decide anew, where the champion changed meanwhile
 
-def promote(version: int | None = None, *, reason: str = "", dry_run: bool = False) -> Decision:
+
+def promote(
+    version: int | None = None,
+    *,
+    reason: str = "",
+    dry_run: bool = False,
+    new_table: bool = False,
+    approve: Approve | None = None,
+) -> Decision:
     """Judge a version against the champion; make it champion if it wins.
+
+    The tree in the current directory has params.yaml and the val images. The decision is left in
+    reports/decision.json, unless nothing was decided.
 
     Args:
         version: registered version; the newest candidate if None.
         reason: kept in the ledger.
-        dry_run: decide only, write nothing.
+        dry_run: decide only, write nothing to MLflow.
+        new_table: take a model of another class table.
+        approve: asks a person; None where there is nobody to ask: what needs one is held.
 
     Raises:
         UsageError: there is no such version, or nothing is registered.
+        Moved: the champion changed each time while this was decided.
     """
-    client = connect()
-    candidate = version_at(client, CANDIDATE) if version is None else version
-    if candidate is None:
-        raise UsageError(f"no version of {MODEL} is registered: run `roadseg register`")
-    if not dry_run:
-        _close_open_moves(client)
-    champion = version_at(client, CHAMPION)
-    evidence = comparable_evidence(client, candidate), comparable_evidence(client, champion) if champion else None
-    decision = decide(*evidence)
-    if dry_run or decision.outcome == "CHAMPION ALREADY":
-        return decision
-    run_id = ledger.record(client, decision, who=psutil.Process().username(), why=reason)
-    if decision.outcome == "PROMOTE":
-        _move(client, run_id, candidate)
+    client, policy = connect(), read_params(SECTIONS)["promote"]
+    assert isinstance(policy, Policy)
+    for attempt in range(TRIES):
+        champion = version_at(client, CHAMPION) if dry_run else settle_moves(client)
+        candidate = version_at(client, CANDIDATE) or champion if version is None else version
+        if candidate is None:
+            raise UsageError(f"no version of {MODEL} is registered: run `roadseg register`")
+        decision = _judge(client, candidate, champion, policy, new_table=new_table, send=not dry_run)
+        if decision.outcome == "CHAMPION ALREADY":
+            return decision
+        ask = (lambda _: True) if dry_run else approve
+        decision, approver = _approved(client, decision, policy, ask, named=version is not None)
+        write_json(paths.DECISION, "decision", decision.to_json())
+        if dry_run:
+            return decision
+        try:
+            _write(client, ledger.of_decision(decision, who=me(), why=reason, approver=approver), decision)
+        except Moved:
+            if attempt == TRIES - 1:
+                raise
+        else:
+            break
     return decision
 
 
-def _move(client: MlflowClient, run_id: str, target: int) -> None:
-    try:
-        client.set_registered_model_alias(MODEL, CHAMPION, str(target))
-    except MlflowException:
-        ledger.close(client, run_id, ledger.UNDONE)
-        raise
-    found = version_at(client, CHAMPION)  # setting is unconditional, so another may have been faster
-    ledger.close(client, run_id, ledger.DONE if found == target else ledger.UNDONE)
-    if found != target:
-        raise RoadsegError(f"alias {CHAMPION} is at version {found}, not {target}: someone else moved it; try again")
+def _judge(
+    client: MlflowClient, candidate: int, champion: int | None, policy: Policy, *, new_table: bool, send: bool
+) -> Decision:
+    found = gather(client, candidate, champion, send=send)
+    decision = decide(found.candidate, found.champion, policy, left_out=found.left_out, new_table=new_table)
+    if found.faults and decision.outcome != "CHAMPION ALREADY":
+        return replace(decision, outcome="REJECT", reasons=(*found.faults, *decision.reasons))
+    return decision
 
 
-def _close_open_moves(client: MlflowClient) -> None:
-    """Close the moves that a killed process left open, by where the alias is now."""
-    champion = version_at(client, CHAMPION)
-    for move in ledger.open_moves(client):
-        ledger.close(client, move.run_id, ledger.DONE if move.target == champion else ledger.UNDONE)
+def _approved(
+    client: MlflowClient, decision: Decision, policy: Policy, approve: Approve | None, *, named: bool
+) -> tuple[Decision, str]:
+    """The decision, held where a person must take it and did not; and who took it.
+
+    What was rolled back comes again only when its version is named: a script that says `--yes` every night does not.
+    """
+    if decision.outcome != "PROMOTE":
+        return decision, ""
+    asked = []
+    if policy.approval:
+        asked.append("a person must approve (promote.approval)")
+    if said := _taken_back(client, decision):
+        asked.append(said)
+        approve = approve if named else None
+    if not asked:
+        return decision, ""
+    shown = replace(decision, reasons=(*decision.reasons, *asked))
+    if approve and approve(shown):
+        return shown, me()
+    command = f"`roadseg promote {decision.candidate.version}` asks for it"
+    return replace(decision, outcome="HOLD", reasons=(*asked, command, *decision.reasons)), ""
+
+
+def _taken_back(client: MlflowClient, decision: Decision) -> str | None:
+    """Why the same weights with the same evidence and policy are not promoted again; None where something changed."""
+    ours = decision.candidate
+    for entry in ledger.done_moves(client):
+        left, tags = entry.kind == ledger.ROLLBACK, entry.tags
+        same = tags.get("left.weights") == ours.weights
+        same &= tags.get("left.evidence", ours.key) == ours.key
+        if left and same and tags.get("left.policy") in (None, ledger.policy_digest(decision.policy)):
+            why = f": {tags['why']}" if tags.get("why") else ""
+            return f"{tags.get('who')} rolled it back on {entry.when:%Y-%m-%d}{why}, and nothing has changed since"
+    return None
+
+
+def _write(client: MlflowClient, tags: dict[str, str], decision: Decision) -> None:
+    if decision.outcome == "PROMOTE":
+        entry = move(client, tags)
+    else:
+        entry = ledger.record(client, tags)
+        write_tags(client, tags["candidate"], tags)
+    client.log_artifact(entry.run_id, str(paths.DECISION))

@@ -1,6 +1,6 @@
 """Versions of the registered model: register once, find by tags, fetch the bundle behind a name."""
 
-from dataclasses import replace
+import json
 from pathlib import Path
 
 import mlflow
@@ -9,13 +9,14 @@ from mlflow.entities.model_registry import ModelVersion
 
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.manifest import DIGEST
-from roadseg.registry.gate import Evidence
+from roadseg.registry.evidence.scoring import COMPARED
 from roadseg.tracking.published import Published, evaluation_key
 from roadseg.tracking.store import connect
 
 MODEL, CANDIDATE, CHAMPION = "roadseg", "candidate", "champion"
 EVALUATED = {"run_id", "evaluation", "val_manifest"}  # tags of a version that `register` made
 KIND = "val_manifest.kind"  # tag: which digest of the val manifest it is; the first versions have none
+SETTINGS = "evaluation.settings"  # tag: JSON, for people and lists; the gate reads the evaluation itself
 ABSENT = "RESOURCE_DOES_NOT_EXIST"  # MLflow's code for what is not there, unlike a store that does not answer
 
 
@@ -41,8 +42,10 @@ def register(published: Published) -> int:
             "git.commit": published.commit,
             "git.dirty": str(published.dirty).lower(),
         }
+        tags |= {SETTINGS: published.settings} if published.settings else {}
         number = int(mlflow.register_model(f"models:/{published.model_id}", MODEL, tags=tags).version)
-    if number > (version_at(client, CANDIDATE) or 0):  # also where a call before this one died on the way
+    newest = max(version_at(client, alias) or 0 for alias in (CANDIDATE, CHAMPION))
+    if number > newest:  # also where a call before this one died on the way
         client.set_registered_model_alias(MODEL, CANDIDATE, str(number))
     return number
 
@@ -73,49 +76,19 @@ def version_at(client: MlflowClient, alias: str) -> int | None:
     return int(aliases[alias]) if alias in aliases else None
 
 
-def evidence(client: MlflowClient, version: int) -> Evidence:
-    """What the gate must know of a version, from the evaluation it was registered with.
-
-    A version that something else than `register` made has no score.
-
-    Raises:
-        UsageError: there is no such version.
-    """
-    try:
-        tags = client.get_model_version(MODEL, str(version)).tags
-    except MlflowException as error:
-        if error.error_code != ABSENT:
-            raise
-        raise UsageError(f"{MODEL} has no version {version}: `roadseg models list` shows those there are") from None
+def registered_miou(client: MlflowClient, found: ModelVersion) -> float | None:
+    """The mIoU that a version was registered with; None for one that something else than `register` made."""
+    tags = found.tags
     if not tags.keys() >= EVALUATED:
-        return Evidence(version, None, "")
+        return None
     metrics = client.get_run(tags["run_id"]).data.metrics
-    miou = metrics.get(evaluation_key(tags["evaluation"], "miou"))
-    return Evidence(version, miou, tags["val_manifest"], older=has_older_digest(tags))
+    miou: float | None = metrics.get(evaluation_key(tags["evaluation"], "miou"))
+    return miou
 
 
 def has_older_digest(tags: dict[str, str]) -> bool:
     """Whether a version's digest of the val manifest was made in another way than today."""
     return tags.get(KIND) != str(DIGEST)
-
-
-def comparable_evidence(client: MlflowClient, version: int) -> Evidence:
-    """As `evidence`; where that is under an older digest, that of the same weights if they were registered anew.
-
-    Raises:
-        UsageError: there is no such version.
-    """
-    known = evidence(client, version)
-    if not known.older:
-        return known
-    weights = client.get_model_version(MODEL, str(version)).tags.get("weights")
-    again = (int(found.version) for found in _versions(client) if _is_again(found, weights))
-    scored = (evidence(client, number) for number in sorted(again, reverse=True))
-    return next((replace(found, version=version) for found in scored if found.miou is not None), known)
-
-
-def _is_again(found: ModelVersion, weights: str | None) -> bool:
-    return weights is not None and found.tags.get("weights") == weights and not has_older_digest(found.tags)
 
 
 def fetch_bundle(model: str) -> Path:
@@ -134,7 +107,10 @@ def fetch_bundle(model: str) -> Path:
 
 
 def version_rows() -> list[dict[str, str]]:
-    """Every version, newest first: number, aliases, mIoU, when, and the start of its fingerprint."""
+    """Every version, newest first: number, aliases, mIoU, on what, and the start of its fingerprint.
+
+    A score on other data or with other settings than the champion's is marked; without a champion, than the newest's.
+    """
     client = connect()
     try:
         aliases = client.get_registered_model(MODEL).aliases
@@ -142,18 +118,28 @@ def version_rows() -> list[dict[str, str]]:
         if error.error_code != ABSENT:
             raise
         return []
-    rows = []
-    for found in sorted(_versions(client), key=lambda version: -int(version.version)):
-        known = evidence(client, int(found.version))
-        rows.append(
-            {
-                "version": str(found.version),
-                "aliases": ", ".join(name for name, number in aliases.items() if int(number) == int(found.version)),
-                "miou": "?" if known.miou is None else f"{known.miou:.4f}",
-                "fingerprint": found.tags.get("fingerprint", "?")[:8],
-            }
-        )
-    return rows
+    versions = sorted(_versions(client), key=lambda version: -int(version.version))
+    standard = next((each for each in versions if int(each.version) == int(aliases.get(CHAMPION, 0))), versions[0])
+    return [
+        {
+            "version": str(found.version),
+            "aliases": ", ".join(name for name, number in aliases.items() if int(number) == int(found.version)),
+            "miou": "?" if (miou := registered_miou(client, found)) is None else f"{miou:.4f}",
+            "scored on": _scored_on(found, standard),
+            "fingerprint": found.tags.get("fingerprint", "?")[:8],
+        }
+        for found in versions
+    ]
+
+
+def _scored_on(found: ModelVersion, standard: ModelVersion) -> str:
+    """Which val split is behind a score, marked where data or settings are not the standard's: never compare those."""
+    digest, other = (each.tags.get("val_manifest", "?")[:8] for each in (found, standard))
+    if digest != other or found.tags.get(KIND) != standard.tags.get(KIND):
+        return f"{digest} (other data)"
+    settings = [json.loads(each.tags.get(SETTINGS, "{}")) for each in (found, standard)]
+    differ = any(settings[0].get(name) != settings[1].get(name) for name in COMPARED)
+    return f"{digest} (other settings)" if differ else digest
 
 
 def _versions(client: MlflowClient) -> list[ModelVersion]:

@@ -1,5 +1,6 @@
 """Project the graph's files onto MLflow: find or create the run, send only what it lacks."""
 
+import json
 import os
 import tempfile
 import time
@@ -55,8 +56,7 @@ def publish(tree: Path, started_from: GitState | None = None, *, as_new: bool = 
     check_belonging(tree, bundle, manifest)
     client = connect()
     run_id = claim_run(client, bundle.card["fingerprint"], bundle.card["weights"], as_new=as_new)
-    folder = run_folder(home(), bundle.card["fingerprint"])
-    send_unsent(folder, run_id)  # the journal alone knows pace, machine and pictures
+    send_unsent(run_folder(home(), bundle.card["fingerprint"]), run_id)  # it alone knows pace, machine and pictures
     known = {"weights": bundle.card["weights"], "val_manifest": manifest.digest("val")}  # schema 1 does not say them
     evaluation = evaluation_digest(tree / paths.EVALUATION, replace(read_evaluation(tree / paths.EVALUATION), **known))
     _send_params(client, run_id, bundle)
@@ -83,7 +83,13 @@ def publish(tree: Path, started_from: GitState | None = None, *, as_new: bool = 
         commit=tags.get("git.commit", ""),
         dirty=tags.get("git.dirty") == "true",
         miou=scores["miou"],
+        settings=_settings(tree),
     )
+
+
+def _settings(tree: Path) -> str:
+    settings = read_evaluation(tree / paths.EVALUATION).settings
+    return "" if settings is None else json.dumps(settings, sort_keys=True)
 
 
 def _send_params(client: MlflowClient, run_id: str, bundle: Bundle) -> None:

@@ -16,6 +16,7 @@ class Published:
     commit: str
     dirty: bool
     miou: float
+    settings: str = ""  # of the evaluation, as JSON; empty where it does not say them
 
 
 def evaluation_key(evaluation: str, name: str) -> str:
