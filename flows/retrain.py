@@ -26,7 +26,7 @@ from roadseg.contracts.files import home
 from roadseg.pipeline.environment import settle
 from roadseg.pipeline.git import GitState, git_state
 from roadseg.pipeline.graph import read_graph, sources
-from roadseg.registry.decision import Decision
+from roadseg.registry.gate.decision import Decision
 from roadseg.tracking.outage import told
 from roadseg.tracking.published import Published
 
