@@ -1,6 +1,6 @@
 """Stage evaluate: meet the val split through the door that serves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,8 +12,8 @@ from rich.progress import track
 from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import DataRefused
-from roadseg.contracts.evaluation import Counts, scoring_code
-from roadseg.contracts.manifest import read_manifest
+from roadseg.contracts.evaluation import Counts, Evaluation, scoring_code
+from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.contracts.params import Section
 from roadseg.evaluate.counting import count
 from roadseg.evaluate.scores import evaluated
@@ -61,14 +61,27 @@ def run(*, evaluate: EvaluateParams) -> None:
     Raises:
         DataRefused: the bundle predicts other classes than the data have.
     """
-    from roadseg.predict.predictor import Predictor  # late: Keras loads in seconds
-
     bundle, manifest = Bundle.open(paths.BUNDLE), read_manifest(paths.MANIFEST, columns=COLUMNS)
     if bundle.classes != manifest.classes:
         raise DataRefused(f"the model knows {bundle.classes.name}, the data are {manifest.classes.name}: train again")
-    rows = manifest.records("val")
-    predictor = Predictor(bundle, **evaluate.model_dump(include={"batch", "flip", "scales", "overlap", "precision"}))
-    evaluation = replace(
+    settings = evaluate.model_dump(include={"batch", "flip", "scales", "overlap", "precision"})
+    evaluation = predicted(bundle, manifest, settings)
+    places = paths.EVALUATION, paths.METRICS
+    write_scores(*places, evaluation, resamples=evaluate.resamples, seed=evaluate.seed)
+
+
+def predicted(bundle: Bundle, manifest: Manifest, settings: Mapping[str, Any]) -> Evaluation:
+    """Predict and count the val split.
+
+    Args:
+        bundle: predicts the classes of the manifest.
+        manifest: of data/raw in the current directory, with `COLUMNS` at least.
+        settings: of `Predictor`.
+    """
+    from roadseg.predict.predictor import Predictor  # late: Keras loads in seconds
+
+    rows, predictor = manifest.records("val"), Predictor(bundle, **settings)
+    return replace(
         evaluated(rows, counted(rows, predictor)),
         weights=bundle.card["weights"],
         val_manifest=manifest.digest("val"),
@@ -76,8 +89,6 @@ def run(*, evaluate: EvaluateParams) -> None:
         instruction_set=instruction_set(capabilities()),
         scoring=scoring_code(),
     )
-    places = paths.EVALUATION, paths.METRICS
-    write_scores(*places, evaluation, resamples=evaluate.resamples, seed=evaluate.seed)
 
 
 def counted(rows: list[dict[str, Any]], predictor: "Predictor") -> Counts:

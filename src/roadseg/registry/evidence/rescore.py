@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,11 +12,9 @@ from mlflow import MlflowClient
 from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import RoadsegError, UsageError
-from roadseg.contracts.evaluation import Evaluation, read_evaluation, scoring_code, write_evaluation
+from roadseg.contracts.evaluation import Evaluation, read_evaluation, write_evaluation
 from roadseg.contracts.files import home
 from roadseg.contracts.manifest import Manifest, read_manifest
-from roadseg.machine.hardware import capabilities
-from roadseg.machine.instruction_set import instruction_set
 from roadseg.machine.signals import follow_parent
 from roadseg.pipeline.sidecars import answer, ask
 from roadseg.registry.evidence.scoring import key_of
@@ -85,23 +82,12 @@ def predict_val(bundle: Bundle, settings: Mapping[str, Any]) -> Evaluation:
     Raises:
         UsageError: it predicts other classes.
     """
-    from roadseg.evaluate.scores import evaluated
-    from roadseg.evaluate.stage import counted
-    from roadseg.predict.predictor import Predictor  # late: Keras loads in seconds
+    from roadseg.evaluate.stage import predicted
 
     manifest = read_manifest(paths.MANIFEST)
     if bundle.classes != manifest.classes:
         raise UsageError(f"it knows {bundle.classes.name}, and the data are {manifest.classes.name}")
-    rows = manifest.records("val")
-    predictor = Predictor(bundle, **settings)
-    return replace(
-        evaluated(rows, counted(rows, predictor)),
-        weights=bundle.card["weights"],
-        val_manifest=manifest.digest("val"),
-        settings=predictor.settings,
-        instruction_set=instruction_set(capabilities()),
-        scoring=scoring_code(),
-    )
+    return predicted(bundle, manifest, settings)
 
 
 def score_into(bundle: Path, settings: Mapping[str, Any], folder: Path) -> None:
