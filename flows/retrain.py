@@ -78,9 +78,11 @@ def publish(tree: Path, started_from: GitState) -> Published:
 @task(task_run_name="register")
 def register(published: Published) -> int:
     """Register the model; the same training and evaluation stays the same version."""
+    from roadseg.registry.card import write_card
     from roadseg.registry.versions import register as enter
 
     version = enter(published)
+    write_card(str(version))
     get_run_logger().info("version %d", version)
     return version
 

@@ -110,10 +110,50 @@ def test_a_staged_change_is_shown_too(tree: Path) -> None:
     assert "-one\n+two" in git_state(tree).diff
 
 
-def test_a_new_file_makes_a_tree_dirty(tree: Path) -> None:
-    (tree / "new.py").touch()
+def test_a_new_file_makes_a_tree_dirty_and_is_told_without_touching_the_index(tree: Path) -> None:
+    (tree / "new.py").write_text("new\n")
+    before = (tree / ".git/index").read_bytes()
     state = git_state(tree)
-    assert (state.commit, state.dirty, state.diff) == (head(tree), True, "")
+    assert (state.commit, state.dirty, state.whole) == (head(tree), True, True)
+    assert "new file mode" in state.diff
+    assert "+new" in state.diff
+    assert (tree / ".git/index").read_bytes() == before
+
+
+def test_new_files_that_are_too_large_are_left_out_and_the_small_ones_are_not(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git, "LONGEST", 1000)
+    (tree / "large.bin").write_bytes(bytes(2000))
+    (tree / "small.py").write_text("small\n")
+    state = git_state(tree)
+    assert (state.dirty, state.whole) == (True, False)
+    assert "small.py" in state.diff
+    assert "large.bin" not in state.diff
+
+
+@pytest.mark.parametrize("below", ["", "below"])
+def test_git_makes_the_same_tree_of_the_difference(tree: Path, tmp_path: Path, below: str) -> None:
+    for setting in (("diff.noprefix", "true"), ("color.ui", "always"), ("diff.context", "0")):
+        subprocess.run(["git", "config", *setting], cwd=tree, check=True)
+    changed = tree / below
+    for name in ("lines", "bytes", "deleted"):
+        (changed / name).write_text("one\ntwo\n")
+    commit(tree, "more")
+    (changed / "lines").write_bytes(b"one\r\nzw\xf6lf\n")
+    (changed / "bytes").write_bytes(bytes(range(256)))
+    (changed / "deleted").unlink()
+    (changed / "new [a]").write_text("new")
+    (changed / "new.bin").write_bytes(bytes(100))
+    state = git_state(changed)
+    assert state.whole
+    subprocess.run(["git", "clone", "-q", tree, tmp_path / "other"], check=True)
+    given = state.diff.encode(errors="surrogateescape")
+    command = ["git", "apply", f"--directory={below}"] if below else ["git", "apply"]
+    subprocess.run(command, cwd=tmp_path / "other", input=given, check=True)
+    files = {path.name: path.read_bytes() for path in (tmp_path / "other" / below).iterdir() if path.is_file()}
+    assert files == {path.name: path.read_bytes() for path in changed.iterdir() if path.is_file()}
+    assert "deleted" not in files
 
 
 def test_ignored_files_are_no_change(tree: Path) -> None:

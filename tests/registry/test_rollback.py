@@ -1,4 +1,3 @@
-
 import pytest
 from contenders import BETTER, GOOD, WORSE, Contenders, change_policy
 from mlflow import MlflowClient

@@ -22,6 +22,7 @@ from roadseg.contracts.manifest import read_manifest, write_manifest
 from roadseg.evaluate.write import write_scores
 from roadseg.predict.predictor import Predictor
 from roadseg.tracking import publish as module
+from roadseg.tracking.origin import DECIDE
 from roadseg.tracking.publish import publish
 from roadseg.tracking.store import connect, experiment_id, find_or_create_run
 
@@ -131,18 +132,22 @@ def test_data_and_code_are_named(place: Any, run: Run) -> None:
 
 
 def test_the_files_are_there(place: Any, store: MlflowClient, run: Run, tmp_path: Path) -> None:
-    evaluation = f"evaluation/{place.published[0].evaluation}"
+    evaluation, origin = (f"{folder}/{place.published[0].evaluation}" for folder in ("evaluation", "origin"))
     sources = {
         "dvc.lock": "dvc.lock",
         f"{evaluation}/metrics.json": "metrics.json",
         **{f"{evaluation}/{name}.npy": f"reports/evaluation/{name}.npy" for name in STORED},
         **{f"{evaluation}/{name}": f"reports/evaluation/{name}" for name in TABLES},
         **{f"bundle/{name}": f"models/bundle/{name}" for name in BUNDLE},
+        **{f"{origin}/{name}": str(name) for name in DECIDE if (place.tree / name).exists()},
     }
+    assert f"{origin}/data/raw.dvc" in sources
+    state = json.loads(Path(store.download_artifacts(run.info.run_id, f"{origin}/origin.json")).read_text())
+    assert (state["commit"], state["changes"]) == (place.published[0].commit, "none")
     views = {"pictures/predictions.jpg", "data/data.html", f"{evaluation}/model.html"}
     watched = {name for name in names(store, run.info.run_id) if name.startswith("images/monitored+step+")}
     assert len(watched) == 4  # of two epochs, each whole and compressed
-    assert names(store, run.info.run_id) == sources.keys() | views | watched
+    assert names(store, run.info.run_id) == sources.keys() | views | watched | {f"{origin}/origin.json"}
     folder = Path(store.download_artifacts(run.info.run_id, "", str(tmp_path)))
     assert "Data accepted" in (folder / "data/data.html").read_text()
     assert "mean IoU" in (folder / evaluation / "model.html").read_text()

@@ -4,8 +4,10 @@ import typer
 
 from roadseg.cli import data, gate, models, report
 from roadseg.cli.doctor import doctor
+from roadseg.cli.gc import gc
 from roadseg.cli.labels import labels
 from roadseg.cli.params import params
+from roadseg.cli.reproduce import reproduce
 from roadseg.cli.slices import slice_
 from roadseg.cli.stages import run_verb
 from roadseg.pipeline.runner import STAGES
@@ -27,6 +29,8 @@ app.command()(params)
 app.command("slice")(slice_)
 app.command()(labels)
 app.command()(doctor)
+app.command()(reproduce)
+app.command()(gc)
 for verb in (models.predict, models.score, models.publish, models.register, gate.promote, gate.rollback):
     app.command()(verb)
 

@@ -131,6 +131,25 @@ def restore(
     print(f"samples back in: {len(gone)}; next: dvc repro")
 
 
+@app.command("card")
+def data_card(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The JSON-LD file.")] = Path("croissant.json"),
+    name: Annotated[str, typer.Option(help="Of the data set.")] = "road-scenes",
+    licence: Annotated[str | None, typer.Option("--license", help="A URL or an SPDX name.")] = None,
+    url: Annotated[str | None, typer.Option(help="Of the data set's page.")] = None,
+) -> None:
+    """Write the data's card as Croissant JSON-LD: splits, classes, drives and samples, from the manifest.
+
+    It names every drive and file, so look at it before it goes to others.
+
+    Example: `roadseg data card --name my-frames --license CC-BY-4.0`
+    """
+    from roadseg.intake.croissant import write_data_card
+
+    write_data_card(Path.cwd(), out, name=name, licence=licence, url=url)
+    print(f"card: {out}")
+
+
 def _show_quarantine() -> None:
     from rich.console import Console
     from rich.table import Table

@@ -33,12 +33,17 @@ def promote(
     from roadseg.registry.promote import promote as decide_and_move
 
     def approve(decision: "Decision") -> bool:
-        print(decision)
+        print(_shown(decision))
         return yes or (sys.stdin.isatty() and typer.confirm(f"Make version {decision.candidate.version} champion?"))
 
     decision = decide_and_move(version, reason=reason, dry_run=dry_run, new_table=new_table, approve=approve)
-    print(decision)
+    print(_shown(decision))
     raise typer.Exit(decision.exit_code)
+
+
+def _shown(decision: "Decision") -> str:
+    """Outcome and reasons, a line each."""
+    return "\n  ".join([f"{decision.outcome} version {decision.candidate.version}", *decision.reasons])
 
 
 def rollback(
@@ -70,7 +75,8 @@ def history(
     if not rows:
         print("the ledger is empty: `roadseg promote` writes its first entry")
         return
-    table = Table(*rows[0], title="ledger of roadseg", title_justify="left")
+    columns = [name for name in rows[0] if any(row[name] for row in rows)]
+    table = Table(*columns, title="ledger of roadseg", title_justify="left")
     for row in rows:
-        table.add_row(*row.values())
+        table.add_row(*(row[name] for name in columns))
     Console().print(table)

@@ -1,6 +1,7 @@
-"""Verbs about models: publish, register, list, predict, score."""
+"""Verbs about models: publish, register, list, card, predict, score."""
 
 import json as json_module
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,6 +59,32 @@ def init(
     print(f"train.init: {digest}")
 
 
+@app.command("card")
+def model_card(
+    version: Annotated[str, typer.Argument(help="A version's number, champion, candidate or a models:/ URI.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write, such as README.md.")] = None,
+    licence: Annotated[str | None, typer.Option("--license", help="For the front matter, such as apache-2.0.")] = None,
+) -> None:
+    """Write a version's model card from what is stored; its text becomes the description in MLflow.
+
+    With the front matter of Hugging Face's hub. A description that a person wrote stays.
+
+    Examples: `roadseg models card champion`; `roadseg models card 3 --out README.md --license apache-2.0`
+    """
+    from roadseg.contracts.files import replacing
+    from roadseg.registry.card import write_card
+
+    text, described = write_card(version, licence)
+    if not described:
+        print("warning: the description in MLflow was written by a person, and stays", file=sys.stderr)
+    if out is None:
+        print(text, end="")
+        return
+    with replacing(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(f"card: {out}")
+
+
 def publish(
     as_new: Annotated[
         bool,
@@ -81,10 +108,13 @@ def register() -> None:
 
     Example: `roadseg register`
     """
+    from roadseg.registry.card import write_card
     from roadseg.registry.versions import register as enter
     from roadseg.tracking.publish import publish as send
 
-    print(f"registered as version {enter(send(Path.cwd()))} of roadseg")
+    version = enter(send(Path.cwd()))
+    write_card(str(version))
+    print(f"registered as version {version} of roadseg")
 
 
 def predict(

@@ -37,10 +37,10 @@ def _dvc(tree: Path) -> Iterator[Finding]:
     if not (tree / ".dvc").is_dir():
         yield Finding("tree", "dvc", "none", "run from the folder that holds dvc.yaml and .dvc", stops=True)
         return
-    holders = _holders(tree / ".dvc/tmp/rwlock")
-    problem = "a stage runs here: a second `dvc repro` is refused until it ends" if holders else ""
+    at_work = holders(tree / ".dvc/tmp/rwlock")
+    problem = "a stage runs here: a second `dvc repro` is refused until it ends" if at_work else ""
     done = "dvc.lock is there" if (tree / paths.LOCK).exists() else "nothing has run yet"
-    yield Finding("tree", "dvc", f"{done}; at work: {', '.join(holders) or 'nobody'}", problem)
+    yield Finding("tree", "dvc", f"{done}; at work: {', '.join(at_work) or 'nobody'}", problem)
     raw = (tree / paths.RAW_DVC).exists()
     problem = "" if raw else "import some first: `roadseg data import ARCHIVE`; `make demo` brings its own"
     yield Finding("tree", "data", str(paths.RAW_DVC) if raw else "none", problem)
@@ -94,14 +94,14 @@ def _works(way: Callable[[Path, Path], object], source: Path, target: Path) -> b
     return target.read_bytes() == source.read_bytes()
 
 
-def _holders(lock: Path) -> list[str]:
+def holders(lock: Path) -> list[str]:
     """Processes that DVC's lock file names and that are alive."""
     try:
         entries = json.loads(lock.read_text() or "{}").values()
     except (OSError, ValueError):
         return []
-    holders = [holder for entry in entries for kind in entry.values() for holder in _listed(kind)]
-    alive = {holder["pid"]: holder.get("cmd", "") for holder in holders if psutil.pid_exists(int(holder["pid"]))}
+    named = [holder for entry in entries for kind in entry.values() for holder in _listed(kind)]
+    alive = {holder["pid"]: holder.get("cmd", "") for holder in named if psutil.pid_exists(int(holder["pid"]))}
     return [f"process {pid} ({command})" for pid, command in alive.items()]
 
 

@@ -1,6 +1,9 @@
 """What git knows of the tree that a model came from."""
 
+import os
+import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +11,10 @@ from roadseg.contracts import paths
 from roadseg.pipeline.graph import read_graph
 
 LONGEST = 1 << 20  # characters of a difference that are kept; generated files make gigabytes
-NO_HELPERS = ("--no-ext-diff", "--no-textconv")  # programs that the user's configuration names
+PLAIN = (  # whatever the user's configuration says, `git apply` can read it
+    "--no-ext-diff", "--no-textconv", "--no-color", "--binary", "--full-index", "-U3", "--src-prefix=a/",
+    "--dst-prefix=b/",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -18,14 +24,17 @@ class GitState:
     Attributes:
         commit: empty outside a repository and where there is none yet.
         dirty: whether the tree differs from it.
-        diff: the difference of tracked files, at most `LONGEST` characters.
+        diff: what `git apply` makes the tree of, new files included, at most `LONGEST` characters. Bytes that are no
+            UTF-8 are surrogates: write it with `errors="surrogateescape"`.
         problem: why git cannot be asked in a repository that is there, and what to do; empty where it can.
+        whole: whether the difference is all of it, or some was too large.
     """
 
     commit: str
     dirty: bool
     diff: str
     problem: str = ""
+    whole: bool = True
 
 
 def git_state(tree: Path) -> GitState:
@@ -42,10 +51,40 @@ def git_state(tree: Path) -> GitState:
         return GitState("", True, "")
     places = (".", *(f":(exclude){path}" for path in _written(tree)))
     dirty = bool(git(tree, "status", "--porcelain", "--untracked-files=normal", "--", *places).strip())
-    diff = git(tree, "diff", *NO_HELPERS, "--relative", "HEAD", "--", *places)
+    diff, whole = _difference(tree, places)
     if len(diff) > LONGEST:
-        diff = f"{diff[:LONGEST]}\n[{len(diff) - LONGEST} more characters are left out]\n"
-    return GitState(commit, dirty, diff)
+        diff, whole = f"{diff[:LONGEST]}\n[{len(diff) - LONGEST} more characters are left out]\n", False
+    return GitState(commit, dirty, diff, whole=whole)
+
+
+def _difference(tree: Path, places: tuple[str, ...]) -> tuple[str, bool]:
+    """The difference to the last commit, and whether all new files are in it; the smallest are, up to `LONGEST`."""
+    listed = git(tree, "ls-files", "--others", "--exclude-standard", "-z", "--", *places).split("\0")
+    new = [name for name in listed if name and not name.endswith("/")]  # a repository of its own is a folder here
+    sizes = {name: (tree / name).lstat().st_size for name in new if os.path.lexists(tree / name)}
+    kept, room = [], LONGEST
+    for name in sorted(sizes, key=lambda each: (sizes[each], each)):
+        room -= sizes[name]
+        if room >= 0:
+            kept.append(name)
+    with tempfile.TemporaryDirectory() as folder:
+        # in an index of its own: git shows what is to be added, and the user's own index stays as it is
+        index = Path(folder, "index")
+        if (own := Path(tree, git(tree, "rev-parse", "--git-path", "index").strip())).is_file():
+            shutil.copyfile(own, index)
+        environment = {**os.environ, "GIT_INDEX_FILE": str(index)}
+        pathspecs = ("--pathspec-from-file=-", "--pathspec-file-nul")
+        literal = {**environment, "GIT_LITERAL_PATHSPECS": "1"}
+        told = "\0".join(kept).encode(errors="surrogateescape")
+        subprocess.run(
+            ["git", "add", "--intent-to-add", *pathspecs], cwd=tree, env=literal, input=told, capture_output=True
+        )
+        asked = subprocess.run(
+            ["git", "diff", *PLAIN, "--relative", "HEAD", "--", *places],
+            cwd=tree, env=environment, capture_output=True,
+        )  # fmt: skip
+    # as bytes: reading text would change the ends of lines, and what is no UTF-8
+    return asked.stdout.decode(errors="surrogateescape"), len(kept) == len(sizes)
 
 
 def git(tree: Path, *arguments: str) -> str:
@@ -57,7 +96,7 @@ def git(tree: Path, *arguments: str) -> str:
 
 
 def _run(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["git", *arguments], cwd=tree, capture_output=True, text=True, errors="replace")
+    return subprocess.run(["git", *arguments], cwd=tree, capture_output=True, text=True, errors="surrogateescape")
 
 
 def _written(tree: Path) -> list[str]:

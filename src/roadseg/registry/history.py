@@ -11,7 +11,7 @@ PAGE = paths.DECISION_PAGE.name
 
 
 def history_rows(most: int | None = None) -> list[dict[str, str]]:
-    """Every entry, newest first: when, what, from, to, who, why, on which evidence, and where its page is.
+    """Every entry, newest first: when, what, from, to, who, why, on which evidence, and where its page is, if any.
 
     Moves of the dead are settled first, and moves by hand written down.
     """
@@ -24,7 +24,7 @@ def history_rows(most: int | None = None) -> list[dict[str, str]]:
             "from": entry.tags.get("from") or entry.tags.get("champion", ""),
             "to": entry.tags.get("to") or entry.tags.get("candidate", ""),
             "who": _who(entry),
-            "why": "; ".join(filter(None, (entry.tags.get("why"), entry.tags.get("reasons")))),
+            "why": _why(entry),
             "evidence": " against ".join(
                 key[:8] for name in ("candidate", "champion") if (key := entry.tags.get(f"evidence.{name}"))
             ),
@@ -32,6 +32,13 @@ def history_rows(most: int | None = None) -> list[dict[str, str]]:
         }
         for entry in ledger.ledger_entries(client, most or 1000)
     ]
+
+
+def _why(entry: Entry) -> str:
+    """What whoever asked said, and the deciding reason; the page and MLflow have the others."""
+    first, _, others = entry.tags.get("reasons", "").partition("; ")
+    more = f" (and {others.count('; ') + 1} more)" if others else ""
+    return "; ".join(filter(None, (entry.tags.get("why"), first + more)))
 
 
 def _what(entry: Entry) -> str:

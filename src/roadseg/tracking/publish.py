@@ -28,6 +28,7 @@ from roadseg.tracking.belonging import check_belonging
 from roadseg.tracking.data_page import send_data_page
 from roadseg.tracking.follow import send_unsent
 from roadseg.tracking.model_page import send_model_page
+from roadseg.tracking.origin import send_origin
 from roadseg.tracking.published import Published, evaluation_key
 from roadseg.tracking.store import artifact_names, connect, send_missing
 from roadseg.tracking.training_run import claim_run
@@ -63,6 +64,7 @@ def publish(tree: Path, started_from: GitState | None = None, *, as_new: bool = 
     _send_history(client, run_id, pd.read_csv(tree / paths.HISTORY))
     val = _send_data(client, run_id, manifest)
     _send_code(client, run_id, code)
+    send_origin(client, run_id, evaluation, tree, code)
     _send_files(client, run_id, tree)
     _send_page(client, run_id, tree)
     model_id = _send_model(client, run_id, bundle)
@@ -92,7 +94,8 @@ def _settings(tree: Path) -> str:
 
 def _evaluation_digest(tree: Path, manifest: Manifest, bundle: Bundle) -> str:
     matrices = digest_file(tree / paths.EVALUATION / "confusion.npy")
-    return digest_of([matrices, manifest.digest("val"), bundle.card["weights"]])
+    settings = read_evaluation(tree / paths.EVALUATION).settings
+    return digest_of([matrices, manifest.digest("val"), bundle.card["weights"], settings])
 
 
 def _send_params(client: MlflowClient, run_id: str, bundle: Bundle) -> None:
@@ -162,7 +165,10 @@ def _send_code(client: MlflowClient, run_id: str, state: GitState) -> None:
     if "git.dirty" in client.get_run(run_id).data.tags:
         return
     if state.diff and os.environ.get("ROADSEG_DIFF") != "off":
-        client.log_text(run_id, state.diff, "code/uncommitted.diff")
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "uncommitted.diff")
+            path.write_bytes(state.diff.encode(errors="surrogateescape"))
+            client.log_artifact(run_id, str(path), "code")
     client.set_tag(run_id, "git.commit", state.commit)
     client.set_tag(run_id, "mlflow.source.git.commit", state.commit)
     client.set_tag(run_id, "git.dirty", str(state.dirty).lower())

@@ -1,0 +1,92 @@
+"""What is stored of a registered version, on this disk: model, evaluation, and what they were made of."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient, MlflowException
+
+from roadseg.contracts.bundle import Bundle
+from roadseg.contracts.errors import UsageError
+from roadseg.registry.versions import ABSENT, CANDIDATE, CHAMPION, EVALUATED, MODEL, fetch_bundle, version_at
+from roadseg.tracking.origin import Origin, fetch_origin
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A version as MLflow has it.
+
+    Attributes:
+        version: its number.
+        run_id: of its training.
+        bundle: its model, as it is served.
+        evaluation: folder of the evaluation it was registered with.
+        tagged: digest of the weights that the version's tag names; anyone may set it.
+        origin: what it can be made of again.
+    """
+
+    version: int
+    run_id: str
+    bundle: Bundle
+    evaluation: Path
+    tagged: str | None
+    origin: Origin
+
+
+def fetch_recorded(client: MlflowClient, version: int, folder: Path) -> Recorded:
+    """Bring what MLflow stores of a version to this disk.
+
+    Args:
+        client: of the store.
+        version: its number.
+        folder: to put it in.
+
+    Raises:
+        UsageError: there is no such version, or something else than `roadseg register` made it.
+    """
+    try:
+        tags = client.get_model_version(MODEL, str(version)).tags
+    except MlflowException as error:
+        if error.error_code != ABSENT:
+            raise
+        raise UsageError(f"{MODEL} has no version {version}: `roadseg models list` shows those there are") from None
+    if not tags.keys() >= EVALUATED:
+        raise UsageError(f"version {version} was not made by `roadseg register`: nothing says where it comes from")
+    run_id, evaluation = tags["run_id"], tags["evaluation"]
+    (folder / "origin").mkdir(parents=True)
+    there = mlflow.artifacts.download_artifacts(
+        run_id=run_id, artifact_path=f"evaluation/{evaluation}", dst_path=str(folder)
+    )
+    return Recorded(
+        version,
+        run_id,
+        Bundle.open(fetch_bundle(f"models:/{MODEL}/{version}")),
+        Path(there),
+        tags.get("weights"),
+        fetch_origin(client, run_id, evaluation, folder / "origin"),
+    )
+
+
+def find_version(client: MlflowClient, model: str) -> int:
+    """The number of a version.
+
+    Args:
+        client: of the store.
+        model: `champion`, `candidate`, a number, or a `models:/` URI.
+
+    Raises:
+        UsageError: it names none.
+    """
+    found = re.fullmatch(rf"(?:models:/{MODEL}/)?(\d+)", model)
+    if found:
+        return int(found[1])
+    alias = model.removeprefix(f"models:/{MODEL}@")
+    if "/" in alias or (alias == model and alias not in (CHAMPION, CANDIDATE)):
+        raise UsageError(
+            f"{model} is no champion, candidate, version or models:/{MODEL} URI: see `roadseg models list`"
+        )
+    number = version_at(client, alias)
+    if number is None:
+        raise UsageError(f"no version of {MODEL} is {alias}: `roadseg models list` shows those there are")
+    return number
