@@ -158,6 +158,13 @@ def test_weights_stay_where_a_branch_or_a_kept_run_starts_from_them(place: Place
     assert place.plan() == {f"{'b' * 64}.npz"}
 
 
+def test_what_was_fetched_for_the_gate_goes_when_it_is_old(place: Place) -> None:
+    for name in ("models", "bundles", "evaluations", "scores"):
+        (home() / "reuse" / name / f"of {name}").mkdir(parents=True)
+    assert not place.plan(later=0)
+    assert place.plan() == {"of models", "of bundles", "of evaluations", "of scores"}
+
+
 def test_a_training_that_goes_on_keeps_its_folder(place: Place) -> None:
     folder = home() / "runs" / ("d" * 64)
     folder.mkdir(parents=True)

@@ -13,6 +13,7 @@ from roadseg.contracts.errors import UsageError
 from roadseg.registry.gc.item import Item, newest, size_of
 from roadseg.registry.gc.references import Reached
 
+FETCHED = ("models", "bundles", "evaluations", "scores")  # of the registry; MLflow has them too
 GONE = ".gone-"  # begins the name of a folder whose removal has begun
 
 
@@ -43,6 +44,9 @@ def _candidates(home: Path, fingerprints: set[str], reached: Reached) -> Iterato
     for path in _in(home / "reuse/weights"):
         if path.stem not in reached.weights:
             yield "home: weights", path
+    for name in FETCHED:
+        for path in _in(home / "reuse" / name):
+            yield "home: models and scores for the gate", path
     for path in _in(home / "reuse/shards"):  # preprocess renews the date of what it uses
         yield "home: encoded drives", path
 
