@@ -42,7 +42,7 @@ class Changed:
         name: of the class or the slice.
         change: candidate less champion; None where either is not known.
         held: what the rule about it says; None where there is none, or where nobody can tell.
-        support: the images it rests on, in words.
+        support: the images it rests on, or why nothing is known, in words.
         color: of the class.
         protected: whether the class table protects the class.
     """
@@ -97,7 +97,9 @@ def slice_rows(decision: Decision, compared: Comparison | None) -> list[Changed]
             continue
         before, after, support = scores.get(rule.about, (None, None, ""))
         change = None if rule.figure is None else -rule.figure
-        rows.append(Changed(rule.about, before, after, change, rule.held, support))
+        rows.append(
+            Changed(rule.about, before, after, change, rule.held, support if rule.figure is not None else rule.sentence)
+        )
     return sorted(rows, key=lambda row: (row.held is True, np.inf if row.change is None else row.change))
 
 
@@ -119,7 +121,7 @@ def _slices(compared: Comparison) -> Iterator[tuple[str, tuple[float | None, flo
         for name, chosen, _ in SLICES[by](compared.candidate, PARTS):
             pair = compared.pair(chosen)
             before, after = (_known(miou(each.sum(0))) for each in (pair.champion, pair.candidate))
-            yield f"{by} {name}", (before, after, f"{int(chosen.sum()):,} of {pair.drives:,} drives")
+            yield f"{by} {name}", (before, after, f"{int(chosen.sum()):,} images, {pair.drives:,} drives")
 
 
 def _known(value: float | np.ndarray) -> float | None:
