@@ -31,8 +31,10 @@ def leave_page(client: MlflowClient, decision: Decision, run_id: str | None = No
     """Write reports/decision.html, and send it to a run of the ledger; what goes wrong is a warning.
 
     The pictures are made in a process of its own, which has the models; without it the page comes without them. With
-    `ROADSEG_PICTURES=off` MLflow gets none.
+    `ROADSEG_PICTURES=off` MLflow gets none; `ROADSEG_PAGES=off` makes no page.
     """
+    if os.environ.get("ROADSEG_PAGES") == "off":
+        return
     try:
         with TemporaryDirectory() as folder:
             asked, page = Path(folder, paths.DECISION.name), Path(folder, paths.DECISION_PAGE.name)
