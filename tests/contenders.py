@@ -21,7 +21,7 @@ from trees import ROOT
 
 from roadseg.contracts.bundle import SAMPLES, Bundle
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.evaluation import read_evaluation, write_evaluation
+from roadseg.contracts.evaluation import evaluation_digest, read_evaluation, write_evaluation
 from roadseg.contracts.files import digest_file, digest_of
 from roadseg.contracts.manifest import from_rows, write_manifest
 from roadseg.machine.instruction_set import instruction_set
@@ -115,7 +115,7 @@ class Contenders:
         """What `publish` leaves of a model and an evaluation, less what nobody asks about here."""
         found, card = read_evaluation(evaluation), Bundle.open(bundle).card
         val, weights = str(found.val_manifest), card["weights"]
-        key = named or digest_of([digest_file(evaluation / "confusion.npy"), val, weights])
+        key = named or evaluation_digest(evaluation, found)
         run_id = create_run(self.client, card["fingerprint"]).info.run_id
         self.client.log_artifacts(run_id, str(bundle), "bundle")
         self.client.log_artifacts(run_id, str(evaluation), f"evaluation/{key}")

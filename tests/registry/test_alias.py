@@ -29,13 +29,13 @@ def client(empty_store: Path) -> MlflowClient:
     client.create_registered_model(MODEL)
     for number in range(4):
         client.create_model_version(MODEL, f"file:///models/{number}")
-    move(client, tags("", 1))
-    move(client, tags(1, 2))
+    move(client, tags_of("", 1))
+    move(client, tags_of(1, 2))
     client.set_registered_model_alias(MODEL, CANDIDATE, "4")
     return client
 
 
-def tags(before: object, now: object, **more: str) -> dict[str, str]:
+def tags_of(before: object, now: object, **more: str) -> dict[str, str]:
     told = {"kind": "promote", "decision": "PROMOTE", "reasons": "better", "who": "we", "why": "a test"}
     return told | {"from": str(before), "to": str(now), "candidate": str(now)} | more
 
@@ -67,14 +67,14 @@ def test_a_move_is_an_intent_before_and_done_after(client: MlflowClient, monkeyp
         really(self, *arguments)
 
     monkeypatch.setattr(MlflowClient, "set_registered_model_alias", watched)
-    move(client, tags(2, 3))
+    move(client, tags_of(2, 3))
     assert seen == [("promote", 2, 3, INTENT)]
     assert states(client)[-1] == ("promote", 2, 3, DONE)
     assert explained(client)
 
 
 def test_the_version_says_what_was_decided_about_it(client: MlflowClient) -> None:
-    move(client, tags(2, 3, difference="0.012345", low="0.001", high="0.02"))
+    move(client, tags_of(2, 3, difference="0.012345", low="0.001", high="0.02"))
     assert client.get_model_version(MODEL, "3").tags == {
         "decision": "PROMOTE",
         "decision.difference": "+0.0123 (+0.0010 to +0.0200)",
@@ -85,7 +85,7 @@ def test_the_version_says_what_was_decided_about_it(client: MlflowClient) -> Non
 
 
 def test_the_candidate_never_stands_on_the_champion(client: MlflowClient) -> None:
-    move(client, tags(2, 4))
+    move(client, tags_of(2, 4))
     assert version_at(client, CANDIDATE) is None
     client.set_registered_model_alias(MODEL, CANDIDATE, "3")
     client.set_registered_model_alias(MODEL, CHAMPION, "3")
@@ -97,7 +97,7 @@ def test_the_candidate_never_stands_on_the_champion(client: MlflowClient) -> Non
 def test_what_was_decided_about_another_champion_is_not_carried_out(client: MlflowClient) -> None:
     before = states(client)
     with pytest.raises(Moved, match="alias champion is at version 2, not 1"):
-        move(client, tags(1, 3))
+        move(client, tags_of(1, 3))
     assert states(client) == before
 
 
@@ -110,7 +110,7 @@ def test_a_move_by_hand_is_respected_and_written_down_once(client: MlflowClient,
     assert settle_moves(client) == settle_moves(client) == now
     assert states(client)[2:] == [("hand-moved", 2, now, DONE)]
     assert explained(client)
-    move(client, tags(now or "", 4))
+    move(client, tags_of(now or "", 4))
     assert explained(client)
 
 
@@ -120,14 +120,14 @@ def test_a_move_killed_anywhere_is_finished_or_undone_by_the_next_call(
 ) -> None:
     folder = home().parent
     assert home() == folder / "home"
-    assert killed(folder, point, lambda: move(connect(), tags(2, 4)))
+    assert killed(folder, point, lambda: move(connect(), tags_of(2, 4)))
     champion = settle_moves(client)
     assert champion == (2 if point in ("move:intend", "move:intended") else 4)
     assert explained(client)
     assert not ledger.open_moves(client)
     if champion == 4:
         assert client.get_model_version(MODEL, "4").tags["decision"] == "PROMOTE"
-    move(client, tags(champion, 3))
+    move(client, tags_of(champion, 3))
     assert explained(client)
 
 
@@ -135,15 +135,33 @@ def test_the_intent_of_another_machine_is_waited_for_until_its_deadline(
     client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alias, "TRIES", 2)
-    theirs = tags(2, 3) | {"home": "another", "deadline": str(time.time() + 60)}
+    theirs = tags_of(2, 3) | {"home": "another", "deadline": str(time.time() + 60)}
     entry = ledger.record(client, theirs, INTENT)
     with pytest.raises(Busy, match="from another machine"):
-        move(client, tags(2, 4))
+        move(client, tags_of(2, 4))
     assert version_at(client, CHAMPION) == 2
     assert [state for *_, state in states(client)[2:]] == [INTENT, UNDONE, UNDONE]
     client.set_tag(entry.run_id, "deadline", "1")
-    move(client, tags(2, 4))
+    move(client, tags_of(2, 4))
     assert version_at(client, CHAMPION) == 4
+    assert explained(client)
+
+
+def test_a_whole_move_that_passed_before_the_intent_is_not_overwritten(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = ledger.record
+
+    def overtaken(client: MlflowClient, tags: dict[str, str], state: str | None = None) -> ledger.Entry:
+        client.set_registered_model_alias(MODEL, CHAMPION, "3")
+        really(client, tags_of(2, 3), DONE)
+        return really(client, tags, state)
+
+    monkeypatch.setattr(ledger, "record", overtaken)
+    with pytest.raises(Moved, match="at version 3, not 2"):
+        move(client, tags_of(2, 4))
+    assert states(client)[2:] == [("promote", 2, 3, DONE), ("promote", 2, 4, UNDONE)]
+    assert version_at(client, CHAMPION) == 3
     assert explained(client)
 
 
@@ -153,21 +171,21 @@ def test_a_store_that_breaks_down_leaves_no_open_move(client: MlflowClient, monk
 
     monkeypatch.setattr(MlflowClient, "set_registered_model_alias", refuse)
     with pytest.raises(MlflowException, match="the store is gone"):
-        move(client, tags(2, 3))
+        move(client, tags_of(2, 3))
     assert states(client)[-1] == ("promote", 2, 3, UNDONE)
 
 
 def test_a_move_that_another_undid_is_an_error(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MlflowClient, "set_registered_model_alias", lambda *_: None)
     with pytest.raises(RoadsegError, match="someone else moved it"):
-        move(client, tags(2, 3))
+        move(client, tags_of(2, 3))
     assert states(client)[-1] == ("promote", 2, 3, UNDONE)
     assert explained(client)
 
 
 def test_entries_are_in_order_whatever_a_clock_says(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: 1)
-    move(client, tags(2, 3))
+    move(client, tags_of(2, 3))
     assert states(client)[-1] == ("promote", 2, 3, DONE)
     assert explained(client)
 
@@ -190,7 +208,7 @@ def forked(folder: Path, uri: str, work: Callable[[], None]) -> int:
 def test_two_at_once_end_with_one_champion_and_a_whole_ledger(client: MlflowClient, homes: int, tmp_path: Path) -> None:
     uri = f"sqlite:///{home() / 'mlflow/mlflow.db'}"
     at_once = [
-        forked(tmp_path / f"home{number % homes}", uri, lambda to=number + 3: move(connect(), tags(2, to)))
+        forked(tmp_path / f"home{number % homes}", uri, lambda to=number + 3: move(connect(), tags_of(2, to)))
         for number in range(2)
     ]
     ends = sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in at_once)
@@ -207,7 +225,7 @@ def test_a_hundred_kills_at_random_moments_leave_nothing_unexplained(client: Mlf
     def forever() -> None:
         while True:
             champion = settle_moves(connect())
-            move(connect(), tags(champion or "", chance.choice([each for each in (1, 2, 3, 4) if each != champion])))
+            move(connect(), tags_of(champion or "", chance.choice([each for each in (1, 2, 3, 4) if each != champion])))
 
     for _ in range(100):
         child = forked(home(), uri, forever)

@@ -89,6 +89,9 @@ def test_what_a_person_must_approve_is_held_with_the_command(contenders: Contend
     assert held.outcome == "HOLD"
     assert "`roadseg promote 1`" in str(held)
     shown: list[Decision] = []
+    dry = promote(dry_run=True, approve=lambda decision: bool(shown.append(decision)))
+    assert (dry.outcome, shown) == ("PROMOTE", [])
+    assert "a person must approve" in str(dry)
     assert promote(approve=lambda decision: bool(shown.append(decision))).outcome == "HOLD"
     assert "first model" in str(shown[0])
     done = CliRunner().invoke(app, ["promote", "1", "--yes"])

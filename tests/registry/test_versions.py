@@ -3,11 +3,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient, MlflowException
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
+from roadseg.registry.scoring import COMPARED, compared_settings
+from roadseg.registry.stored import Stored
 from roadseg.registry.versions import (
     CANDIDATE,
     CHAMPION,
@@ -125,6 +128,17 @@ def test_without_a_champion_the_remedy_is_said(client: MlflowClient, enter: Ente
     enter()
     with pytest.raises(UsageError, match="promote a model, or give --model a folder"):
         fetch_bundle("models:/roadseg@champion")
+
+
+def test_the_gate_reads_what_publish_has_sent(client: MlflowClient, enter: Enter, sent: Any) -> None:
+    enter()
+    stored = Stored.find(client, 1)
+    assert stored.bundle.card == Bundle.open(sent.tree / "models/bundle").card
+    assert (
+        stored.evaluation.counts.confusion.tolist() == np.load(sent.tree / "reports/evaluation/confusion.npy").tolist()
+    )
+    assert stored.evaluation.scoring
+    assert compared_settings(stored.evaluation).keys() == set(COMPARED)
 
 
 def test_a_folder_stays_a_folder(tmp_path: Path) -> None:

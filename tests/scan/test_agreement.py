@@ -151,3 +151,16 @@ def test_a_name_of_idd_s_says_nothing_of_masks_that_were_found_by_patterns(endin
     run(scan=scan_params(images=f"leftImg8bit/{depth}{{id}}.png", masks=f"gtFine/{depth}{{id}}_gtFine_{ending}.png"))
     scan = read_manifest(SCAN, "scan")
     assert (pixels(scan), scan.records()[0]["coding"]) == ([3 * QUARTER, QUARTER, 0], None)
+
+
+def test_a_tool_s_ids_under_idd_s_names_and_folders_are_refused_by_name() -> None:
+    for number in range(2):
+        for kind, name in (("leftImg8bit", "_leftImg8bit.png"), ("gtFine", "_gtFine_labelIds.png")):
+            path = Path("data/raw", kind, "train/a", f"{number}{name}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(stripes(0, 0, 0, 1)).save(path)
+    ClassTable.find("road").write(Path("data/classes.yaml"))
+    run(scan=scan_params())
+    said = errors(read_manifest(SCAN, "scan"))
+    assert len(said) == 2
+    assert all("all 2 masks of the set hold 0 and 1 alone" in reason for reason in said.values())

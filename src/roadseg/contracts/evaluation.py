@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import check_schema, code_digests, digest_of, read_json, replacing, schema_of
+from roadseg.contracts.files import check_schema, code_digests, digest_file, digest_of, read_json, replacing, schema_of
 from roadseg.contracts.shards import write_array
 
 REMEDY = "dvc repro evaluate"
@@ -146,6 +146,20 @@ def read_evaluation(folder: Path) -> Evaluation:
     about: dict[str, Any] = {name: metadata.get(name) for name in ABOUT}
     about["settings"] = json.loads(metadata["settings"]) if "settings" in metadata else None
     return Evaluation(table.replace_schema_metadata(None), Counts(**arrays, classes=classes), **about)
+
+
+def evaluation_digest(folder: Path, evaluation: Evaluation) -> str:
+    """Name an evaluation by its matrices, its split, its weights and, where they are known, its settings.
+
+    Args:
+        folder: it was read from.
+        evaluation: what was read; its weights and split are known.
+
+    Returns:
+        Sha256, hex.
+    """
+    parts = [digest_file(folder / "confusion.npy"), evaluation.val_manifest, evaluation.weights]
+    return digest_of(parts if evaluation.settings is None else [*parts, evaluation.settings])
 
 
 def input_key(weights: str, val_manifest: str, settings: dict[str, Any], scoring: str | None = None) -> str:

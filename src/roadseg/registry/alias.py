@@ -1,7 +1,8 @@
 """Move the champion alias so that the ledger explains every position of it, whoever dies on the way.
 
 MLflow sets an alias whatever stands there. So within a home one process at a time moves it, by a lock; between
-machines whoever sees the open intent of another draws back: of two that both wrote theirs, one at least sees it.
+machines whoever sees the open intent of another draws back: of two that both wrote theirs, one at least sees it. And
+whoever sees none looks at the alias again, since a whole move may have passed before its own intent.
 """
 
 import random
@@ -70,11 +71,19 @@ def move(client: MlflowClient, tags: Mapping[str, str]) -> Entry:
             entry = ledger.record(client, dict(tags) | _mine(), ledger.INTENT)
             failpoint("move:intended")
             if all(other.run_id == entry.run_id for other in ledger.open_moves(client)):
+                _refuse_overtaken(client, entry)
                 _carry_out(client, entry)
                 return entry
             ledger.close(client, entry, ledger.UNDONE)
         time.sleep(random.uniform(0, 0.2 * 2**attempt))  # else two would meet again
     raise Busy(f"alias {CHAMPION} is being moved from another machine: `roadseg models history` shows by whom")
+
+
+def _refuse_overtaken(client: MlflowClient, entry: Entry) -> None:
+    """A whole move of another machine may have passed between the look at the alias and the intent."""
+    if (champion := version_at(client, CHAMPION)) != entry.origin:
+        ledger.close(client, entry, ledger.UNDONE)
+        raise Moved(f"alias {CHAMPION} is at version {champion}, not {entry.origin}: try again")
 
 
 def _carry_out(client: MlflowClient, entry: Entry) -> None:

@@ -58,7 +58,8 @@ def promote(
         decision = _judge(client, candidate, champion, policy, new_table=new_table, send=not dry_run)
         if decision.outcome == "CHAMPION ALREADY":
             return decision
-        decision, approver = _approved(client, decision, policy, approve, named=version is not None)
+        ask = (lambda _: True) if dry_run else approve
+        decision, approver = _approved(client, decision, policy, ask, named=version is not None)
         write_json(paths.DECISION, "decision", decision.to_json())
         if dry_run:
             leave_page(client, decision)
@@ -100,8 +101,9 @@ def _approved(
         approve = approve if named else None
     if not asked:
         return decision, ""
-    if approve and approve(replace(decision, reasons=(*decision.reasons, *asked))):
-        return decision, me()
+    shown = replace(decision, reasons=(*decision.reasons, *asked))
+    if approve and approve(shown):
+        return shown, me()
     command = f"`roadseg promote {decision.candidate.version}` asks for it"
     return replace(decision, outcome="HOLD", reasons=(*asked, command, *decision.reasons)), ""
 

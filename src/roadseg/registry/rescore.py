@@ -54,6 +54,8 @@ def score_again(
         if run_id and LAST in artifact_names(client, run_id, place):
             fetched(f"runs:/{run_id}/{place}", folder)
         else:
+            images = len(manifest.records("val"))
+            print(f"scoring version {stored.version} on {images} images of val, see {home() / LOG}", flush=True)
             _predict(stored.bundle, settings, folder)
     if send and run_id and LAST not in artifact_names(client, run_id, place):
         for path in sorted(folder.iterdir(), key=lambda path: path.name == LAST):

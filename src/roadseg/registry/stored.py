@@ -14,8 +14,8 @@ from mlflow import MlflowClient, MlflowException
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.evaluation import Evaluation, read_evaluation
-from roadseg.contracts.files import digest_file, digest_of, home
+from roadseg.contracts.evaluation import Evaluation, evaluation_digest, read_evaluation
+from roadseg.contracts.files import home
 from roadseg.registry.versions import ABSENT, EVALUATED, MODEL, has_older_digest
 from roadseg.tracking.store import find_run
 
@@ -77,8 +77,7 @@ class Stored:
         folder = fetched(f"runs:/{self.tags['run_id']}/evaluation/{name}", home() / "reuse/evaluations" / name)
         found = read_evaluation(folder)
         weights, val = found.weights, found.val_manifest
-        counted = digest_file(folder / "confusion.npy")
-        if None not in (weights, val) and digest_of([counted, val, weights]) != name:
+        if None not in (weights, val) and evaluation_digest(folder, found) != name:
             shutil.rmtree(folder)  # whatever changed it, the next call fetches anew
             raise UsageError(f"the evaluation {name[:12]} of version {self.version} is not what was registered")
         if weights not in (None, self.bundle.card["weights"]):

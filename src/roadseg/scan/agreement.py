@@ -24,6 +24,7 @@ def note_contradictions(rows: list[Row], classes: ClassTable) -> None:
     """
     _mark_foregrounds(rows, classes)
     _mark_palettes(rows)
+    _mark_codings(rows, classes)
 
 
 def _mark_foregrounds(rows: list[Row], classes: ClassTable) -> None:
@@ -63,6 +64,19 @@ def _mark_palettes(rows: list[Row]) -> None:
     for row, text in held:
         if text in wrong:
             _add(row, wrong[text])
+
+
+def _mark_codings(rows: list[Row], classes: ClassTable) -> None:
+    """Nothing but 0 and 1 under the name of IDD's ids: road and parking, which all of no real set is."""
+    coded = [row for row in rows if row.get("coding") == "id" and "coded" in row]
+    if not coded or not {value for row in coded for value in row["coded"]} <= {0, 1, VOID}:
+        return
+    for row in coded:
+        _add(
+            row,
+            f"is named as IDD names its ids, but all {len(coded)} masks of the set hold 0 and 1 alone: if these are "
+            f"ids of {classes.name}, import with patterns (--images, --masks), or without `_labelIds` in the names",
+        )
 
 
 def _add(row: Row, reason: str) -> None:

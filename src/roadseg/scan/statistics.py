@@ -71,7 +71,7 @@ def mask_facts(path: Path, classes: ClassTable, coding: str | None = None) -> di
             _refuse_lossy(content, path)
             picture = decode_picture(content)
             mask, outside = classes_of(picture, classes, coding=coding)
-            stored = {} if coding else _stored(picture, classes)
+            stored = {"coded": np.unique(ids_of(picture)).tolist()} if coding else _stored(picture, classes)
     except _Unreadable as error:
         return {"error": str(error)}
     except Undecodable as error:

@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelStatus, 
 from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.evaluation import read_evaluation, read_scores
-from roadseg.contracts.files import digest_file, digest_of, home
+from roadseg.contracts.evaluation import evaluation_digest, read_evaluation, read_scores
+from roadseg.contracts.files import home
 from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.pages.pictures import prediction_sheet
 from roadseg.pipeline.git import GitState, git_state
@@ -56,9 +56,10 @@ def publish(tree: Path, started_from: GitState | None = None, *, as_new: bool = 
     check_belonging(tree, bundle, manifest)
     client = connect()
     run_id = claim_run(client, bundle.card["fingerprint"], bundle.card["weights"], as_new=as_new)
-    folder = run_folder(home(), bundle.card["fingerprint"])
-    send_unsent(folder, run_id)  # the journal alone knows pace, machine and pictures
-    evaluation = _evaluation_digest(tree, manifest, bundle)
+    # the journal alone knows pace, machine and pictures
+    send_unsent(run_folder(home(), bundle.card["fingerprint"]), run_id)
+    known = {"weights": bundle.card["weights"], "val_manifest": manifest.digest("val")}  # schema 1 does not say them
+    evaluation = evaluation_digest(tree / paths.EVALUATION, replace(read_evaluation(tree / paths.EVALUATION), **known))
     _send_params(client, run_id, bundle)
     _send_parent(client, run_id, bundle.card)
     _send_history(client, run_id, pd.read_csv(tree / paths.HISTORY))
@@ -67,8 +68,11 @@ def publish(tree: Path, started_from: GitState | None = None, *, as_new: bool = 
     send_origin(client, run_id, evaluation, tree, code)
     _send_files(client, run_id, tree)
     _send_page(client, run_id, tree)
-    model_id = _send_model(client, run_id, bundle)
-    about = {"model_id": model_id, "dataset_name": val.name, "dataset_digest": val.digest}
+    about = {
+        "model_id": (model_id := _send_model(client, run_id, bundle)),
+        "dataset_name": val.name,
+        "dataset_digest": val.digest,
+    }
     _send_evaluation(client, run_id, tree, scores, evaluation, about)
     send_model_page(client, run_id, evaluation, tree)
     client.set_terminated(run_id, "FINISHED")
@@ -90,12 +94,6 @@ def publish(tree: Path, started_from: GitState | None = None, *, as_new: bool = 
 def _settings(tree: Path) -> str:
     settings = read_evaluation(tree / paths.EVALUATION).settings
     return "" if settings is None else json.dumps(settings, sort_keys=True)
-
-
-def _evaluation_digest(tree: Path, manifest: Manifest, bundle: Bundle) -> str:
-    matrices = digest_file(tree / paths.EVALUATION / "confusion.npy")
-    settings = read_evaluation(tree / paths.EVALUATION).settings
-    return digest_of([matrices, manifest.digest("val"), bundle.card["weights"], settings])
 
 
 def _send_params(client: MlflowClient, run_id: str, bundle: Bundle) -> None:
