@@ -56,8 +56,7 @@ def publish(tree: Path, started_from: GitState | None = None, *, as_new: bool = 
     check_belonging(tree, bundle, manifest)
     client = connect()
     run_id = claim_run(client, bundle.card["fingerprint"], bundle.card["weights"], as_new=as_new)
-    # the journal alone knows pace, machine and pictures
-    send_unsent(run_folder(home(), bundle.card["fingerprint"]), run_id)
+    send_unsent(run_folder(home(), bundle.card["fingerprint"]), run_id)  # it alone knows pace, machine and pictures
     known = {"weights": bundle.card["weights"], "val_manifest": manifest.digest("val")}  # schema 1 does not say them
     evaluation = evaluation_digest(tree / paths.EVALUATION, replace(read_evaluation(tree / paths.EVALUATION), **known))
     _send_params(client, run_id, bundle)
@@ -68,11 +67,8 @@ def publish(tree: Path, started_from: GitState | None = None, *, as_new: bool = 
     send_origin(client, run_id, evaluation, tree, code)
     _send_files(client, run_id, tree)
     _send_page(client, run_id, tree)
-    about = {
-        "model_id": (model_id := _send_model(client, run_id, bundle)),
-        "dataset_name": val.name,
-        "dataset_digest": val.digest,
-    }
+    model_id = _send_model(client, run_id, bundle)
+    about = {"model_id": model_id, "dataset_name": val.name, "dataset_digest": val.digest}
     _send_evaluation(client, run_id, tree, scores, evaluation, about)
     send_model_page(client, run_id, evaluation, tree)
     client.set_terminated(run_id, "FINISHED")
