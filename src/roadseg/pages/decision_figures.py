@@ -78,7 +78,7 @@ def rule_rows(decision: Decision) -> list[Rule]:
     )
 
 
-def class_rows(compared: Comparison, alone: bool) -> list[Changed]:
+def class_changes(compared: Comparison, alone: bool) -> list[Changed]:
     """IoU by class over the drives that decide, what lost most first; with `alone` there is no champion."""
     before, after = (class_ious(each.sum(0)) for each in (compared.overlaps.champion, compared.overlaps.candidate))
     rows = []
@@ -88,7 +88,7 @@ def class_rows(compared: Comparison, alone: bool) -> list[Changed]:
     return sorted(rows, key=lambda row: (0.0 if row.change is None else row.change, row.after or 0.0))
 
 
-def slice_rows(decision: Decision, compared: Comparison | None) -> list[Changed]:
+def slice_changes(decision: Decision, compared: Comparison | None) -> list[Changed]:
     """The slices that were judged, what lost most first; without counts only by how much they changed."""
     scores = dict(_slices(compared)) if compared else {}
     rows = []

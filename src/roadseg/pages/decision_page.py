@@ -75,14 +75,14 @@ def render_decision_page(
     return render(
         "decision.html",
         axis=figures.axis(decision),
-        class_rows=figures.class_rows(compared, alone) if compared else [],
+        class_rows=figures.class_changes(compared, alone) if compared else [],
         classes=classes,
         decision=decision,
         images=None if alone else _images(tree, decision, compared, (champion, candidate), pictures),
         meanings={name: each.description for name, each in Policy.model_fields.items()},
         reasons=REASONS,
         rules=figures.rule_rows(decision),
-        slices=figures.slice_rows(decision, compared),
+        slices=figures.slice_changes(decision, compared),
         shown=SLICES,
         tone=TONES.get(decision.outcome, "held"),
     )
