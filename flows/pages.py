@@ -1,4 +1,4 @@
-"""What Prefect's run shows of data and model: an artifact each, with the figures and links to the page."""
+"""What Prefect's run shows of data, model and decision: an artifact each, with the figures and links to the page."""
 
 from pathlib import Path
 
@@ -6,7 +6,8 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
 from roadseg.contracts import paths
-from roadseg.pages.summary import scores_markdown, verdict_markdown
+from roadseg.pages.summary import decision_markdown, scores_markdown, verdict_markdown
+from roadseg.registry.gate.decision import Decision
 from roadseg.tracking.published import Published
 from roadseg.tracking.sidecars import send_refusal
 
@@ -33,6 +34,22 @@ def link_pages(tree: Path, published: Published) -> None:
         _show("model-scores", "The scores of the model", scores_markdown(tree), tree / paths.MODEL_PAGE, link)
     except Exception as error:
         get_run_logger().warning("not all is shown: %s: %s", type(error).__name__, error)
+
+
+def link_decision(tree: Path, decision: Decision) -> None:
+    """Show what the gate answered, with a link to its page in the ledger; where nothing was decided, nothing.
+
+    Call it in a task; a failure is logged, since the decision stands without it.
+    """
+    from roadseg.registry.decision_page import ledger_page  # late: MLflow loads in seconds
+
+    if decision.outcome == "CHAMPION ALREADY":
+        return
+    try:
+        link = ledger_page(decision.candidate.version)
+        _show("gate-decision", "What the gate answered", decision_markdown(decision), tree / paths.DECISION_PAGE, link)
+    except Exception as error:
+        get_run_logger().warning("the decision is not shown: %s: %s", type(error).__name__, error)
 
 
 def _show_verdict(tree: Path, link: str | None) -> None:

@@ -18,7 +18,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.log import leave_out_tracebacks
-from flows.pages import link_pages, report_refusal
+from flows.pages import link_decision, link_pages, report_refusal
 from flows.server import prefect_server
 from flows.stages import StageFailed, commit_sources, run_stage
 from roadseg.contracts.errors import REFUSED, Busy
@@ -94,6 +94,7 @@ def promote(version: int) -> Decision:
 
     decision = decide_and_move(version, reason="flow retrain")
     get_run_logger().info("%s", decision)
+    link_decision(Path.cwd(), decision)
     return decision
 
 

@@ -73,8 +73,10 @@ def test_epochs_rerun_train_and_evaluate_through_either_door(finished_checkout: 
     assert reasons["train"] == "train.epochs modified"
     assert {(ended[stage], reasons[stage]) for stage in STAGES[:3]} == {("Cached", "nothing changed")}
     assert "<img src" in (finished_checkout / "reports/model.html").read_text()
-    verdict, scores = sorted(shown_in_prefect(finished_checkout))
+    verdict, scores, decision = sorted(shown_in_prefect(finished_checkout))
     assert verdict.startswith("## Data accepted")
+    assert decision.startswith("## PROMOTE version 1")
+    assert "first model" in Path(re.findall(r"In MLflow: `file://(.*)`", decision)[0]).read_text()
     assert "Data accepted" in Path(re.findall(r"In MLflow: `file://(.*)`", verdict)[0]).read_text()
     figure = re.findall(r"## Mean IoU (\S+)", scores)[0]
     assert f'id="miou">{figure}<' in Path(re.findall(r"In MLflow: `file://(.*)`", scores)[0]).read_text()

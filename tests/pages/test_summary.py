@@ -1,12 +1,15 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
-from judged import expectation, sample_row, write_tree
+from judged import HOSTILE, expectation, sample_row, write_tree
+from rivals import losing, models, policy
 
 from roadseg.contracts.evaluation import Evaluation, read_evaluation
 from roadseg.evaluate.write import write_scores
-from roadseg.pages.summary import REASONS, scores_markdown, verdict_markdown
+from roadseg.pages.summary import REASONS, decision_markdown, scores_markdown, verdict_markdown
+from roadseg.registry.gate.decide import decide
 
 
 def test_a_refusal_is_told_with_its_table_and_first_reasons(refused: Path) -> None:
@@ -48,3 +51,17 @@ def test_scores_of_a_single_drive_are_told_without_an_interval(evaluated: Path, 
     alone = Evaluation(stored.images.slice(0, 1), stored.counts[:1])
     write_scores(tmp_path / "reports/evaluation", tmp_path / "metrics.json", alone, resamples=100, seed=0)
     assert re.fullmatch(r"## Mean IoU 0\.\d{3}", scores_markdown(tmp_path).splitlines()[0])
+
+
+def test_a_decision_is_told_with_its_first_reasons_and_every_rule_what_is_broken_first() -> None:
+    candidate, champion = models(0.0)
+    decision = decide(losing(candidate, slice(None), 0.2), champion, policy())
+    said = decision_markdown(decision).splitlines()
+    assert said[0] == "## REJECT version 2"
+    assert [line[3:-1] for line in said if line.startswith("- ")] == list(decision.reasons[:REASONS])
+    results = [line.split(" | ")[0] for line in said if line.startswith("| ")][1:]
+    assert len(results) == len(decision.rules)
+    assert results == sorted(results, key=lambda each: each == "| holds")
+    assert results.count("| **broken**") == sum(rule.held is False for rule in decision.rules) > 0
+    hostile = decision_markdown(replace(decision, reasons=(f"`{HOSTILE}`|",), rules=()))
+    assert f"- `'{HOSTILE}'/`" in hostile

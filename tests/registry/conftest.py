@@ -11,7 +11,7 @@ from contenders import Contenders, score_here, val_tree
 from mlflow import MlflowClient
 
 from roadseg.contracts.files import home
-from roadseg.registry import rollback
+from roadseg.registry import decision_page, rollback
 from roadseg.registry.evidence import gather, query, rescore
 from roadseg.registry.versions import register
 from roadseg.tracking.publish import publish
@@ -103,4 +103,5 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for module in (gather, rollback):
         monkeypatch.setattr(module, "query", query_here)
     monkeypatch.setattr(rescore, "ask", score_and_say)
+    monkeypatch.setattr(decision_page, "ask", lambda *_, **__: None)  # no pictures
     return said

@@ -34,7 +34,7 @@ def test_the_first_model_becomes_champion_and_the_ledger_says_why(contenders: Co
     [entry] = ledger.ledger_entries(client)
     assert {"decision": "PROMOTE", "state": "done", "to": "1", "why": "we begin"}.items() <= entry.tags.items()
     assert entry.tags["weights"] == contenders.entered[1].weights
-    assert artifact_names(client, entry.run_id) == {"decision.json"}
+    assert artifact_names(client, entry.run_id) == {"decision.json", "decision.html"}
     assert Decision.from_json(json.loads(Path("reports/decision.json").read_text())) == decision
     assert promote().outcome == "CHAMPION ALREADY"
     assert len(ledger.ledger_entries(client)) == 1

@@ -59,6 +59,24 @@ def model(
 
 
 @app.command()
+def decision(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = paths.DECISION_PAGE,
+    pictures: Annotated[bool, typer.Option(help="Predict the images that changed most anew and show them.")] = True,
+) -> None:
+    """Write one HTML file about the last decision of the gate here: reasons, difference, rules, classes, images.
+
+    It works offline. Every `roadseg promote` makes it too.
+
+    Example: `roadseg report decision`, `roadseg report decision --no-pictures --out decision.html`
+    """
+    from roadseg.registry.decision_page import make_page, read_decision
+    from roadseg.tracking.store import connect
+
+    make_page(connect(), read_decision(), out, pictures)
+    print(out)
+
+
+@app.command()
 def search(
     out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = paths.SEARCH_PAGE,
 ) -> None:

@@ -23,5 +23,5 @@ METRICS = Path("metrics.json")
 # Views of them, which no stage reads or writes.
 DATA_PAGE, MODEL_PAGE = Path("reports/data.html"), Path("reports/model.html")
 SEARCH_PAGE, LABELS_PAGE = Path("reports/search.html"), Path("reports/labels.html")
-DECISION = Path("reports/decision.json")
+DECISION, DECISION_PAGE = Path("reports/decision.json"), Path("reports/decision.html")
 PREDICTIONS = Path("reports/predictions.jpg")

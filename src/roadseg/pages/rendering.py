@@ -51,15 +51,15 @@ def _shift(difference: float) -> str:
     return f"{_sign(points)}{abs(points):.1f}" if points else ""
 
 
-def _figure(value: float | None) -> str:
+def _figure(value: float | None, digits: int = 3) -> str:
     """A score, 0..1; a dash where it is absent."""
-    return "\N{EN DASH}" if value is None or value != value else f"{value:.3f}"
+    return "\N{EN DASH}" if value is None or value != value else f"{value:.{digits}f}"
 
 
-def _gain(difference: float) -> str:
+def _gain(difference: float, digits: int = 3) -> str:
     """A difference of scores with its sign."""
-    rounded = round(difference, 3)
-    return f"{_sign(rounded)}{abs(rounded):.3f}" if rounded else "0.000"
+    rounded = round(difference, digits)
+    return f"{_sign(rounded) if rounded else ''}{abs(rounded):.{digits}f}"
 
 
 def _sign(value: float) -> str:

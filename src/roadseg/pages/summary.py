@@ -1,4 +1,4 @@
-"""Verdict and scores in a few lines of Markdown, for places that show no HTML."""
+"""Verdict, scores and decision in a few lines of Markdown, for places that show no HTML."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ from roadseg.contracts import paths
 from roadseg.contracts.evaluation import read_evaluation, read_scores
 from roadseg.pages.judgement import Expectation, Judgement, read_judgement
 from roadseg.pages.model_figures import class_rows
+from roadseg.registry.gate.decision import Decision
 
 REASONS = 10  # that are repeated; the page has more
 
@@ -45,6 +46,18 @@ def scores_markdown(tree: Path) -> str:
         figures = " | ".join(_figure(row.figures[key]) for key in ("iou", "precision", "recall"))
         taken_for = ", ".join(f"{name} {share:.0%}" for name, share in row.taken_for)
         lines.append(f"| {row.name} | {figures} | {taken_for} |")
+    return "\n".join(lines) + "\n"
+
+
+def decision_markdown(decision: Decision) -> str:
+    """What the gate answered, its first reasons, and a table: a rule each, what does not hold first."""
+    lines = [f"## {decision.outcome} version {decision.candidate.version}", ""]
+    lines += [f"- {_code(reason)}" for reason in decision.reasons[:REASONS]]
+    lines += ["", "| result | rule | bound | found |", "|---|---|---|---|"]
+    for rule in sorted(decision.rules, key=lambda rule: rule.held is True):
+        result = "holds" if rule.held else ("not known" if rule.held is None else "**broken**")
+        found = "" if rule.figure is None else f"{rule.figure:.4g}"
+        lines.append(f"| {result} | {_code(f'{rule.key} {rule.about}')} | {rule.bound:.4g} | {found} |")
     return "\n".join(lines) + "\n"
 
 

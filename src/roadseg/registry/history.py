@@ -1,12 +1,13 @@
 """The ledger as people read it."""
 
+from roadseg.contracts import paths
 from roadseg.registry import ledger
 from roadseg.registry.alias import settle_moves
 from roadseg.registry.ledger import Entry
 from roadseg.tracking.data_page import page_link
 from roadseg.tracking.store import artifact_names, connect
 
-PAGE = "decision.html"
+PAGE = paths.DECISION_PAGE.name
 
 
 def history_rows(most: int | None = None) -> list[dict[str, str]]:

@@ -12,6 +12,7 @@ from roadseg.contracts.params import read_params
 from roadseg.pipeline.runner import SECTIONS
 from roadseg.registry import ledger
 from roadseg.registry.alias import Moved, me, move, settle_moves, write_tags
+from roadseg.registry.decision_page import leave_page
 from roadseg.registry.evidence.gather import gather
 from roadseg.registry.gate.decide import decide
 from roadseg.registry.gate.decision import Decision
@@ -34,7 +35,7 @@ def promote(
     """Judge a version against the champion; make it champion if it wins.
 
     The tree in the current directory has params.yaml and the val images. The decision is left in
-    reports/decision.json, unless nothing was decided.
+    reports/decision.json and, with its page, decision.html, unless nothing was decided.
 
     Args:
         version: registered version; the newest candidate if None.
@@ -61,6 +62,7 @@ def promote(
         decision, approver = _approved(client, decision, policy, ask, named=version is not None)
         write_json(paths.DECISION, "decision", decision.to_json())
         if dry_run:
+            leave_page(client, decision)
             return decision
         try:
             _write(client, ledger.of_decision(decision, who=me(), why=reason, approver=approver), decision)
@@ -126,3 +128,4 @@ def _write(client: MlflowClient, tags: dict[str, str], decision: Decision) -> No
         entry = ledger.record(client, tags)
         write_tags(client, tags["candidate"], tags)
     client.log_artifact(entry.run_id, str(paths.DECISION))
+    leave_page(client, decision, entry.run_id)

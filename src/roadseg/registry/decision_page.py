@@ -1,0 +1,116 @@
+"""The page about a decision, on this disk and in the ledger: a view, so that no fault of it stops a promotion."""
+
+import os
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mlflow import MlflowClient
+
+from roadseg.contracts import paths
+from roadseg.contracts.errors import UsageError
+from roadseg.contracts.evaluation import Evaluation, read_evaluation
+from roadseg.contracts.files import home, read_json, replacing, write_json
+from roadseg.machine.signals import follow_parent
+from roadseg.pages.decision_page import write_decision_page
+from roadseg.pages.decision_pictures import Model
+from roadseg.pipeline.sidecars import answer, ask
+from roadseg.registry import ledger
+from roadseg.registry.evidence.scoring import compared_settings, key_of
+from roadseg.registry.evidence.stored import Stored, fetched
+from roadseg.registry.gate.decision import Decision, Judged
+from roadseg.tracking.data_page import page_link
+from roadseg.tracking.store import artifact_names, connect
+
+PATIENCE = 600.0  # seconds; a dozen images and two models
+LOG = "decision-page.log"
+REMEDY = "roadseg promote --dry-run"
+
+
+def leave_page(client: MlflowClient, decision: Decision, run_id: str | None = None) -> None:
+    """Write reports/decision.html, and send it to a run of the ledger; what goes wrong is a warning.
+
+    The pictures are made in a process of its own, which has the models; without it the page comes without them. With
+    `ROADSEG_PICTURES=off` MLflow gets none; `ROADSEG_PAGES=off` makes no page.
+    """
+    if os.environ.get("ROADSEG_PAGES") == "off":
+        return
+    try:
+        with TemporaryDirectory() as folder:
+            asked, page = Path(folder, paths.DECISION.name), Path(folder, paths.DECISION_PAGE.name)
+            write_json(asked, "decision", decision.to_json())
+            drawn = decision.difference is not None
+            drawn = drawn and bool(
+                ask("roadseg.registry.decision_page", str(asked), str(page), log=LOG, patience=PATIENCE)
+            )
+            if not drawn:
+                make_page(client, decision, page, pictures=False)
+            with replacing(paths.DECISION_PAGE) as temporary:
+                temporary.write_bytes(page.read_bytes())
+            if run_id and drawn and os.environ.get("ROADSEG_PICTURES") == "off":
+                make_page(client, decision, page, pictures=False)
+            if run_id:
+                client.log_artifact(run_id, str(page))
+    except Exception as error:
+        print(f"warning: no page: {type(error).__name__}: {error}", file=sys.stderr)
+
+
+def make_page(client: MlflowClient, decision: Decision, out: Path, pictures: bool = True) -> None:
+    """Write the page of a decision with all that is known here or in MLflow of what both models answered.
+
+    The tree in the current directory has the val images, where they are to be shown.
+    """
+    candidate, champion = _answered(client, decision.candidate), _answered(client, decision.champion)
+    write_decision_page(Path.cwd(), out, decision, candidate, champion, pictures)
+
+
+def read_decision() -> Decision:
+    """The decision that the last promotion left in this tree.
+
+    Raises:
+        UsageError: there is none, or it is damaged; says what to run.
+    """
+    return Decision.from_json(read_json(paths.DECISION, "decision", REMEDY))
+
+
+def ledger_page(version: int) -> str | None:
+    """Where people open the page of the last decision on a version, see `page_link`; None where MLflow has none."""
+    client = connect()
+    for entry in ledger.ledger_entries(client):
+        if entry.tags.get("candidate") == str(version):
+            there = paths.DECISION_PAGE.name in artifact_names(client, entry.run_id)
+            return page_link(entry.run_id, paths.DECISION_PAGE.name) if there else None
+    return None
+
+
+def _answered(client: MlflowClient, judged: Judged | None) -> Model | None:
+    """The evaluation that was judged, by its input key, and the bundle; None where they are out of reach."""
+    if judged is None or judged.key is None:
+        return None
+    try:
+        stored = Stored.find(client, judged.version)
+        return Model(_evaluation(stored, judged.key), stored.bundle.folder)
+    except UsageError:
+        return None
+
+
+def _evaluation(stored: Stored, key: str) -> Evaluation:
+    """The one that it was registered with, or one of another val split; both are here since the gate asked for them."""
+    folder = home() / "reuse/scores" / key
+    if not folder.is_dir() and stored.registered:
+        known = stored.evaluation
+        if key == key_of(stored.bundle, str(known.val_manifest), compared_settings(known), known.scoring):
+            return known
+    return read_evaluation(fetched(f"runs:/{stored.tags.get('run_id')}/evaluation/{key}", folder))
+
+
+def main() -> None:
+    """Make the page of a decision with pictures; see `leave_page`."""
+    follow_parent()
+    decision, page = Path(sys.argv[1]), Path(sys.argv[2])
+    make_page(connect(), Decision.from_json(read_json(decision, "decision", REMEDY)), page)
+    answer(page)
+
+
+if __name__ == "__main__":
+    main()
