@@ -53,9 +53,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (tree / "mine.yaml").write_text(yaml.safe_dump(TABLE))
     for name in "abc":
         drive(folder / "source", name)
-    done = run(tree, "roadseg", "data", "import", "../source", "--layout", "folders", "--classes", "mine.yaml")
+    told = ("--layout", "folders", "--classes", "mine.yaml", "--name", "streets")
+    done = run(tree, "roadseg", "data", "import", "../source", *told)
     assert "data/raw holds source (layout folders, classes mine); next: dvc repro" in done.stdout
-    assert yaml.safe_load((tree / "params.yaml").read_text())["scan"]["layout"] == "folders"
+    scan = yaml.safe_load((tree / "params.yaml").read_text())["scan"]
+    assert (scan["layout"], scan["dataset"]) == ("folders", "streets")
     run(tree, "dvc", "repro", "-q", "scan")
     return tree
 
@@ -109,6 +111,7 @@ def test_a_drive_is_added_and_dvc_takes_what_is_new_alone(tree: Path, tmp_path: 
     run(tree, "dvc", "repro", "-q", "scan")
     after = samples(tree)
     assert before.items() <= after.items()
+    assert {row["dataset"] for row in after.values()} == {"streets"}
     unknown = {name: row["invalid_ids"] for name, row in after.items() if row["invalid_ids"]}
     assert unknown == {f"images/d/{number}.png": [0x010203] for number in range(2)}
 

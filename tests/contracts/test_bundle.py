@@ -17,8 +17,8 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
 
 ROWS = [
-    {"sample": "train/b/2", "drive": "b", "image_sha": "22", "phash": 2**64 - 1},
-    {"sample": "train/a/1", "drive": None, "image_sha": "11", "phash": 0},
+    {"sample": "train/b/2", "dataset": "idd", "drive": "b", "image_sha": "22", "phash": 2**64 - 1},
+    {"sample": "train/a/1", "dataset": None, "drive": None, "image_sha": "11", "phash": 0},
 ]
 PIXELS = np.random.default_rng(0).integers(0, 256, (1, 4, 6, 3), np.uint8)
 ALONE = """

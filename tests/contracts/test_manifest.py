@@ -36,6 +36,7 @@ def row(split: str, drive: str | None, name: str, **changes: Any) -> dict[str, A
         "error": None,
         "coding": None,
         "orientation": None,
+        "dataset": "idd",
     }
     return full | changes
 
@@ -161,3 +162,21 @@ def test_a_file_of_another_schema_is_refused_with_what_to_run(tmp_path: Path, ma
     pq.write_table(manifest.rows, path)
     with pytest.raises(UsageError, match="schema None"):
         read_manifest(path)
+
+
+@pytest.mark.parametrize("columns", [None, ["sample", "dataset"], ["sample"]])
+def test_what_a_file_of_before_does_not_say_is_unknown(
+    tmp_path: Path, manifest: Manifest, columns: list[str] | None
+) -> None:
+    write_manifest(tmp_path / "now.parquet", "manifest", manifest)
+    table = pq.read_table(tmp_path / "now.parquet").drop_columns(["coding", "orientation", "dataset"])
+    pq.write_table(table, tmp_path / "before.parquet")
+    read = read_manifest(tmp_path / "before.parquet", columns=columns)
+    unknown = [row | dict.fromkeys(("coding", "orientation", "dataset")) for row in manifest.records()]
+    assert read.records() == [{key: row[key] for key in columns or row} for row in unknown]
+    assert columns or read.rows.schema == COLUMNS
+
+
+def test_the_name_of_a_data_set_makes_no_other_val_split(manifest: Manifest) -> None:
+    other = from_rows([row | {"dataset": "another"} for row in ROWS], manifest.layout, manifest.classes)
+    assert other.digest("val") == manifest.digest("val")

@@ -24,6 +24,7 @@ def row(sample: str, number: int) -> dict[str, Any]:
     return {
         "sample": sample,
         "split": split,
+        "dataset": None if split == "test" else "idd",
         "drive": drive,
         "row": number,
         "source": box,

@@ -21,7 +21,7 @@ from .conftest import NEW, OLD, contents, put
 def imported_once(tmp_path_factory: pytest.TempPathFactory, idd_level1: ClassTable) -> Path:
     """A repository of DVC with the old data; copy it, do not change it."""
     folder = tmp_path_factory.mktemp("install")
-    tree = put(folder / "tree", {"dvc.yaml": b"stages: {}\n"})
+    tree = put(folder / "tree", {"dvc.yaml": b"stages: {}\n", "params.yaml": b""})
     dvc(tree, "init", "--no-scm", "--quiet")
     assert install(tree, put(folder / "old", OLD), idd_level1) == "idd-lite"
     return tree

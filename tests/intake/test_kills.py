@@ -74,7 +74,9 @@ def test_a_first_import_is_made_whole_by_the_next(
     tmp_path: Path, cached: Path, killed: Killed, idd_level1: ClassTable, point: str
 ) -> None:
     source = put(tmp_path / "new", NEW)
-    trees = [put(tmp_path / name, {"dvc.yaml": b"stages: {}\n"}) for name in ("tree", "undisturbed")]
+    trees = [
+        put(tmp_path / name, {"dvc.yaml": b"stages: {}\n", "params.yaml": b""}) for name in ("tree", "undisturbed")
+    ]
     for tree in trees:
         (tree / ".dvc").mkdir()
     first: Work = lambda tree, source: install(tree, source, idd_level1)  # noqa: E731

@@ -5,6 +5,7 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+import yaml
 from filelock import FileLock
 
 from roadseg.contracts.classes import ClassTable
@@ -20,6 +21,10 @@ IMAGE = "leftImg8bit/train/1/1_image.jpg"
 @pytest.fixture
 def tree(make_tree: Callable[[str], Path]) -> Path:
     return make_tree("tree")
+
+
+def dataset(tree: Path) -> object:
+    return yaml.safe_load((tree / "params.yaml").read_text())["scan"]["dataset"]
 
 
 def test_what_is_new_is_added_and_what_was_there_stays(tree: Path, tmp_path: Path, cached: Path) -> None:
@@ -143,7 +148,8 @@ def test_the_layout_that_was_asked_for_stands_in_params_with_its_comments(
 
 
 def test_params_are_not_touched_where_they_say_so_already(tree: Path, tmp_path: Path, idd_level1: ClassTable) -> None:
-    install(tree, put(tmp_path / "new", NEW), idd_level1, layout="auto", images="", masks=None)
+    (tree / "params.yaml").write_text(PARAMS)
+    install(tree, put(tmp_path / "new", NEW), idd_level1, name="", layout="auto", images="", masks=None)
     assert (tree / "params.yaml").read_text() == PARAMS
 
 
@@ -156,3 +162,53 @@ def test_patterns_are_kept_for_scan_and_for_the_next_addition(
     assert "images: a/{id}.jpg\n" in (tree / "params.yaml").read_text()
     more = put(tmp_path / "more", {"a/2.jpg": b"1", "b/2.png": b"2", "c": b""})
     assert merge(tree, more, None) == Merged("folders", new=3, known=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("idd20k_lite", "zip"),
+        ("2024", "tar"),
+        ("set.v2", "tar.gz"),
+        ("set.tar", "TGZ"),
+        ("x", "tar.bz2"),
+        ("x", "tar.xz"),
+    ],
+)
+def test_a_data_set_is_called_as_its_archive_without_the_ending(
+    tree: Path, tmp_path: Path, name: str, ending: str
+) -> None:
+    kind = {"zip": "zip", "tar.bz2": "bztar", "tar.xz": "xztar", "tar": "tar"}.get(ending, "gztar")
+    packed = Path(shutil.make_archive(str(tmp_path / "packed"), kind, put(tmp_path / "new", NEW)))
+    install(tree, packed.rename(tmp_path / f"{name}.{ending}"), None)
+    assert dataset(tree) == name
+
+
+def test_a_data_set_is_called_as_its_folder_unless_it_is_given_a_name(tree: Path, tmp_path: Path) -> None:
+    source = put(tmp_path / "set.v2.zip", NEW)
+    install(tree, source, None)
+    assert dataset(tree) == "set.v2.zip"
+    install(tree, source, None, name="mine")
+    assert dataset(tree) == "mine"
+    install(tree, source, None, name="")
+    assert dataset(tree) == ""
+
+
+def test_an_addition_keeps_the_name_that_is_there_unless_it_is_given_one(tree: Path, tmp_path: Path) -> None:
+    source = put(tmp_path / "new", NEW)
+    assert dataset(tree) == "old"
+    merge(tree, source, None)
+    assert dataset(tree) == "old"
+    merge(tree, source, None, name="both")
+    assert dataset(tree) == "both"
+
+
+def test_an_addition_to_data_without_a_name_gives_them_none(tree: Path, tmp_path: Path) -> None:
+    (tree / "params.yaml").write_text(PARAMS)
+    merge(tree, put(tmp_path / "new", NEW), None)
+    assert (tree / "params.yaml").read_text() == PARAMS
+
+
+def test_a_name_that_is_no_unicode_is_written_all_the_same(tree: Path, tmp_path: Path) -> None:
+    install(tree, put(tmp_path / "stra\udcdfe", NEW), None)
+    assert dataset(tree) == "stra?e"

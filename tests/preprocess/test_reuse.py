@@ -43,6 +43,18 @@ def test_an_edited_colour_decodes_nothing(
     assert Shards.open(tree / "data/shards").classes.classes[0].color == (9, 9, 9)
 
 
+def test_another_name_of_the_data_set_is_in_the_index_and_changes_nothing_else(
+    tmp_path: Path, make_tree: Make, rows: Rows, preprocess: Preprocess
+) -> None:
+    tree = make_tree(tmp_path / "tree", [row | {"dataset": None} for row in rows])
+    before, _ = preprocess(tree)
+    assert Shards.open(tree / "data/shards").index["dataset"].isna().all()
+    after, decoded = preprocess(make_tree(tree, [row | {"dataset": "another"} for row in rows]))
+    assert decoded == 0
+    assert set(Shards.open(tree / "data/shards").index["dataset"]) == {"another"}
+    assert {name for name, digest in after.items() if before[name] != digest} == {"index.parquet"}
+
+
 def test_one_new_drive_is_the_only_one_decoded_and_the_only_new_shard(
     tmp_path: Path, make_tree: Make, rows: Rows, preprocess: Preprocess
 ) -> None:

@@ -226,4 +226,8 @@ def test_a_scan_holds_every_sample_and_equal_data_give_equal_bytes(
     (error,) = [row["error"] for row in rows if row["error"]]
     assert error.startswith(broken.relative_to("data/raw").as_posix() + ": cannot be decoded")
     assert all(sum(row["class_pixels"]) == 227 * 320 for row in rows if row["mask"])
+    assert {row["dataset"] for row in rows} == {None}
+    run(scan=scan_params(dataset="scenes"))
+    rows = read_manifest(Path("data/scan.parquet"), "scan").records()
+    assert {row["dataset"] for row in rows} == {"scenes"}
     assert "36 samples in layout idd-lite, 1 with a file that cannot be read" in capsys.readouterr().out

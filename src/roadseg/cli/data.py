@@ -29,6 +29,10 @@ def import_(
     masks: Annotated[
         str | None, typer.Option(help="Where masks are: 'ids/{split}/{drive}/{id}.png'. Kept as scan.masks.")
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Of the data set; else the source's without ending, or with --add as before: scan.dataset."),
+    ] = None,
     add: Annotated[bool, typer.Option("--add", help="Add what is new to data/raw instead of replacing it.")] = False,
 ) -> None:
     """Put a data set at data/raw in its own layout and give it to DVC.
@@ -40,6 +44,9 @@ def import_(
     `- {id: 0, name: road, color: [128, 64, 128], values: [7], protected: false}` each. Ids count from 0; `values` are
     what masks store (the id, if left out), `labels` the names in polygon files (the name), `void` what counts as
     nothing (255 always does). `source: color` reads masks of colours, with `void_colors`.
+
+    Drives of equal name are one where their data sets are called alike: give a set that you import anew, or a part of
+    it, the --name that it had, so that the gate knows what a model was trained on.
 
     The split is that of the folders, of train.txt and val.txt, or made by drive: see `scan` in params.yaml.
 
@@ -55,12 +62,12 @@ def import_(
 
     found_by = {"layout": layout, "images": images, "masks": masks}
     if add:
-        done = merge(Path.cwd(), source, ClassTable.find(classes) if classes else None, **found_by)
+        done = merge(Path.cwd(), source, ClassTable.find(classes) if classes else None, name=name, **found_by)
         print(f"data/raw: {done.new} new files of {source.name} added, {done.known} were there; next: dvc repro")
         return
-    name = install(Path.cwd(), source, ClassTable.find(classes) if classes else None, **found_by)
+    found = install(Path.cwd(), source, ClassTable.find(classes) if classes else None, name=name, **found_by)
     table = ClassTable.read(paths.CLASSES)
-    print(f"data/raw holds {source.name} (layout {name}, classes {table.name}); next: dvc repro")
+    print(f"data/raw holds {source.name} (layout {found}, classes {table.name}); next: dvc repro")
 
 
 @app.command()

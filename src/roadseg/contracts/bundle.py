@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import keras
 
 REMEDY = "dvc repro train"
-SAMPLES = pa.schema({"sample": pa.string(), "drive": pa.string(), "image_sha": pa.string(), "phash": pa.uint64()})
+_TEXT = pa.string()
+SAMPLES = pa.schema({"sample": _TEXT, "dataset": _TEXT, "drive": _TEXT, "image_sha": _TEXT, "phash": pa.uint64()})
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date a zip can hold
 
 

@@ -44,8 +44,10 @@ COLUMNS = pa.schema(
         "error": _TEXT,
         "coding": _TEXT,
         "orientation": pa.int8(),
+        "dataset": _TEXT,
     }
 )
+LATER = ("coding", "orientation", "dataset")  # absent in files of before: not known
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,9 @@ def read_manifest(path: Path, name: str = "manifest", columns: list[str] | None 
     """
     remedy = f"dvc repro {'scan' if name == 'scan' else 'validate'}"
     try:
-        table = pq.read_table(path, columns=columns, use_threads=False)  # threads cost more memory than they save time
+        absent = set(LATER).difference(pq.read_schema(path).names)
+        there = columns and [column for column in columns if column not in absent]
+        table = pq.read_table(path, columns=there, use_threads=False)  # threads cost more memory than they save time
     except FileNotFoundError:
         raise UsageError(f"{path} is missing: run `{remedy}`") from None
     except (OSError, pa.ArrowInvalid) as error:
@@ -152,4 +156,7 @@ def read_manifest(path: Path, name: str = "manifest", columns: list[str] | None 
     metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
     check_schema(path, metadata.get("schema"), name, remedy)
     classes = ClassTable.model_validate_json(metadata["classes"])
+    for column in LATER:
+        if column in absent.intersection(columns or LATER):
+            table = table.append_column(column, pa.nulls(len(table), COLUMNS.field(column).type))
     return Manifest(table.replace_schema_metadata(None), metadata["layout"], classes)

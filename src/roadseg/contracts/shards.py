@@ -27,6 +27,7 @@ INDEX = pa.schema(
     {
         "sample": pa.string(),
         "split": pa.string(),
+        "dataset": pa.string(),
         "drive": pa.string(),
         "row": pa.int32(),
         "source": BOX,  # y0, x0, y1, x1 in the image's own pixels

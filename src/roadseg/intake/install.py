@@ -9,13 +9,15 @@ from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import failpoint, sync_disk, sync_folder
 from roadseg.intake.archive import unpack
 from roadseg.intake.places import OLD, STAGED, alone, laid_out
-from roadseg.intake.records import finding, refuse_one_class, write_records
+from roadseg.intake.records import finding, name_of, refuse_one_class, write_records
 from roadseg.pipeline.dvc import dvc
 
 DEFAULT = "idd-level1"
 
 
-def install(tree: Path, source: Path, classes: ClassTable | None, **given: str | None) -> str:
+def install(
+    tree: Path, source: Path, classes: ClassTable | None, *, name: str | None = None, **given: str | None
+) -> str:
     """Import a data set.
 
     What stands at data/raw is committed to DVC's cache first, then replaced; a broken source changes nothing. An
@@ -25,6 +27,7 @@ def install(tree: Path, source: Path, classes: ClassTable | None, **given: str |
         tree: the folder that holds dvc.yaml.
         source: an archive or a folder, see `archive.unpack`.
         classes: the class table of its masks; None keeps the one in use, or takes `DEFAULT`.
+        name: of the data set, written to params.yaml; without it `name_of` the source.
         given: `layout`, `images`, `masks`, see `known.look`; written to params.yaml.
 
     Returns:
@@ -59,7 +62,7 @@ def install(tree: Path, source: Path, classes: ClassTable | None, **given: str |
         finally:
             shutil.rmtree(tree / STAGED, ignore_errors=True)
         failpoint("import:moved")
-        write_records(tree, classes, found_by)
+        write_records(tree, classes, found_by | {"dataset": name_of(source) if name is None else name})
         dvc(tree, "add", str(paths.RAW))
         failpoint("import:added")
         shutil.rmtree(tree / OLD, ignore_errors=True)

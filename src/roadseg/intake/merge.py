@@ -31,7 +31,9 @@ class Merged:
     known: int
 
 
-def merge(tree: Path, source: Path, classes: ClassTable | None, **given: str | None) -> Merged:
+def merge(
+    tree: Path, source: Path, classes: ClassTable | None, *, name: str | None = None, **given: str | None
+) -> Merged:
     """Add the files of a data set that data/raw lacks; equal ones are passed over.
 
     An addition that is killed has changed nothing, or the next import completes it.
@@ -40,6 +42,7 @@ def merge(tree: Path, source: Path, classes: ClassTable | None, **given: str | N
         tree: the folder that holds dvc.yaml.
         source: an archive or a folder, see `archive.unpack`.
         classes: a new class table for all data; None keeps the one in use.
+        name: a new one for all data; None keeps what params.yaml says.
         given: as for `install`.
 
     Raises:
@@ -72,7 +75,7 @@ def merge(tree: Path, source: Path, classes: ClassTable | None, **given: str | N
         failpoint("add:begun")
         if new:
             move_in(tree)
-        write_records(tree, classes, found_by)
+        write_records(tree, classes, found_by if name is None else found_by | {"dataset": name})
         dvc(tree, "add", str(paths.RAW))
         failpoint("add:added")
     failpoint("add:done")

@@ -36,8 +36,8 @@ def alone(tree: Path) -> Iterator[None]:
         UsageError: no checkout with DVC.
         Busy: another import is at work.
     """
-    if not (tree / paths.GRAPH).exists() or not (tree / ".dvc").is_dir():
-        raise UsageError(f"{tree} holds no dvc.yaml and .dvc: run from the top of a roadseg checkout")
+    if not (tree / ".dvc").is_dir() or not all((tree / path).exists() for path in (paths.GRAPH, paths.PARAMS)):
+        raise UsageError(f"{tree} lacks dvc.yaml, params.yaml or .dvc: run from the top of a roadseg checkout")
     (tree / ".dvc/tmp").mkdir(exist_ok=True)
     try:
         with FileLock(tree / ".dvc/tmp/roadseg-import.lock", timeout=0):

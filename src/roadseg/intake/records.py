@@ -8,35 +8,44 @@ from roadseg.contracts.errors import UsageError
 from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.contracts.quarantine import write_quarantine
 from roadseg.contracts.reference import write_no_reference, write_reference
+from roadseg.intake.archive import TAR_NAMES
 from roadseg.pipeline.settings import change_settings, read_settings
 
 RECORDS = (paths.PARAMS, paths.REFERENCE, paths.CLASSES, paths.QUARANTINE)
 FINDING = {"layout": "auto", "images": "", "masks": ""}  # keys of params.yaml's scan, and what an absent one means
+KEYS = FINDING | {"dataset": ""}
+ENDINGS = (*TAR_NAMES, ".zip")
 
 
 def finding(tree: Path, **given: str | None) -> dict[str, str]:
     """How files are to be found: what is given, else what params.yaml says; see `known.look`."""
-    path = tree / paths.PARAMS
-    scan = read_settings(path).get("scan") or {}
-    if not isinstance(scan, dict):
-        raise UsageError(f"{path}: scan: expected keys, found {type(scan).__name__}")
-    said = {key: str(scan.get(key, otherwise)) for key, otherwise in FINDING.items()}
-    return said | {key: value for key, value in given.items() if value is not None}
+    said = _said(tree)
+    return {key: said[key] for key in FINDING} | {key: value for key, value in given.items() if value is not None}
 
 
-def write_records(tree: Path, classes: ClassTable | None, found_by: dict[str, str]) -> None:
+def name_of(source: Path) -> str:
+    """What a data set is called unless somebody says it: its folder's name, or its archive's without the ending."""
+    name = source.absolute().name  # of `.` too, and of a link itself
+    if source.is_file():
+        ending = next((ending for ending in ENDINGS if name.lower().endswith(ending)), "")
+        name = name[: len(name) - len(ending)]
+    return name.encode(errors="replace").decode()  # a disk's name need not be UTF-8, params.yaml is
+
+
+def write_records(tree: Path, classes: ClassTable | None, scan: dict[str, str]) -> None:
     """Write reference, class table and parameters, and an empty quarantine list where there is none.
 
     Args:
         tree: the folder that holds dvc.yaml.
         classes: the table in use; None leaves data/classes.yaml alone.
-        found_by: `finding`, for params.yaml, which is left alone where it says so already.
+        scan: some of `KEYS`, for params.yaml, where a key that says so already is left alone.
     """
     _write_reference(tree)
     if classes:
         classes.write(tree / paths.CLASSES)
-    if found_by != finding(tree):
-        change_settings(tree / paths.PARAMS, "scan", found_by)
+    said = _said(tree)
+    if changed := {key: value for key, value in scan.items() if value != said[key]}:
+        change_settings(tree / paths.PARAMS, "scan", changed)
     if not (tree / paths.QUARANTINE).exists():
         write_quarantine(tree / paths.QUARANTINE, [])
 
@@ -53,6 +62,15 @@ def refuse_one_class(classes: ClassTable | None) -> None:
             f"class table {classes.name}: {only} is its one class, so every model would score 1.0; list what is not "
             f"{only} as a class too, as `road` does with `other`, instead of as void"
         )
+
+
+def _said(tree: Path) -> dict[str, str]:
+    """`KEYS` as params.yaml has them."""
+    path = tree / paths.PARAMS
+    scan = read_settings(path).get("scan") or {}
+    if not isinstance(scan, dict):
+        raise UsageError(f"{path}: scan: expected keys, found {type(scan).__name__}")
+    return {key: str(scan.get(key, otherwise)) for key, otherwise in KEYS.items()}
 
 
 def _accepted(path: Path) -> Manifest | None:

@@ -16,7 +16,8 @@ from roadseg.contracts.framing import Framing
 from roadseg.contracts.shards import BOX, INDEX, shard_name
 from roadseg.preprocess.encode import Row
 
-NEEDED = ["sample", "split", "drive", "image", "mask", "image_sha", "mask_sha", "height", "width", "phash", "coding"]
+KEPT = ("sample", "split", "dataset", "drive", "image_sha", "mask_sha", "phash")  # in the index
+NEEDED = [*KEPT, "image", "mask", "height", "width", "coding"]
 PIECE = 1024  # rows that are read at once
 
 
@@ -100,8 +101,7 @@ class Drives:
         counts = np.array([len(cut) for cut in cuts], np.int64)
         first = np.concatenate([[0], np.cumsum(counts)])[self.starts]  # tile of each drive
         number = np.arange(counts.sum()) - np.repeat(first[:-1], np.diff(first))
-        columns = {name: rows[name] for name in ("sample", "split", "drive", "image_sha", "mask_sha", "phash")}
-        table = pa.table(columns).take(np.repeat(np.arange(len(cuts)), counts))
+        table = rows.select(KEPT).take(np.repeat(np.arange(len(cuts)), counts))
         table = table.append_column("row", pa.array(number, pa.int32()))
         for side in ("source", "content"):
             boxes = np.array([getattr(tile, side) for cut in cuts for tile in cut], np.int32)

@@ -31,6 +31,7 @@ class ScanParams(Section):
     val_share: float = Field(ge=0, lt=1, description="share of the drives that a made split gives to val")
     test_share: float = Field(ge=0, lt=1, description="share of the drives that a made split gives to test")
     seed: int = Field(ge=0, description="decides a made split; another number gives another one")
+    dataset: str = Field(description="name of the data set, which import writes; empty where it is not known")
 
 
 def run(*, scan: ScanParams) -> None:
@@ -44,6 +45,7 @@ def run(*, scan: ScanParams) -> None:
         print(f"scan: masks hold 255 beside another value of its class, so {classes.name} is read with 255 as void")
         classes, rows = settled, describe(root, found, settled, layout)
     note_contradictions(rows, classes)
+    rows = [row | {"dataset": scan.dataset or None} for row in rows]
     write_manifest(paths.SCAN, "scan", from_rows(rows, layout, classes))
     broken = sum(row["error"] is not None for row in rows)
     print(f"scan: {len(rows)} samples in layout {layout}, {broken} with a file that cannot be read")

@@ -6,7 +6,7 @@ import pytest
 from contenders import BETTER, GOOD, WORSE, Contenders, change_policy, val_tree
 
 from roadseg.contracts.files import home
-from roadseg.contracts.manifest import read_manifest
+from roadseg.contracts.manifest import from_rows, read_manifest, write_manifest
 from roadseg.registry.evidence import gather
 from roadseg.registry.promote import promote
 from roadseg.registry.versions import version_rows
@@ -26,6 +26,19 @@ def test_a_val_image_that_the_candidate_has_seen_takes_its_drive_out(contenders:
     assert "left out: 1 drives with 2 images" in str(decision)
     assert "00" not in decision.drives
     assert len(decision.drives) == 15
+
+
+@pytest.mark.parametrize(("trained", "left"), [("idd", ["00"]), ("another", []), (None, ["00"])])
+def test_a_drive_of_that_name_is_left_out_unless_it_is_of_another_data_set(
+    contenders: Contenders, trained: str | None, left: list[str]
+) -> None:
+    path = contenders.tree / "data/manifest.parquet"
+    manifest = read_manifest(path)
+    named = from_rows([row | {"dataset": "idd"} for row in manifest.records()], manifest.layout, manifest.classes)
+    write_manifest(path, "manifest", named)
+    seen = {"sample": "train/00/9", "dataset": trained, "drive": "00", "image_sha": "9" * 64, "phash": 2**63 - 1}
+    contenders.enter(GOOD, seen=[seen])
+    assert [each.drive for each in promote().left_out] == left
 
 
 def test_what_an_ancestor_has_seen_takes_its_drive_out_too(contenders: Contenders) -> None:

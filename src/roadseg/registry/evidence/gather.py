@@ -18,7 +18,7 @@ from roadseg.registry.gate.decision import LeftOut
 from roadseg.registry.gate.evidence import Evidence
 from roadseg.registry.gate.leakage import find_leaks
 
-COLUMNS = ["sample", "image", "mask", "drive", "split", "image_sha", "mask_sha", "phash", "coding"]
+COLUMNS = ["sample", "image", "mask", "dataset", "drive", "split", "image_sha", "mask_sha", "phash", "coding"]
 
 
 @dataclass(frozen=True)

@@ -42,10 +42,13 @@ def write_result(
         "parent": parent and parent.fingerprint,
         "history": digest_file(paths.HISTORY),
     }
-    columns = ["sample", "drive", "image_sha", "phash"]
-    tiles = shards.index[shards.index["split"] == "train"].drop_duplicates("sample")[columns]
-    used = pa.Table.from_pandas(tiles, SAMPLES, preserve_index=False)
-    write_bundle(paths.BUNDLE, deploy(model, MODELS[name], len(classes)), card, used)
+    write_bundle(paths.BUNDLE, deploy(model, MODELS[name], len(classes)), card, samples_of(shards))
+
+
+def samples_of(shards: Shards) -> pa.Table:
+    """The images that a training may see, columns `SAMPLES`; null where shards of before lack one."""
+    tiles = shards.index[shards.index["split"] == "train"].drop_duplicates("sample")
+    return pa.Table.from_pandas(tiles.reindex(columns=SAMPLES.names), SAMPLES, preserve_index=False)
 
 
 def _card(shards: Shards, identity: Identity) -> dict[str, Any]:
