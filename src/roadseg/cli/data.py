@@ -10,19 +10,17 @@ from roadseg.contracts import paths
 app = typer.Typer(help="Bring data in, make some, leave samples out.", no_args_is_help=True)
 
 
+LAYOUT = typer.Option(help="idd-lite, idd-20k, numbered or folders; auto looks. Kept as scan.layout in params.yaml.")
+CLASSES = typer.Option(
+    help="Class table: idd-level1, idd-level2, idd-level3, road or a .yaml file; else that in use (idd-level1)."
+)
+
+
 @app.command("import")
 def import_(
     source: Annotated[Path, typer.Argument(help="Archive (.zip, .tar, .tar.gz, .tgz, .tar.bz2, .tar.xz) or folder.")],
-    layout: Annotated[
-        str | None,
-        typer.Option(help="idd-lite, idd-20k, numbered or folders; auto looks. Kept as scan.layout in params.yaml."),
-    ] = None,
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            help="Class table: idd-level1, idd-level2, idd-level3, road or a .yaml file; else that in use (idd-level1)."
-        ),
-    ] = None,
+    layout: Annotated[str | None, LAYOUT] = None,
+    classes: Annotated[str | None, CLASSES] = None,
     images: Annotated[
         str | None, typer.Option(help="Where images are: 'rgb/{split}/{drive}/{id}.jpg'. Kept as scan.images.")
     ] = None,
@@ -50,22 +48,20 @@ def import_(
 
     The split is that of the folders, of train.txt and val.txt, or made by drive: see `scan` in params.yaml.
 
-    Example: `roadseg data import idd20k_lite.tar.gz`, then `dvc repro`
-
-    Example: `roadseg data import idd-20k-II.tar.gz --add`
-
-    Example: `roadseg data import my-frames --layout folders --classes my-classes.yaml`
+    Examples: `roadseg data import idd20k_lite.tar.gz`, then `dvc repro`; `roadseg data import idd-20k-II.tar.gz --add`;
+    `roadseg data import my-frames --layout folders --classes my-classes.yaml`
     """
     from roadseg.contracts.classes import ClassTable
     from roadseg.intake.install import install
     from roadseg.intake.merge import merge
 
+    chosen = ClassTable.find(classes) if classes else None
     found_by = {"layout": layout, "images": images, "masks": masks}
     if add:
-        done = merge(Path.cwd(), source, ClassTable.find(classes) if classes else None, name=name, **found_by)
+        done = merge(Path.cwd(), source, chosen, name=name, **found_by)
         print(f"data/raw: {done.new} new files of {source.name} added, {done.known} were there; next: dvc repro")
         return
-    found = install(Path.cwd(), source, ClassTable.find(classes) if classes else None, name=name, **found_by)
+    found = install(Path.cwd(), source, chosen, name=name, **found_by)
     table = ClassTable.read(paths.CLASSES)
     print(f"data/raw holds {source.name} (layout {found}, classes {table.name}); next: dvc repro")
 

@@ -65,12 +65,12 @@ def run(*, evaluate: EvaluateParams) -> None:
     if bundle.classes != manifest.classes:
         raise DataRefused(f"the model knows {bundle.classes.name}, the data are {manifest.classes.name}: train again")
     settings = evaluate.model_dump(include={"batch", "flip", "scales", "overlap", "precision"})
-    evaluation = predicted(bundle, manifest, settings)
+    evaluation = evaluation_of(bundle, manifest, settings)
     places = paths.EVALUATION, paths.METRICS
     write_scores(*places, evaluation, resamples=evaluate.resamples, seed=evaluate.seed)
 
 
-def predicted(bundle: Bundle, manifest: Manifest, settings: Mapping[str, Any]) -> Evaluation:
+def evaluation_of(bundle: Bundle, manifest: Manifest, settings: Mapping[str, Any]) -> Evaluation:
     """Predict and count the val split.
 
     Args:

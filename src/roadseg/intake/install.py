@@ -47,18 +47,7 @@ def install(
             staged = unpack(source, tree / STAGED)
             failpoint("import:unpacked")
             staged, layout = laid_out(source, staged, tree / STAGED, found_by)
-            if (tree / paths.RAW).exists():
-                dvc(tree, "add", str(paths.RAW))
-            failpoint("import:kept")
-            sync_disk(staged)  # also DVC's copy of the old data, which are deleted below
-            failpoint("import:synced")
-            if (tree / paths.RAW).exists():
-                failpoint("import:move-old")
-                (tree / paths.RAW).rename(tree / OLD)
-            failpoint("import:move-new")
-            staged.rename(tree / paths.RAW)
-            failpoint("import:renamed")
-            sync_folder((tree / paths.RAW).parent)
+            _replace(tree, staged)
         finally:
             shutil.rmtree(tree / STAGED, ignore_errors=True)
         failpoint("import:moved")
@@ -68,6 +57,23 @@ def install(
         shutil.rmtree(tree / OLD, ignore_errors=True)
         failpoint("import:done")
     return layout
+
+
+def _replace(tree: Path, staged: Path) -> None:
+    """Keep what stands at data/raw in DVC's cache, and put the new data in its place."""
+    raw = tree / paths.RAW
+    if raw.exists():
+        dvc(tree, "add", str(paths.RAW))
+    failpoint("import:kept")
+    sync_disk(staged)  # also DVC's copy of the old data, which are deleted after this
+    failpoint("import:synced")
+    if raw.exists():
+        failpoint("import:move-old")
+        raw.rename(tree / OLD)
+    failpoint("import:move-new")
+    staged.rename(raw)
+    failpoint("import:renamed")
+    sync_folder(raw.parent)
 
 
 def _missing(path: Path) -> ClassTable | None:

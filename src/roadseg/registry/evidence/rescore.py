@@ -82,12 +82,12 @@ def predict_val(bundle: Bundle, settings: Mapping[str, Any]) -> Evaluation:
     Raises:
         UsageError: it predicts other classes.
     """
-    from roadseg.evaluate.stage import predicted
+    from roadseg.evaluate.stage import evaluation_of
 
     manifest = read_manifest(paths.MANIFEST)
     if bundle.classes != manifest.classes:
         raise UsageError(f"it knows {bundle.classes.name}, and the data are {manifest.classes.name}")
-    return predicted(bundle, manifest, settings)
+    return evaluation_of(bundle, manifest, settings)
 
 
 def score_into(bundle: Path, settings: Mapping[str, Any], folder: Path) -> None:
