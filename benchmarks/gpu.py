@@ -19,7 +19,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-os.environ["KERAS_BACKEND"] = "jax"
 ROOT = Path(__file__).parent.parent
 SPARE = 0.85  # of the minutes; the rest is compiling and the monitored score
 INTERRUPTED = 75
@@ -149,7 +148,11 @@ class Progress:
 
     def _run(self, work: str) -> Any:
         code = f"import json, benchmarks.gpu as gpu; print(json.dumps({work}))"
-        environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "ROADSEG_HOME": str(self._folder / "home")}
+        environment = os.environ | {
+            "KERAS_BACKEND": "jax",
+            "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
+            "ROADSEG_HOME": str(self._folder / "home"),
+        }
         command = [sys.executable, "-c", code]
         with subprocess.Popen(command, cwd=self._folder, env=environment, stdout=subprocess.PIPE, text=True) as child:
             try:

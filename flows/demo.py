@@ -54,7 +54,7 @@ def bring_scenes(tree: Path) -> None:
     shutil.rmtree(scenes, ignore_errors=True)
     print("demo: generating scenes")
     generate(scenes, train=TRAIN, val=VAL, test=TEST, seed=SEED)
-    install(tree, scenes, ClassTable.find("idd-level1"))
+    install(tree, scenes, ClassTable.find("idd-level1"), name="")  # params.yaml stays as it is
     shutil.rmtree(scenes)
 
 

@@ -121,6 +121,7 @@ def test_a_second_clone_pulls_runs_nothing_and_publishes_to_an_empty_mlflow(fini
     for tree in (finished, clone):
         run(tree, "dvc", "remote", "add", "--local", "-f", "-d", "store", str(remote))
     run(finished, "dvc", "push", "-q")
+    run(finished, "dvc", "remote", "remove", "--local", "store")  # other tests copy that tree
     run(clone, "dvc", "pull", "-q")
     assert repro(clone) == []
     for _ in range(2):
