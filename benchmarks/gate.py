@@ -23,10 +23,10 @@ from benchmarks.machine import machine
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.evaluation import BINS, Counts
 from roadseg.evaluate.scores import evaluated
-from roadseg.registry.gate.decide import decide
-from roadseg.registry.gate.difference import Pair, Told, miou, overlaps, surely_above, tell
-from roadseg.registry.gate.evidence import Evidence
-from roadseg.registry.gate.policy import Policy
+from roadseg.gate.decide import decide
+from roadseg.gate.difference import Pair, Told, miou, overlaps, surely_above, tell
+from roadseg.gate.evidence import Evidence
+from roadseg.gate.policy import Policy
 
 PIXELS = 320 * 227  # of an image
 SHARES = np.array([0.33, 0.023, 0.015, 0.075, 0.11, 0.262, 0.185])  # of the classes in the val split of IDD Lite

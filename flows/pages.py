@@ -6,8 +6,8 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
 from roadseg.contracts import paths
+from roadseg.gate.decision import Decision
 from roadseg.pages.summary import decision_markdown, scores_markdown, verdict_markdown
-from roadseg.registry.gate.decision import Decision
 from roadseg.tracking.published import Published
 from roadseg.tracking.sidecars import send_refusal
 

@@ -23,10 +23,10 @@ from flows.server import prefect_server
 from flows.stages import StageFailed, commit_sources, run_stage
 from roadseg.contracts.errors import REFUSED, Busy
 from roadseg.contracts.files import home
+from roadseg.gate.decision import Decision
 from roadseg.pipeline.environment import settle
 from roadseg.pipeline.git import GitState, git_state
 from roadseg.pipeline.graph import read_graph, sources
-from roadseg.registry.gate.decision import Decision
 from roadseg.tracking.outage import told
 from roadseg.tracking.published import Published
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from benchmarks.gate import POLICY, evidence
 from roadseg.contracts.classes import ClassTable
-from roadseg.registry.gate.evidence import Evidence
-from roadseg.registry.gate.policy import Policy
+from roadseg.gate.evidence import Evidence
+from roadseg.gate.policy import Policy
 
 VALUES = POLICY.model_dump()
 

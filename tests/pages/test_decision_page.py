@@ -13,15 +13,15 @@ from judged import HOSTILE
 from rivals import losing, models, policy
 
 from roadseg.contracts.evaluation import read_evaluation
+from roadseg.gate.decide import decide
+from roadseg.gate.decision import Decision, LeftOut
+from roadseg.gate.evidence import Evidence
 from roadseg.pages import decision_page
 from roadseg.pages.decision_figures import axis
 from roadseg.pages.decision_page import render_decision_page, write_decision_page
 from roadseg.pages.decision_pictures import RIGHT, Model, changed
 from roadseg.pages.draw import WRONG
 from roadseg.pages.thumbnails import Thumbnail
-from roadseg.registry.gate.decide import decide
-from roadseg.registry.gate.decision import Decision, LeftOut
-from roadseg.registry.gate.evidence import Evidence
 
 NOWHERE = Path("/nowhere")
 SHOWN = "[...document.querySelectorAll('.shots li')].filter(each => !each.hidden)"

@@ -8,8 +8,8 @@ from rivals import losing, models, policy
 
 from roadseg.contracts.evaluation import Evaluation, read_evaluation
 from roadseg.evaluate.write import write_scores
+from roadseg.gate.decide import decide
 from roadseg.pages.summary import REASONS, decision_markdown, scores_markdown, verdict_markdown
-from roadseg.registry.gate.decide import decide
 
 
 def test_a_refusal_is_told_with_its_table_and_first_reasons(refused: Path) -> None:

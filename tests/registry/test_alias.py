@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from forks import MOVED, ends, forked
 from mlflow import MlflowClient, MlflowException
 
 from roadseg.contracts.errors import Busy, RoadsegError
@@ -190,29 +191,18 @@ def test_entries_are_in_order_whatever_a_clock_says(client: MlflowClient, monkey
     assert explained(client)
 
 
-def forked(folder: Path, uri: str, work: Callable[[], None]) -> int:
-    """Do work in a process with a home and a store; its number."""
-    if (child := os.fork()) == 0:
-        os.environ |= {"ROADSEG_HOME": str(folder), "MLFLOW_TRACKING_URI": uri}
-        try:
-            work()
-        except Moved:
-            os._exit(7)
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    return child
-
-
 @pytest.mark.parametrize("homes", [1, 2])
 def test_two_at_once_end_with_one_champion_and_a_whole_ledger(client: MlflowClient, homes: int, tmp_path: Path) -> None:
     uri = f"sqlite:///{home() / 'mlflow/mlflow.db'}"
-    at_once = [
-        forked(tmp_path / f"home{number % homes}", uri, lambda to=number + 3: move(connect(), tags_of(2, to)))
+    children = [
+        forked(
+            lambda to=number + 3: move(connect(), tags_of(2, to)),
+            ROADSEG_HOME=str(tmp_path / f"home{number % homes}"),
+            MLFLOW_TRACKING_URI=uri,
+        )
         for number in range(2)
     ]
-    ends = sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in at_once)
-    assert ends == [0, 7]
+    assert ends(children) == [0, MOVED]
     assert settle_moves(client) in (3, 4)
     assert explained(client)
     assert not ledger.open_moves(client)
@@ -228,7 +218,7 @@ def test_a_hundred_kills_at_random_moments_leave_nothing_unexplained(client: Mlf
             move(connect(), tags_of(champion or "", chance.choice([each for each in (1, 2, 3, 4) if each != champion])))
 
     for _ in range(100):
-        child = forked(home(), uri, forever)
+        child = forked(forever, MLFLOW_TRACKING_URI=uri)
         time.sleep(chance.uniform(0.05, 1.0))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

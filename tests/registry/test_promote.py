@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from roadseg.cli.app import app
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.evaluation import write_evaluation
+from roadseg.gate.decision import Decision
 from roadseg.registry import ledger
 from roadseg.registry.evidence.rescore import predict_val
-from roadseg.registry.gate.decision import Decision
 from roadseg.registry.promote import promote
 from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, register, version_at
 from roadseg.tracking.store import artifact_names

@@ -1,17 +1,17 @@
 """Promotion against a real server of MLflow, models asked and scored in processes of their own."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from contenders import Contenders, val_tree
+from forks import MOVED, ends, forked
 from servers import MlflowServer
 
 from roadseg.contracts.errors import RoadsegError
 from roadseg.registry import ledger
-from roadseg.registry.alias import Moved, move, settle_moves
+from roadseg.registry.alias import move, settle_moves
 from roadseg.registry.evidence import gather, rescore
 from roadseg.registry.evidence.query import Answered
 from roadseg.registry.promote import promote
@@ -33,20 +33,6 @@ def contenders(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         for favour in (0.0, 0.4):
             found.enter(favour)
         yield found
-
-
-def at_once(folder: Path, target: int) -> int:
-    """Move the champion in a process with a home of its own; its number."""
-    if (child := os.fork()) == 0:
-        os.environ["ROADSEG_HOME"] = str(folder)
-        try:
-            move(connect(), {"kind": "promote", "decision": "PROMOTE", "from": "2", "to": str(target), "who": "we"})
-        except Moved:
-            os._exit(7)
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    return child
 
 
 def test_the_larger_val_split_is_scored_once_for_all_machines_and_two_at_once_leave_one_champion(
@@ -73,9 +59,12 @@ def test_the_larger_val_split_is_scored_once_for_all_machines_and_two_at_once_le
     assert again.difference == decision.difference
     assert promote(3).outcome == "REJECT"
 
-    children = [at_once(tmp_path / f"home{target}", target) for target in (1, 3)]
-    ends = sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
-    assert ends == [0, 7]
+    tags = {"kind": "promote", "decision": "PROMOTE", "from": "2", "who": "we"}
+    children = [
+        forked(lambda to=target: move(connect(), tags | {"to": str(to)}), ROADSEG_HOME=str(tmp_path / f"home{target}"))
+        for target in (1, 3)
+    ]
+    assert ends(children) == [0, MOVED]
     champion = settle_moves(client)
     assert champion in (1, 3)
     assert ledger.position(client) == champion

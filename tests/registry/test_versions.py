@@ -9,7 +9,7 @@ from mlflow import MlflowClient, MlflowException
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
-from roadseg.registry.evidence.scoring import COMPARED, compared_settings
+from roadseg.gate.settings import COMPARED, compared_settings
 from roadseg.registry.evidence.stored import Stored
 from roadseg.registry.versions import (
     CANDIDATE,

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from roadseg.registry.gate.decision import Decision
+    from roadseg.gate.decision import Decision
 
 SHOWN = 20  # entries of the ledger
 

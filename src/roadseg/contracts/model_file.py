@@ -66,7 +66,7 @@ def _members(path: Path) -> dict[str, bytes]:
             if sum(member.file_size for member in listed) > path.stat().st_size:
                 raise _Refused("its members have more bytes than the file")
             return {member.filename: archive.read(member) for member in listed}
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+    except (OSError, zipfile.BadZipFile, RuntimeError, EOFError) as error:  # an encrypted member is a RuntimeError
         raise _Refused(f"it is no zip file that can be read ({error})") from None
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from roadseg.registry.gate.comparison import Comparison
-from roadseg.registry.gate.decision import Decision, Regression, Rule
-from roadseg.registry.gate.difference import class_ious, miou
-from roadseg.registry.gate.slice_rules import KEY, KINDS, PARTS
+from roadseg.gate.comparison import Comparison
+from roadseg.gate.decision import Decision, Regression, Rule
+from roadseg.gate.difference import class_ious, miou
+from roadseg.gate.slice_rules import KEY, KINDS, PARTS
 from roadseg.scoring.slices import SLICES
 
 MARGIN = 0.25  # of what the axis must show, on either side: room for the figures at its ends

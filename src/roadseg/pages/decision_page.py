@@ -6,14 +6,14 @@ from pathlib import Path
 from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.manifest import Manifest, read_manifest
+from roadseg.gate.comparison import Comparison, without
+from roadseg.gate.decision import Decision, Regression
+from roadseg.gate.policy import Policy
 from roadseg.imaging.pixels import Undecodable
 from roadseg.pages import decision_figures as figures
 from roadseg.pages.decision_pictures import Model, predicted_by_both
 from roadseg.pages.examples import Example, Group
 from roadseg.pages.rendering import render, write_page
-from roadseg.registry.gate.comparison import Comparison, without
-from roadseg.registry.gate.decision import Decision, Regression
-from roadseg.registry.gate.policy import Policy
 
 SHOWN = 6  # images that lost most, and as many that gained most
 SLICES = 12  # that are shown at once

@@ -10,12 +10,12 @@ import numpy as np
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.classes import VOID, ClassTable
 from roadseg.contracts.evaluation import Evaluation
+from roadseg.gate.settings import compared_settings
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import read_image
 from roadseg.pages.draw import colourise, mistakes
 from roadseg.pages.examples import LARGE
 from roadseg.pages.thumbnails import Thumbnail, thumbnail
-from roadseg.registry.evidence.scoring import compared_settings
 
 RIGHT = np.array((52, 132, 245))  # blue: with the red of mistakes it is told apart by every eye
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from roadseg.contracts import paths
 from roadseg.contracts.evaluation import read_evaluation, read_scores
+from roadseg.gate.decision import Decision
 from roadseg.pages.judgement import Expectation, Judgement, read_judgement
 from roadseg.pages.model_figures import class_rows
-from roadseg.registry.gate.decision import Decision
 
 REASONS = 10  # that are repeated; the page has more
 

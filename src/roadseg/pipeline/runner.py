@@ -14,12 +14,12 @@ from roadseg.contracts.errors import DEFECT, DONE, Interrupted, RoadsegError
 from roadseg.contracts.files import code_digests, home
 from roadseg.contracts.params import Section, arguments, read_params
 from roadseg.evaluate import stage as evaluate
+from roadseg.gate.policy import Policy
 from roadseg.machine.signals import follow_parent
 from roadseg.pipeline.graph import read_graph
 from roadseg.pipeline.receipt import leave_receipt
 from roadseg.pipeline.watchdog import watched
 from roadseg.preprocess import stage as preprocess
-from roadseg.registry.gate.policy import Policy
 from roadseg.scan import stage as scan
 from roadseg.train import stage as train
 from roadseg.train.step.worker_processes import WorkerProcesses

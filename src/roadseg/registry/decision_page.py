@@ -11,14 +11,14 @@ from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.evaluation import Evaluation, read_evaluation
 from roadseg.contracts.files import home, read_json, replacing, write_json
+from roadseg.gate.decision import Decision, Judged
+from roadseg.gate.settings import compared_settings, key_of
 from roadseg.machine.signals import follow_parent
 from roadseg.pages.decision_page import write_decision_page
 from roadseg.pages.decision_pictures import Model
 from roadseg.pipeline.sidecars import answer, ask
 from roadseg.registry import ledger
-from roadseg.registry.evidence.scoring import compared_settings, key_of
 from roadseg.registry.evidence.stored import Stored, fetched
-from roadseg.registry.gate.decision import Decision, Judged
 from roadseg.tracking.data_page import page_link
 from roadseg.tracking.store import artifact_names, connect
 

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from roadseg.contracts.files import digest_of
-from roadseg.registry.gate.decision import Decision
+from roadseg.gate.decision import Decision
 from roadseg.tracking.store import experiment_id
 
 EXPERIMENT = "roadseg-ledger"

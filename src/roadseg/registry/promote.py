@@ -9,14 +9,14 @@ from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import write_json
 from roadseg.contracts.params import read_params
+from roadseg.gate.decide import decide
+from roadseg.gate.decision import Decision
+from roadseg.gate.policy import Policy
 from roadseg.pipeline.runner import SECTIONS
 from roadseg.registry import ledger
 from roadseg.registry.alias import Moved, me, move, settle_moves, write_tags
 from roadseg.registry.decision_page import leave_page
 from roadseg.registry.evidence.gather import gather
-from roadseg.registry.gate.decide import decide
-from roadseg.registry.gate.decision import Decision
-from roadseg.registry.gate.policy import Policy
 from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, version_at
 from roadseg.tracking.store import connect
 

@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.manifest import DIGEST
-from roadseg.registry.evidence.scoring import COMPARED
+from roadseg.gate.settings import COMPARED
 from roadseg.tracking.published import Published, evaluation_key
 from roadseg.tracking.store import connect
 

@@ -9,14 +9,14 @@ from roadseg.contracts.errors import UsageError
 from roadseg.contracts.evaluation import Evaluation, scoring_code
 from roadseg.contracts.files import home
 from roadseg.contracts.manifest import Manifest, read_manifest
+from roadseg.gate.decision import LeftOut
+from roadseg.gate.evidence import Evidence
+from roadseg.gate.leakage import find_leaks
+from roadseg.gate.settings import compared_settings, key_of
 from roadseg.pipeline.settings import read_settings
 from roadseg.registry.evidence.query import LOG, Answered, query
 from roadseg.registry.evidence.rescore import score_again
-from roadseg.registry.evidence.scoring import compared_settings, key_of
 from roadseg.registry.evidence.stored import Stored, training_samples
-from roadseg.registry.gate.decision import LeftOut
-from roadseg.registry.gate.evidence import Evidence
-from roadseg.registry.gate.leakage import find_leaks
 
 COLUMNS = ["sample", "image", "mask", "dataset", "drive", "split", "image_sha", "mask_sha", "phash", "coding"]
 

@@ -18,12 +18,12 @@ from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import RoadsegError
 from roadseg.contracts.evaluation import Evaluation, read_evaluation
 from roadseg.contracts.manifest import read_manifest
+from roadseg.gate.settings import compared_settings
 from roadseg.machine.hardware import capabilities
 from roadseg.machine.instruction_set import instruction_set
 from roadseg.machine.signals import follow_parent
 from roadseg.pipeline.settings import read_settings
 from roadseg.pipeline.sidecars import answer, ask
-from roadseg.registry.evidence.scoring import compared_settings
 
 if TYPE_CHECKING:
     from roadseg.predict.predictor import Predictor

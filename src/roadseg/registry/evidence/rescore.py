@@ -15,9 +15,9 @@ from roadseg.contracts.errors import RoadsegError, UsageError
 from roadseg.contracts.evaluation import Evaluation, read_evaluation, write_evaluation
 from roadseg.contracts.files import home
 from roadseg.contracts.manifest import Manifest, read_manifest
+from roadseg.gate.settings import key_of
 from roadseg.machine.signals import follow_parent
 from roadseg.pipeline.sidecars import answer, ask
-from roadseg.registry.evidence.scoring import key_of
 from roadseg.registry.evidence.stored import Stored, fetched
 from roadseg.tracking.store import artifact_names
 

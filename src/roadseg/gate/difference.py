@@ -8,7 +8,7 @@ from scipy.special import ndtri, stdtr
 
 from roadseg.evaluate.intervals import draw_groups, interval_ends, tail_share
 from roadseg.evaluate.measures import mean
-from roadseg.registry.gate.decision import Difference
+from roadseg.gate.decision import Difference
 
 RESAMPLES, CHUNK = 2000, 500  # draws, and how many of them are in memory at once
 POWER = 0.8  # how often a difference should be told, by the number of drives that is asked for

@@ -8,9 +8,9 @@ import pytest
 from rivals import losing, models, of_table, policy, with_confusion
 
 from roadseg.contracts.confusion import iou, mean_iou
-from roadseg.registry.gate.decide import decide
-from roadseg.registry.gate.decision import Decision, Rule
-from roadseg.registry.gate.evidence import Evidence
+from roadseg.gate.decide import decide
+from roadseg.gate.decision import Decision, Rule
+from roadseg.gate.evidence import Evidence
 
 CANDIDATE, CHAMPION = models()
 CLASSES = CHAMPION.table.names if CHAMPION.table else []

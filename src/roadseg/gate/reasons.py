@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from roadseg.registry.gate.decision import Decision, Difference, Outcome
-from roadseg.registry.gate.evidence import Evidence
-from roadseg.registry.gate.policy import Policy
+from roadseg.gate.decision import Decision, Difference, Outcome
+from roadseg.gate.evidence import Evidence
+from roadseg.gate.policy import Policy
 
 
 def by_difference(found: Decision, difference: Difference, policy: Policy) -> tuple[Outcome, str]:

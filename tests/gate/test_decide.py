@@ -7,9 +7,9 @@ from rivals import losing, models, of_table, policy
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.files import finite
-from roadseg.registry.gate.decide import decide
-from roadseg.registry.gate.decision import Decision, LeftOut
-from roadseg.registry.gate.evidence import Evidence
+from roadseg.gate.decide import decide
+from roadseg.gate.decision import Decision, LeftOut
+from roadseg.gate.evidence import Evidence
 
 CANDIDATE, CHAMPION = models()
 DRIVES = sorted(set(CANDIDATE.evaluation.drives)) if CANDIDATE.evaluation else []

@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from roadseg.registry.gate.leakage import find_leaks
+from roadseg.gate.leakage import find_leaks
 
 KINDS = {"sample": pa.string(), "drive": pa.string(), "image_sha": pa.string(), "phash": pa.uint64()}
 

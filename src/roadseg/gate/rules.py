@@ -7,11 +7,11 @@ import numpy as np
 from roadseg.contracts.evaluation import Evaluation
 from roadseg.evaluate.hierarchy import safe_iou
 from roadseg.evaluate.measures import mean
-from roadseg.registry.gate.comparison import Comparison
-from roadseg.registry.gate.decision import Outcome, Regression, Rule
-from roadseg.registry.gate.difference import class_ious, miou, overlaps, surely_above
-from roadseg.registry.gate.evidence import Evidence
-from roadseg.registry.gate.policy import Policy
+from roadseg.gate.comparison import Comparison
+from roadseg.gate.decision import Outcome, Regression, Rule
+from roadseg.gate.difference import class_ious, miou, overlaps, surely_above
+from roadseg.gate.evidence import Evidence
+from roadseg.gate.policy import Policy
 
 OUTCOME_OF_COSTS: dict[str, Outcome] = {"size_factor": "REJECT", "time_factor": "HOLD"}  # clocks are noisy
 

@@ -8,10 +8,10 @@ from hypothesis.extra.numpy import arrays
 
 from benchmarks.gate import POLICY, WORLDS, by_difference, drawn, outcomes, shift, weeks
 from roadseg.contracts.confusion import iou, mean_iou
-from roadseg.registry.gate import difference as module
-from roadseg.registry.gate import reasons
-from roadseg.registry.gate.decision import Decision, Judged
-from roadseg.registry.gate.difference import (
+from roadseg.gate import difference as module
+from roadseg.gate import reasons
+from roadseg.gate.decision import Decision, Judged
+from roadseg.gate.difference import (
     Pair,
     class_ious,
     measure_difference,

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from roadseg.contracts.evaluation import Evaluation
-from roadseg.registry.gate.difference import Pair, overlaps
-from roadseg.registry.gate.evidence import Evidence
+from roadseg.gate.difference import Pair, overlaps
+from roadseg.gate.evidence import Evidence
 
 
 @dataclass(frozen=True)

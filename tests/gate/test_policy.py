@@ -7,9 +7,9 @@ from rivals import VALUES, policy
 from trees import ROOT
 
 from roadseg.contracts.params import read_params
+from roadseg.gate.policy import Policy
 from roadseg.pipeline.graph import read_graph
 from roadseg.pipeline.runner import SECTIONS, STAGES
-from roadseg.registry.gate.policy import Policy
 
 
 def test_the_project_s_own_policy_is_read_with_the_stages_sections() -> None:

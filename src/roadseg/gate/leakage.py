@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from roadseg.registry.gate.decision import LeftOut
+from roadseg.gate.decision import LeftOut
 
 ROWS = 64  # of val that are held against all training samples at once
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from roadseg.registry.gate.comparison import Comparison
-from roadseg.registry.gate.decision import Rule
-from roadseg.registry.gate.difference import miou, surely_above
-from roadseg.registry.gate.policy import Policy
-from roadseg.registry.gate.rules import said_of
+from roadseg.gate.comparison import Comparison
+from roadseg.gate.decision import Rule
+from roadseg.gate.difference import miou, surely_above
+from roadseg.gate.policy import Policy
+from roadseg.gate.rules import said_of
 from roadseg.scoring.slices import SLICES
 
 KINDS, PARTS = ("brightness", "sharpness", "size"), 4

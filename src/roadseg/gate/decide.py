@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from roadseg.registry.gate.comparison import Comparison, incomparable, without
-from roadseg.registry.gate.decision import Decision, Judged, LeftOut, Outcome
-from roadseg.registry.gate.difference import measure_difference, miou
-from roadseg.registry.gate.evidence import Evidence
-from roadseg.registry.gate.policy import Policy
-from roadseg.registry.gate.reasons import by_difference, left_out_words, other_table, support
-from roadseg.registry.gate.rules import costs, floors, protected_classes, regressions, safe
-from roadseg.registry.gate.slice_rules import slice_rules
+from roadseg.gate.comparison import Comparison, incomparable, without
+from roadseg.gate.decision import Decision, Judged, LeftOut, Outcome
+from roadseg.gate.difference import measure_difference, miou
+from roadseg.gate.evidence import Evidence
+from roadseg.gate.policy import Policy
+from roadseg.gate.reasons import by_difference, left_out_words, other_table, support
+from roadseg.gate.rules import costs, floors, protected_classes, regressions, safe
+from roadseg.gate.slice_rules import slice_rules
 
 
 def decide(
