@@ -75,7 +75,7 @@ def show(tree: Path, decision: str, version: int) -> None:
     print(f"mIoU {scores['miou']:.4f}; the most frequent class at each pixel scores {floor:.4f}")
     print(f"gate: {decision}")
     print(f"model: version {version} of roadseg; predictions: {paths.PREDICTIONS}")
-    print(f"pages: {paths.DATA_PAGE} and {paths.MODEL_PAGE} open in any browser")
+    print(f"pages: {paths.DATA_PAGE}, {paths.MODEL_PAGE} and {paths.DECISION_PAGE} open in any browser")
     print("next: `make ui` shows the run in MLflow; `roadseg data import ARCHIVE` in a fresh clone takes your data")
 
 

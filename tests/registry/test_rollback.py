@@ -42,7 +42,9 @@ def test_a_rollback_brings_the_one_before_back_and_the_same_night_does_not_undo_
     assert [row["what"] for row in rows] == ["hold", "hold", "rollback", "promote", "promote"]
     assert (rows[2]["from"], rows[2]["to"]) == ("2", "1")
     assert "misses wet roads" in rows[2]["why"]
-    assert CliRunner().invoke(app, ["models", "history"]).exit_code == 0
+    said = CliRunner().invoke(app, ["models", "history"]).output.splitlines()
+    assert f"{rows[2]['when']}  rollback  2 -> 1  by {rows[2]['who']}" in said
+    assert f"  why: {rows[2]['why']}" in said
     change_policy(contenders.tree, gain=0.001)  # something has changed
     assert promote().outcome == "PROMOTE"
 

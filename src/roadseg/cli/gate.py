@@ -4,13 +4,14 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
+
+from roadseg.contracts import paths
 
 if TYPE_CHECKING:
     from roadseg.gate.decision import Decision
 
 SHOWN = 20  # entries of the ledger
+MOST_REASONS = 6  # of a decision
 
 
 def promote(
@@ -42,8 +43,11 @@ def promote(
 
 
 def _shown(decision: "Decision") -> str:
-    """Outcome and reasons, a line each."""
-    return "\n  ".join([f"{decision.outcome} version {decision.candidate.version}", *decision.reasons])
+    """Outcome and the first reasons, a line each; the page has all."""
+    more = len(decision.reasons) - MOST_REASONS
+    others = [f"and {more} more: see {paths.DECISION_PAGE}, or {paths.DECISION}"] if more > 0 else []
+    first = f"{decision.outcome} version {decision.candidate.version}"
+    return "\n  ".join([first, *decision.reasons[:MOST_REASONS], *others])
 
 
 def rollback(
@@ -75,8 +79,8 @@ def history(
     if not rows:
         print("the ledger is empty: `roadseg promote` writes its first entry")
         return
-    columns = [name for name in rows[0] if any(row[name] for row in rows)]
-    table = Table(*columns, title="ledger of roadseg", title_justify="left")
-    for row in rows:
-        table.add_row(*(row[name] for name in columns))
-    Console().print(table)
+    for row in rows:  # no table: reasons are sentences
+        print(f"{row['when']}  {row['what']}  {row['from'] or 'none'} -> {row['to']}  by {row['who']}")
+        for name in ("why", "evidence", "page"):
+            if row[name]:
+                print(f"  {name}: {row[name]}")
