@@ -18,6 +18,7 @@ from roadseg.contracts.evaluation import Counts, read_evaluation
 from roadseg.contracts.manifest import from_rows, read_manifest, write_manifest
 from roadseg.evaluate import stage
 from roadseg.evaluate.stage import EvaluateParams, run
+from roadseg.machine.backend import backend_version
 from roadseg.machine.instruction_set import instruction_set
 
 SETTINGS: dict[str, Any] = {"flip": False, "scales": [1.0], "overlap": 0.0, "precision": "float32"}
@@ -77,7 +78,8 @@ def test_the_evaluation_says_how_it_was_predicted_and_on_what(make_tree: Callabl
     found = read_evaluation(Path("reports/evaluation"))
     asked = SETTINGS | {"scales": [1.0, 0.5], "precision": "bfloat16"}
     assert found.settings == asked | {"height": 32, "width": 64}
-    assert found.instruction_set == instruction_set()
+    backend = " ".join(backend_version())
+    assert found.rounding == {"backend": backend, "instruction_set": instruction_set()}
 
 
 def test_the_evaluation_says_which_weights_answered_and_on_which_images(make_tree: Callable[[int], None]) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from roadseg.machine import instruction_set as module
 from roadseg.machine.instruction_set import instruction_set
+from roadseg.machine.precision import resolve_precision
 
 OLD = "fpu sse4_1 sse4_2 avx"
 HASWELL = f"{OLD} avx2 fma"
@@ -35,7 +36,7 @@ CASES = [
 def processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the kernel says of the processor."""
     monkeypatch.setattr(module, "CPU_INFO", tmp_path / "cpuinfo")
-    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS", "KERAS_BACKEND"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path / "cpuinfo"
 
@@ -59,3 +60,15 @@ def test_another_kind_of_machine_is_called_by_its_name(processor: Path, monkeypa
 def test_gpus_are_named_by_their_capabilities() -> None:
     assert instruction_set(["9.0"]) == instruction_set(["9.0", "9.0"]) == "cuda 9.0"
     assert instruction_set(["10.0", "9.0"]) == "cuda 9.0, 10.0"
+
+
+def test_tensorflow_without_onednn_has_no_amx_and_jax_reads_no_variable_of_onednn(
+    processor: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor.write_text(f"flags : {SAPPHIRE}\n")
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert instruction_set() == f"{platform.machine()} without oneDNN"
+    assert resolve_precision("auto", []) == "float32"
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert instruction_set() == "avx512_core_amx"

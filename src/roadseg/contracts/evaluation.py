@@ -17,7 +17,8 @@ from roadseg.contracts.shards import write_array
 
 REMEDY = "dvc repro evaluate"
 STORED = {"confusion": np.uint32, "boundary": np.uint32, "reliability": np.int64}
-ABOUT = ("weights", "val_manifest", "instruction_set", "scoring")
+ABOUT = ("weights", "val_manifest", "scoring")
+ABOUT_AS_JSON = ("settings", "rounding")
 SCORING = ("contracts", "imaging", "predict", "evaluate")  # packages whose code decides the counts
 BINS = 15  # of confidence, equally wide; as in Guo et al., "On Calibration of Modern Neural Networks", ICML 2017
 UNIT = 1 << 16  # confidences are added up in whole units of 1/UNIT, so that their sum depends on no order
@@ -92,7 +93,8 @@ class Evaluation:
         weights: digest of the weights that answered; None where they are not known, as in schema 1.
         val_manifest: digest of the split, see `Manifest.digest`; None where it is not known.
         settings: of the prediction, see `Predictor.settings`; None where they are not known, as in 0.1.0.
-        instruction_set: that the prediction computed with; None where it is not known.
+        rounding: what decides beside settings how sums were rounded: `backend` with its version, and
+            `instruction_set`; None where it is not known.
         scoring: digest of the code that predicted and counted, see `scoring_code`; None where it is not known.
     """
 
@@ -101,7 +103,7 @@ class Evaluation:
     weights: str | None = None
     val_manifest: str | None = None
     settings: dict[str, Any] | None = None
-    instruction_set: str | None = None
+    rounding: dict[str, Any] | None = None
     scoring: str | None = None
 
     @property
@@ -116,9 +118,12 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
     for name, dtype in STORED.items():
         write_array(folder / f"{name}.npy", getattr(evaluation.counts, name).astype(dtype))
     classes = json.dumps(evaluation.counts.classes.content, sort_keys=True)
-    settings = None if evaluation.settings is None else json.dumps(evaluation.settings, sort_keys=True)
-    about = {name: getattr(evaluation, name) for name in ABOUT} | {"settings": settings}
-    known = {key: value for key, value in about.items() if value is not None}
+    about = {name: getattr(evaluation, name) for name in (*ABOUT, *ABOUT_AS_JSON)}
+    known = {
+        name: json.dumps(value, sort_keys=True) if name in ABOUT_AS_JSON else value
+        for name, value in about.items()
+        if value is not None
+    }
     metadata = {"schema": schema_of("evaluation"), "classes": classes} | known
     with replacing(folder / "images.parquet") as temporary:
         pq.write_table(evaluation.images.replace_schema_metadata(metadata), temporary)
@@ -144,7 +149,7 @@ def read_evaluation(folder: Path) -> Evaluation:
     if any(len(array) != table.num_rows for array in arrays.values()):
         raise UsageError(f"{folder}: images.parquet has {table.num_rows} rows and an array has not: run `{REMEDY}`")
     about: dict[str, Any] = {name: metadata.get(name) for name in ABOUT}
-    about["settings"] = json.loads(metadata["settings"]) if "settings" in metadata else None
+    about |= {name: json.loads(metadata[name]) for name in ABOUT_AS_JSON if name in metadata}
     return Evaluation(table.replace_schema_metadata(None), Counts(**arrays, classes=classes), **about)
 
 

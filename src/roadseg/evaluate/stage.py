@@ -20,8 +20,6 @@ from roadseg.evaluate.scores import evaluated
 from roadseg.evaluate.write import write_scores
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import read_image
-from roadseg.machine.hardware import capabilities
-from roadseg.machine.instruction_set import instruction_set
 from roadseg.machine.precision import AskedPrecision
 from roadseg.machine.workers import map_ahead
 
@@ -86,7 +84,7 @@ def evaluation_of(bundle: Bundle, manifest: Manifest, settings: Mapping[str, Any
         weights=bundle.card["weights"],
         val_manifest=manifest.digest("val"),
         settings=predictor.settings,
-        instruction_set=instruction_set(capabilities()),
+        rounding=predictor.rounding,
         scoring=scoring_code(),
     )
 

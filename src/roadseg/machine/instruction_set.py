@@ -31,14 +31,18 @@ def instruction_set(capabilities: Sequence[str] = ()) -> str:
 
     Returns:
         `cuda 9.0` for GPUs; for an x86 processor oneDNN's name, such as `avx512_core_amx` or `avx2`, no higher than
-        `ONEDNN_MAX_CPU_ISA` allows; for others the kind of machine, such as `aarch64`.
+        `ONEDNN_MAX_CPU_ISA` allows; `x86_64 without oneDNN` where TensorFlow was told so; for others the kind of
+        machine, such as `aarch64`. JAX reads neither variable.
 
     Source: oneDNN's "CPU Dispatcher Control".
     """
     if capabilities:
         return f"cuda {', '.join(sorted(set(capabilities), key=float))}"
-    flags = _flags()
-    asked = (os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "").lower()
+    flags, on_jax = _flags(), os.environ.get("KERAS_BACKEND") == "jax"
+    if not on_jax and os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
+        return f"{platform.machine()} without oneDNN"  # which sums in another order, and has no AMX
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
+    asked = "" if on_jax else limit.lower()
     most = ALSO.get(asked, asked)
     best = None
     for name, wanted in X86.items():

@@ -14,7 +14,9 @@ from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.framing import Framing
 from roadseg.imaging.pixels import resize_image
 from roadseg.imaging.tiles import cut, join
+from roadseg.machine.backend import backend_version
 from roadseg.machine.hardware import capabilities
+from roadseg.machine.instruction_set import instruction_set
 from roadseg.machine.precision import AskedPrecision, resolve_precision
 from roadseg.predict.batch import fitting_tiles
 from roadseg.predict.forward import Forward, forward, in_precision
@@ -58,7 +60,7 @@ class Predictor:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides the scores beside the weights: flip, scales, overlap, working height and width, precision."""
+        """What is asked beside the weights: flip, scales, overlap, working height and width, precision."""
         height, width = self.bundle.size
         return {
             "flip": self._flip,
@@ -68,6 +70,11 @@ class Predictor:
             "width": width,
             "precision": self.precision,
         }
+
+    @property
+    def rounding(self) -> dict[str, Any]:
+        """What decides beside weights, settings and the shape of a batch how sums are rounded."""
+        return {"backend": " ".join(backend_version()), "instruction_set": instruction_set(capabilities())}
 
     def __call__(self, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Predict a stream; only so many images as make a batch are in memory.

@@ -10,9 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.evaluation import Evaluation, read_evaluation, write_evaluation
+from roadseg.predict import predictor
 from roadseg.registry.evidence import query as module
-from roadseg.registry.evidence.query import MOVED, load_and_ask, query, samples_to_ask, share_moved
+from roadseg.registry.evidence.query import (
+    BATCHES,
+    MOVED,
+    counted_again,
+    load_and_ask,
+    query,
+    samples_to_ask,
+    share_moved,
+)
 from roadseg.registry.evidence.rescore import predict_val
 
 
@@ -44,20 +54,47 @@ def test_a_model_that_answers_as_it_was_evaluated_has_no_faults(made: Path) -> N
     assert 0.2 < found.seconds / found.beside < 5
 
 
+def shifted(evaluation: Evaluation) -> Evaluation:
+    """With one pixel of one image that is asked about counted otherwise."""
+    confusion = evaluation.counts.confusion.copy()
+    row = confusion[evaluation.images["sample"].to_pylist().index(samples_to_ask(evaluation)[0]), 0]
+    row[row.argmax()] -= 1
+    row[-1] += 1
+    return replace(evaluation, counts=replace(evaluation.counts, confusion=confusion))
+
+
 def test_one_pixel_counts_where_rounding_is_the_same_and_not_elsewhere(
     made: Path, evaluation: Evaluation, tmp_path: Path
 ) -> None:
-    place = evaluation.images["sample"].to_pylist().index(samples_to_ask(evaluation)[0])
-    row = evaluation.counts.confusion[place, 0]
-    row[row.argmax()] -= 1
-    row[-1] += 1
+    evaluation = shifted(evaluation)
     write_evaluation(tmp_path / "evaluation", evaluation)
     [fault] = load_and_ask(made / "bundle", tmp_path / "evaluation", None).faults
     assert "of the pixels of 32 val images are counted otherwise" in fault
-    write_evaluation(tmp_path / "evaluation", replace(evaluation, instruction_set="another"))
+    write_evaluation(
+        tmp_path / "evaluation",
+        replace(evaluation, rounding=(evaluation.rounding or {}) | {"instruction_set": "another"}),
+    )
     found = load_and_ask(made / "bundle", tmp_path / "evaluation", None)
     assert found.faults == []
     assert 0 < found.moved < MOVED
+
+
+def test_counts_that_another_size_of_batch_gives_are_found_again(
+    made: Path, evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The evaluation's own size of batch rounds as it did; any other counts one pixel elsewhere."""
+    make = predictor.Predictor
+
+    def rounding_by_batch(bundle: Bundle, *, batch: int | str, **told: object) -> predictor.Predictor:
+        sizes.append(batch)
+        return make(bundle, batch=batch, **told | ({} if batch == 4 else {"scales": [0.5]}))
+
+    for right, tried in ((evaluation, ["auto", 1, 2, 4]), (shifted(evaluation), list(BATCHES))):
+        sizes: list[int | str] = []
+        monkeypatch.setattr(predictor, "Predictor", rounding_by_batch)
+        _, moved, alike = counted_again(Bundle.open(made / "bundle"), right)
+        assert alike
+        assert (sizes, moved == 0) == (tried, right is evaluation)
 
 
 def test_every_class_is_among_the_images_that_are_asked_about(evaluation: Evaluation) -> None:

@@ -28,12 +28,12 @@ runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
 
 
-def on_jax(module: str, *arguments: str, folder: Path, cache: Path) -> None:
+def on_jax(module: str, *arguments: str, folder: Path, cache: Path | None = None) -> None:
+    cached = {"JAX_COMPILATION_CACHE_DIR": str(cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     settings = {
         "KERAS_BACKEND": "jax",
         "XLA_FLAGS": FAST_TO_COMPILE,
-        "JAX_COMPILATION_CACHE_DIR": str(cache),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        **(cached if cache else {}),
         "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}",
         "ROADSEG_HOME": str(folder / "home"),
     }
@@ -47,10 +47,10 @@ def on_jax(module: str, *arguments: str, folder: Path, cache: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.soak
-def test_accumulated_batches_train_as_one_on_jax(tmp_path: Path) -> None:
-    test = ROOT / "tests/train/step/test_gradient_accumulation.py"
-    on_jax("pytest", "-p", "no:cacheprovider", "--rootdir", str(ROOT), str(test), folder=tmp_path, cache=tmp_path)
+@pytest.mark.parametrize("name", ["guard", pytest.param("flat_adamw", marks=pytest.mark.soak)])
+def test_a_step_is_the_same_on_jax(tmp_path: Path, name: str) -> None:
+    test = ROOT / f"tests/train/step/test_{name}.py"
+    on_jax("pytest", "-p", "no:cacheprovider", "--rootdir", str(ROOT), str(test), folder=tmp_path)
 
 
 @pytest.mark.soak
@@ -58,7 +58,7 @@ def test_accumulated_batches_train_as_one_on_jax(tmp_path: Path) -> None:
 def test_the_contract_holds_on_jax(tmp_path: Path, part: str) -> None:
     contract = ROOT / "tests/train/models/test_contract.py"
     alone = ("-p", "no:cacheprovider", "--rootdir", str(ROOT))
-    on_jax("pytest", *alone, "-k", part, str(contract), folder=tmp_path, cache=tmp_path)
+    on_jax("pytest", *alone, "-k", part, str(contract), folder=tmp_path)
 
 
 def train_on_jax(tree: Path, make_shards: Callable[..., Shards], epochs: int) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,16 +16,21 @@ GOOD = (np.random.default_rng(1).normal(size=(8, 4)).astype(np.float32), np.ones
 BAD = (np.full((8, 4), np.nan, np.float32), GOOD[1])
 
 
-@pytest.fixture
-def model() -> keras.Model:
+def make(accumulate: int = 1, loss: Any = "mse") -> keras.Model:
     keras.utils.set_random_seed(1)
     layers = [keras.layers.Input((4,)), keras.layers.Dense(3), keras.layers.BatchNormalization(), keras.layers.Dense(1)]
     plain = keras.Sequential(layers)
     model = GuardedModel(plain.inputs, plain.outputs[0])
-    optimizer = FlatAdamW(lambda step: 0.01, weight_decay=0.004, beta_2=0.999, clip=1e9, average=0.99)
-    model.compile(optimizer, "mse")
+    rates = {"weight_decay": 0.004, "beta_2": 0.999, "clip": 1e9, "average": 0.99}
+    optimizer = FlatAdamW(lambda step: 0.01, accumulate=accumulate, **rates)
+    model.compile(optimizer, loss, jit_compile=keras.backend.backend() == "jax")
     optimizer.build(model.trainable_variables)
     return model
+
+
+@pytest.fixture
+def model() -> keras.Model:
+    return make()
 
 
 @pytest.fixture
@@ -49,6 +55,27 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_said(
         np.testing.assert_array_equal(one, other)
     assert "epoch 1 step 1: loss nan" in capsys.readouterr().out
     assert json.loads((tmp_path / "not-finite.json").read_text())["samples"] == ["train/1/1"]
+
+
+def test_a_batch_that_is_not_finite_in_the_middle_of_a_step_is_made_up_for_by_the_next(tmp_path: Path) -> None:
+    other = (GOOD[0][::-1].copy(), 2 * GOOD[1])
+    ends = []
+    for batches in ((GOOD, other), (GOOD, BAD, other)):
+        model = make(accumulate=2)
+        guard = Guard(model, tmp_path, lambda epoch, step: [])
+        for batch in batches:
+            guard.step(*batch, 1, 0)
+        ends.append(state(model))
+    for one, again in zip(*ends, strict=True):
+        np.testing.assert_array_equal(one, again)
+
+
+def test_a_loss_that_is_not_finite_moves_nothing_though_its_gradients_are(tmp_path: Path) -> None:
+    model = make(loss=lambda truth, found: keras.ops.mean(found) + keras.ops.max(truth))
+    guard, before = Guard(model, tmp_path, lambda epoch, step: []), state(model)
+    assert guard.step(GOOD[0], np.full((8, 1), np.inf, np.float32), 1, 0) is None
+    for one, again in zip(before, state(model), strict=True):
+        np.testing.assert_array_equal(one, again)
 
 
 def test_the_training_goes_on_after_an_odd_batch(model: keras.Model, guard: Guard) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -19,16 +19,14 @@ from roadseg.contracts.errors import RoadsegError
 from roadseg.contracts.evaluation import Evaluation, read_evaluation
 from roadseg.contracts.manifest import read_manifest
 from roadseg.gate.settings import compared_settings
-from roadseg.machine.hardware import capabilities
-from roadseg.machine.instruction_set import instruction_set
 from roadseg.machine.signals import follow_parent
-from roadseg.pipeline.settings import read_settings
 from roadseg.pipeline.sidecars import answer, ask
 
 if TYPE_CHECKING:
     from roadseg.predict.predictor import Predictor
 
 IMAGES, SERVED = 32, 8  # that are counted again, and that are asked one by one
+BATCHES: tuple[int | Literal["auto"], ...] = ("auto", 1, 2, 4, 8, 16)  # an evaluation does not say in which it was made
 MOVED = 0.005  # share of pixels that may be counted otherwise by another processor or precision
 PATIENCE, TRIES = 600.0, 2  # seconds of one try
 SLOW = 10.0  # seconds that one image may take
@@ -103,8 +101,8 @@ def load_and_ask(bundle: Path, evaluation: Path | None, other: Path | None) -> A
     moved = 0.0
     if evaluation:
         known = read_evaluation(evaluation)
-        images, moved = counted_again(model, known)
-        bound = 0.0 if rounds_alike(known) else MOVED
+        images, moved, alike = counted_again(model, known)
+        bound = 0.0 if alike else MOVED
         if moved > bound:
             faults.append(
                 f"{moved:.4%} of the pixels of {len(images)} val images are counted otherwise than in its evaluation "
@@ -119,8 +117,13 @@ def load_and_ask(bundle: Path, evaluation: Path | None, other: Path | None) -> A
     return Answered(faults, len(images), moved, medians[0], medians[1] if other else None)
 
 
-def counted_again(bundle: Bundle, known: Evaluation) -> tuple[list[np.ndarray], float]:
-    """Predict the chosen val images as the evaluation did; the images, and the share of pixels that moved."""
+def counted_again(bundle: Bundle, known: Evaluation) -> tuple[list[np.ndarray], float, bool]:
+    """Predict the chosen val images as the evaluation did, in batches of the size that fits best: it decides rounding.
+
+    Returns:
+        The images, the share of their pixels that moved, and whether sums are rounded here as they were, so that none
+        may; GPUs promise that of no sum.
+    """
     from roadseg.evaluate.stage import counted, images
     from roadseg.predict.predictor import Predictor
 
@@ -128,15 +131,15 @@ def counted_again(bundle: Bundle, known: Evaluation) -> tuple[list[np.ndarray], 
     rows = [row for row in read_manifest(paths.MANIFEST).records("val") if row["sample"] in set(wanted)]
     place = {sample: number for number, sample in enumerate(known.images["sample"].to_pylist())}
     stored = known.counts.confusion[[place[row["sample"]] for row in rows]]
-    batch = read_settings(paths.PARAMS).get("evaluate", {}).get("batch", "auto")  # its shape decides rounding
-    again = counted(rows, Predictor(bundle, batch=batch, **compared_settings(known))).confusion
-    return list(images(rows)), share_moved(stored, again)
-
-
-def rounds_alike(evaluation: Evaluation) -> bool:
-    """Whether sums are rounded here as they were, so that every count must be equal; GPUs promise that of no sum."""
-    here = instruction_set(capabilities())
-    return evaluation.instruction_set == here and not here.startswith("cuda")
+    moved = 1.0
+    for batch in BATCHES:
+        predictor = Predictor(bundle, batch=batch, **compared_settings(known))
+        here = predictor.rounding
+        alike = known.rounding == here and not here["instruction_set"].startswith("cuda")
+        moved = min(moved, share_moved(stored, counted(rows, predictor).confusion))
+        if moved <= (0.0 if alike else MOVED):
+            break
+    return list(images(rows)), moved, alike
 
 
 def in_turn(

@@ -1,11 +1,10 @@
 """What makes a training the very same: on a CPU, trainings of one fingerprint end with equal bytes."""
 
-import os
 from dataclasses import asdict, dataclass
-from importlib import import_module
 
 from roadseg.contracts.bundle import Surroundings
 from roadseg.contracts.files import code_digests, digest_of
+from roadseg.machine.backend import backend_version
 from roadseg.machine.hardware import capabilities
 from roadseg.machine.instruction_set import instruction_set
 from roadseg.train.params import Resolved
@@ -37,12 +36,6 @@ def identify(data: str, params: Resolved) -> Identity:
     """The identity of a training with this code, on this machine."""
     import keras  # late: it takes seconds, and reads what `params.resolve` settles
 
-    backend = keras.backend.backend()
-    version = import_module(backend).__version__
-    if backend == "jax":
-        version += f" with jaxlib {import_module('jaxlib').__version__}"
     machine = instruction_set(capabilities())
-    if backend == "tensorflow" and os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
-        machine += " without oneDNN"  # it then sums in another order
-    surroundings = Surroundings(backend, version, keras.__version__, machine, params.precision, params.threads)
+    surroundings = Surroundings(*backend_version(), keras.__version__, machine, params.precision, params.threads)
     return Identity(data, params, code_digests("contracts", "train"), surroundings)

@@ -60,6 +60,10 @@ class FlatAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ship
         self._parts = [_Part(self, variables, *part) for part in parts if part[1]]
         self.skipped = self.add_variable((), dtype="int32", name="skipped")
 
+    def scale_loss(self, loss: Any) -> Any:
+        """The loss itself; one that is not finite has no finite gradients either, so that its step is left out."""
+        return loss * ops.where(ops.isfinite(loss), 1.0, float("nan"))
+
     def apply(self, grads: list[Any], trainable_variables: list[keras.Variable] | None = None) -> None:
         """Take a batch's gradients, in the order of the variables that it was built with."""
         flat = [part.flat(grads) for part in self._parts]

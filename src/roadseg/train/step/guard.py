@@ -80,7 +80,7 @@ class Guard:
         fewer = (lambda number: model.train_on_batch(images[:number], masks[:number]), self._devices, self._single)
         with enough_memory(len(images), *fewer):
             loss = float(model.train_on_batch(images, masks, return_dict=True)["loss"])
-        if np.isfinite(loss) and self._skipped() == skipped:
+        if self._skipped() == skipped:
             self._in_a_row = 0
             return loss
         self._in_a_row += 1
