@@ -115,7 +115,7 @@ def measure(split: str) -> list[dict[str, dict[str, float]]]:
 
     manifest = read_manifest(Path("data/manifest.parquet"))
     rows, classes = manifest.records(split), manifest.classes
-    stream = Predictor(Bundle.open(Path("models/bundle")), batch=16).probabilities(images(rows))
+    stream = Predictor(Bundle.open(Path("models/bundle")), batch=16, precision="auto").probabilities(images(rows))
     masks = (read_classes(Path("data/raw") / row["mask"], classes)[0] for row in rows)
     if split == "train":
         made = json.loads((Path("data/raw") / MADE).read_text())

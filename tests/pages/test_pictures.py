@@ -1,3 +1,4 @@
+from contextlib import chdir
 from pathlib import Path
 
 import keras
@@ -5,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from roadseg.contracts.bundle import SAMPLES, write_bundle
+from roadseg.contracts.bundle import SAMPLES, Bundle, write_bundle
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.manifest import from_rows, write_manifest
+from roadseg.contracts.evaluation import write_evaluation
+from roadseg.contracts.manifest import from_rows, read_manifest, write_manifest
+from roadseg.evaluate.stage import evaluation_of
 from roadseg.pages.pictures import WIDTH, prediction_sheet, watched_sheet
 from roadseg.train.run.watched import Watched
 
@@ -31,6 +34,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory, idd_level1: ClassTable) -> Pa
     model.set_weights([2 * colours.T[None, None], -(colours**2).sum(1)])
     card = {"height": 32, "width": 64, "stride": 1, "classes": idd_level1.content, "output": "logits"}
     write_bundle(tree / "models/bundle", model, card, SAMPLES.empty_table())
+    with chdir(tree):
+        found = evaluation_of(Bundle.open(Path("models/bundle")), read_manifest(Path("data/manifest.parquet")), {})
+        write_evaluation(Path("reports/evaluation"), found)
     return tree
 
 

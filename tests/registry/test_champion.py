@@ -1,6 +1,5 @@
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,7 +33,8 @@ def test_the_champion_is_fetched_once_and_is_what_was_published(promoted: int, s
     again = fetch_champion()
     assert again == found
     assert found.evaluation.stat().st_ino == before
-    assert [path.name for path in (home() / "reuse/champion").iterdir()] == [found.evaluation.parent.name]
+    assert [*(home() / "reuse/evaluations").iterdir()] == [found.evaluation]
+    assert [*(home() / "reuse/models").iterdir()] == [found.bundle]
 
 
 def test_without_a_champion_there_is_none(client: object) -> None:
@@ -50,4 +50,4 @@ def test_a_store_that_does_not_answer_gives_none_in_time(monkeypatch: pytest.Mon
     start = time.monotonic()
     assert ask_for_champion() is None
     assert time.monotonic() - start < champion.PATIENCE + 5
-    assert not Path(home() / "reuse/champion").exists()
+    assert not (home() / "reuse").exists()

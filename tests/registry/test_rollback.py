@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from contenders import BETTER, GOOD, WORSE, Contenders, change_policy
 from mlflow import MlflowClient
@@ -60,6 +62,18 @@ def test_a_rollback_to_what_does_not_answer_moves_nothing(contenders: Contenders
         rollback.roll_back(reason="back")
     assert told(contenders.client) == before
     assert version_at(contenders.client, CHAMPION) == 2
+    assert rollback.roll_back(reason="back") == (2, 1)  # the copy was damaged, not the model in MLflow
+
+
+def test_what_it_could_be_compared_with_may_be_damaged(
+    contenders: Contenders, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for favour in (GOOD, BETTER):
+        contenders.enter(favour)
+        promote()
+    Path("data/manifest.parquet").write_bytes(b"PAR1")
+    assert rollback.roll_back(reason="back") == (2, 1)
+    assert "its counts are not compared: data/manifest.parquet" in capsys.readouterr().err
 
 
 def test_a_champion_moved_by_hand_is_judged_against(contenders: Contenders) -> None:

@@ -137,7 +137,7 @@ def restore(
 @app.command("card")
 def data_card(
     out: Annotated[Path, typer.Option("--out", "-o", help="The JSON-LD file.")] = Path("croissant.json"),
-    name: Annotated[str, typer.Option(help="Of the data set.")] = "road-scenes",
+    name: Annotated[str | None, typer.Option(help="Of the data set; else as it was imported.")] = None,
     licence: Annotated[str | None, typer.Option("--license", help="A URL or an SPDX name.")] = None,
     url: Annotated[str | None, typer.Option(help="Of the data set's page.")] = None,
 ) -> None:

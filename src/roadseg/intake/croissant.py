@@ -46,13 +46,15 @@ COLUMNS = {  # of the manifest, by what they hold
 }
 
 
-def write_data_card(tree: Path, out: Path, *, name: str, licence: str | None = None, url: str | None = None) -> None:
+def write_data_card(
+    tree: Path, out: Path, *, name: str | None = None, licence: str | None = None, url: str | None = None
+) -> None:
     """Write the card; equal data and arguments give equal bytes.
 
     Args:
         tree: a checkout in which validate has run.
         out: the JSON-LD file; it names the manifest relative to itself.
-        name: of the data set.
+        name: of the data set; None: as the manifest says, else `road-scenes`.
         licence: a URL or an SPDX name, if it is known.
         url: of the data set's page, if it has one.
 
@@ -66,7 +68,7 @@ def write_data_card(tree: Path, out: Path, *, name: str, licence: str | None = N
         "@context": CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": CONFORMS,
-        "name": name,
+        "name": name or next((each for each in manifest.rows["dataset"].unique().to_pylist() if each), "road-scenes"),
         "description": _description(manifest),
         "version": f"1.0.0+{digest[:12]}",
         **({"license": licence} if licence else {}),

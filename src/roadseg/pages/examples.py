@@ -1,6 +1,6 @@
 """Which images of a split are shown, and what is shown of each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,22 +113,23 @@ def examples(
         )
 
 
-def predicted(rows: list[dict[str, Any]], raw: Path, models: dict[str, Bundle]) -> Pictures:
+def predicted(
+    rows: list[dict[str, Any]], raw: Path, models: dict[str, Bundle], settings: Mapping[str, Any]
+) -> Pictures:
     """Show image, truth, predictions made anew, and the mistakes of the first model.
 
     Args:
         rows: manifest rows of the split, in the order of the evaluation.
         raw: the folder of images and masks.
         models: bundles by the title of their prediction.
+        settings: of the predictions, see `compared_settings`.
     """
 
     def pictures(chosen: list[int]) -> Iterator[dict[str, Thumbnail]]:
         from roadseg.predict.predictor import Predictor  # late: Keras loads in seconds
 
         images = [raw / rows[number]["image"] for number in chosen]
-        answers = [
-            Predictor(bundle, precision="auto")(read_image(path) for path in images) for bundle in models.values()
-        ]
+        answers = [Predictor(bundle, **settings)(map(read_image, images)) for bundle in models.values()]
         classes = next(iter(models.values())).classes
         for number, path, *masks in zip(chosen, images, *answers, strict=True):
             row = rows[number]

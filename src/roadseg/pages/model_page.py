@@ -16,6 +16,7 @@ from roadseg.contracts.files import digest_file
 from roadseg.contracts.manifest import read_manifest
 from roadseg.evaluate.measures import shares
 from roadseg.evaluate.scores import CLASS_METRICS
+from roadseg.gate.settings import compared_settings
 from roadseg.pages import model_figures as figures
 from roadseg.pages.examples import Pictures, choose, examples, predicted, read
 from roadseg.pages.rendering import render, write_page
@@ -82,7 +83,7 @@ def render_model_page(tree: Path, other: Other | None = None, pictures: bool = T
         digest_file(tree / paths.EVALUATION / "confusion.npy"),
         _history(tree / paths.HISTORY),
     )
-    shown = predicted(rows, tree / paths.RAW, models) if pictures else None
+    shown = predicted(rows, tree / paths.RAW, models, compared_settings(evaluation)) if pictures else None
     return _render(evaluation, scores, other, before, shown, origin, itself)
 
 

@@ -9,7 +9,9 @@ from PIL import Image
 from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.classes import ClassTable
+from roadseg.contracts.evaluation import read_evaluation
 from roadseg.contracts.manifest import read_manifest
+from roadseg.gate.settings import compared_settings
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import read_image, resize_image, resize_mask
 from roadseg.pages.draw import contact_sheet, overlay
@@ -33,7 +35,8 @@ def prediction_sheet(tree: Path, count: int) -> Image.Image:
     images = [read_image(tree / paths.RAW / row["image"]) for row in chosen]
     masks = [(tree / paths.RAW / row["mask"], row.get("coding")) for row in chosen]
     truth = [read_classes(path, manifest.classes, coding)[0] for path, coding in masks]
-    return _sheet(images, truth, Predictor(bundle, precision="auto")(images), manifest.classes)
+    settings = compared_settings(read_evaluation(tree / paths.EVALUATION))
+    return _sheet(images, truth, Predictor(bundle, **settings)(images), manifest.classes)
 
 
 def watched_sheet(watched: Watched) -> Image.Image:

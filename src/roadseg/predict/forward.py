@@ -35,7 +35,7 @@ def in_precision(model: keras.Model, precision: Precision, classes: int) -> kera
     return low
 
 
-def forward(model: keras.Model, shape: tuple[int, int, int, int]) -> Forward:
+def forward(model: keras.Model, shape: tuple[int, ...]) -> Forward:
     """The model for batches of exactly this shape.
 
     On TensorFlow the weights become constants of the graph, so that they are cast and brought into the kernels' own
@@ -60,5 +60,6 @@ def forward(model: keras.Model, shape: tuple[int, int, int, int]) -> Forward:
         constants = [[tf.constant(weight) for weight in each] for each in weights]
         return model.stateless_call(*constants, batch, training=False)[0]
 
-    traced = tf.function(compute, input_signature=[tf.TensorSpec(shape, tf.uint8)], autograph=False)
+    # traced here and not at its first call, so that nothing but the graph keeps a copy of the weights
+    traced = tf.function(compute, autograph=False).get_concrete_function(tf.TensorSpec(shape, tf.uint8))
     return lambda batch: np.asarray(traced(tf.constant(batch)))

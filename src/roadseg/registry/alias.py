@@ -15,7 +15,7 @@ import psutil
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient, MlflowException
 
-from roadseg.contracts.errors import Busy, RoadsegError
+from roadseg.contracts.errors import Busy
 from roadseg.contracts.files import digest_of, failpoint, home
 from roadseg.registry import ledger
 from roadseg.registry.ledger import Entry
@@ -28,7 +28,7 @@ TRIES = 8  # against movers on other machines
 TAGS = {"decision": "decision", "decision.reason": "reasons", "decision.who": "who", "decision.why": "why"}
 
 
-class Moved(RoadsegError):
+class Moved(Busy):
     """The champion is another than the one that was decided about."""
 
 
@@ -43,7 +43,7 @@ def settle_moves(client: MlflowClient) -> int | None:
     Returns:
         The champion's version, or None.
     """
-    with _alone():
+    with alone():
         return _settle(client)
 
 
@@ -58,12 +58,11 @@ def move(client: MlflowClient, tags: Mapping[str, str]) -> Entry:
         The entry.
 
     Raises:
-        Moved: the champion is not `from`; decide anew.
+        Moved: the champion is not `from`, or somebody else moved it at this very moment; decide anew.
         Busy: others move it without end.
-        RoadsegError: somebody else moved it at this very moment.
     """
     for attempt in range(TRIES):
-        with _alone():
+        with alone():
             champion = _settle(client)
             if str(champion or "") != tags["from"]:
                 raise Moved(f"alias {CHAMPION} is at version {champion}, not {tags['from'] or None}: try again")
@@ -97,9 +96,7 @@ def _carry_out(client: MlflowClient, entry: Entry) -> None:
     found = version_at(client, CHAMPION)
     if found != entry.target:
         ledger.close(client, entry, ledger.UNDONE)
-        raise RoadsegError(
-            f"alias {CHAMPION} is at version {found}, not {entry.target}: someone else moved it; try again"
-        )
+        raise Moved(f"alias {CHAMPION} is at version {found}, not {entry.target}: someone else moved it; try again")
     _finish(client, entry)
 
 
@@ -158,10 +155,11 @@ def _home() -> str:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
+    """While no other process of this home moves the alias, or deletes what it may move to."""
     home().mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(home() / LOCK).acquire(timeout=PATIENCE):
             yield
     except Timeout:
-        raise Busy(f"{home() / 'promote.lock'} is held by another process that moves the alias: try again") from None
+        raise Busy(f"{home() / LOCK} is held by another process that moves the alias: try again") from None

@@ -7,13 +7,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import yaml
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 
 from roadseg.contracts import paths
 from roadseg.contracts.evaluation import Evaluation, read_evaluation, read_scores
 from roadseg.registry.rebuild.recorded import Recorded, fetch_recorded, find_version
 from roadseg.registry.versions import MODEL
 from roadseg.scoring.slices import worst_slices
-from roadseg.tracking.store import FINGERPRINT, connect, find_runs
+from roadseg.tracking.store import FINGERPRINT, connect, every, find_runs
 
 LONGEST = 5000  # characters of a version's description: MLflow's column in PostgreSQL
 WORST = 3
@@ -53,10 +54,12 @@ def write_card(model: str, licence: str | None = None) -> tuple[str, bool]:
 
 def ancestors(client: MlflowClient, run_id: str) -> list[str]:
     """The trainings that a run's weights started from, the nearest first, with the versions that they became."""
-    versions = client.search_model_versions(f"name = '{MODEL}'", max_results=1000)
+    versions: list[ModelVersion] = list(every(client.search_model_versions, f"name = '{MODEL}'"))
     found: list[str] = []
+    seen: set[str] = set()
     parent = client.get_run(run_id).data.tags.get("roadseg.parent")
-    while parent and not any(f"`{parent[:12]}`" in line for line in found):
+    while parent and parent not in seen:
+        seen.add(parent)
         runs = find_runs(client, parent)
         made = [str(each.version) for each in versions if each.tags.get("fingerprint") == parent]
         said = f"version {', '.join(made)}" if made else "never registered"

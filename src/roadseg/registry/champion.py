@@ -2,9 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from roadseg.contracts.files import home
 from roadseg.machine.signals import follow_parent
 from roadseg.pipeline.sidecars import answer, ask
 
@@ -25,40 +23,25 @@ class Champion:
 
 
 def fetch_champion() -> Champion | None:
-    """What MLflow holds of the champion, fetched once into home's `reuse/champion/<evaluation>`.
+    """What MLflow holds of the champion, fetched into home once.
 
     Returns:
         None where there is no champion, or one that something else than `register` made.
-    """
-    import mlflow  # late: it loads in seconds, and who asks a sidecar needs none
 
-    from roadseg.registry.versions import CHAMPION, EVALUATED, MODEL, has_older_digest, version_at
+    Raises:
+        UsageError: it cannot be had.
+    """
+    from roadseg.registry.evidence.stored import Stored  # late: MLflow loads in seconds, who asks a sidecar needs none
+    from roadseg.registry.versions import CHAMPION, version_at
     from roadseg.tracking.store import connect
 
     client = connect()
     version = version_at(client, CHAMPION)
-    tags = {} if version is None else client.get_model_version(MODEL, str(version)).tags
-    if not tags.keys() >= EVALUATED:
+    stored = None if version is None else Stored.find(client, version)
+    if stored is None or not stored.registered:
         return None
-    folder = home() / "reuse/champion" / tags["evaluation"]
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder.parent) as temporary:
-            whole = Path(temporary, "whole")
-            whole.mkdir()
-            for artifact, name in ((f"evaluation/{tags['evaluation']}", "evaluation"), ("bundle", "bundle")):
-                there = mlflow.artifacts.download_artifacts(
-                    run_id=tags["run_id"], artifact_path=artifact, dst_path=temporary
-                )
-                Path(there).rename(whole / name)
-            try:
-                whole.rename(folder)
-            except OSError:
-                if not folder.is_dir():  # else another process was first
-                    raise
-    name = f"champion (version {version})"
-    val_manifest = None if has_older_digest(tags) else tags["val_manifest"]
-    return Champion(name, folder / "evaluation", folder / "bundle", val_manifest)
+    val_manifest = None if stored.older else stored.tags["val_manifest"]
+    return Champion(f"champion (version {version})", stored.evaluation_folder, stored.bundle.folder, val_manifest)
 
 
 def ask_for_champion() -> Champion | None:

@@ -12,7 +12,6 @@ from roadseg.contracts.errors import UsageError
 from roadseg.contracts.evaluation import Evaluation, read_evaluation
 from roadseg.contracts.files import home, read_json, replacing, write_json
 from roadseg.gate.decision import Decision, Judged
-from roadseg.gate.settings import compared_settings, key_of
 from roadseg.machine.signals import follow_parent
 from roadseg.pages.decision_page import write_decision_page
 from roadseg.pages.decision_pictures import Model
@@ -97,10 +96,8 @@ def _answered(client: MlflowClient, judged: Judged | None) -> Model | None:
 def _evaluation(stored: Stored, key: str) -> Evaluation:
     """The one that it was registered with, or one of another val split; both are here since the gate asked for them."""
     folder = home() / "reuse/scores" / key
-    if not folder.is_dir() and stored.registered:
-        known = stored.evaluation
-        if key == key_of(stored.bundle, str(known.val_manifest), compared_settings(known), known.scoring):
-            return known
+    if not folder.is_dir() and stored.registered and key == stored.key:
+        return stored.evaluation
     return read_evaluation(fetched(f"runs:/{stored.tags.get('run_id')}/evaluation/{key}", folder))
 
 

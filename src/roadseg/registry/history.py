@@ -30,7 +30,7 @@ def history_rows(most: int | None = None) -> list[dict[str, str]]:
             ),
             "page": page_link(entry.run_id, PAGE) if PAGE in artifact_names(client, entry.run_id) else "",
         }
-        for entry in ledger.ledger_entries(client, most or 1000)
+        for entry in ledger.ledger_entries(client, most)
     ]
 
 

@@ -5,21 +5,23 @@ It explains every position of the alias: `from` of a move is where the done move
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from roadseg.contracts.files import digest_of
 from roadseg.gate.decision import Decision
-from roadseg.tracking.store import experiment_id
+from roadseg.tracking.store import every, experiment_id
 
 EXPERIMENT = "roadseg-ledger"
 INTENT, DONE, UNDONE = "intent", "done", "undone"
 PROMOTE, ROLLBACK, BY_HAND = "promote", "rollback", "hand-moved"  # kinds
 DEADLINE = 120.0  # seconds that a move may take; a writer on another machine is taken for dead after them
+PAGE = 1000  # entries in one answer of MLflow
 LONGEST = 5000  # characters that a tag of MLflow is sure to hold
 
 
@@ -106,18 +108,18 @@ def close(client: MlflowClient, entry: Entry, state: str) -> None:
     client.set_tag(entry.run_id, "state", state)  # last: a move with a state is over
 
 
-def ledger_entries(client: MlflowClient, most: int = 1000) -> list[Entry]:
-    """All entries, the newest first."""
+def ledger_entries(client: MlflowClient, most: int | None = None) -> list[Entry]:
+    """All entries, or so many, the newest first."""
     return _search(client, "", most)
 
 
 def open_moves(client: MlflowClient) -> list[Entry]:
     """Moves of which nobody has said how they ended, the newest first."""
-    return _search(client, f"tags.state = '{INTENT}'", 1000)
+    return _search(client, f"tags.state = '{INTENT}'")
 
 
-def done_moves(client: MlflowClient, most: int = 1000) -> list[Entry]:
-    """Moves that were done, the newest first."""
+def done_moves(client: MlflowClient, most: int | None = None) -> list[Entry]:
+    """Moves that were done, or so many, the newest first."""
     return _search(client, f"tags.state = '{DONE}'", most)
 
 
@@ -127,12 +129,12 @@ def position(client: MlflowClient) -> int | None:
     return newest.target if newest else None
 
 
-def _search(client: MlflowClient, wanted: str, most: int) -> list[Entry]:
+def _search(client: MlflowClient, wanted: str, most: int | None = None) -> list[Entry]:
     if not (found := client.get_experiment_by_name(EXPERIMENT)):
         return []
-    newest_first = ["attributes.start_time DESC"]
-    runs = client.search_runs([found.experiment_id], wanted, order_by=newest_first, max_results=most)
-    return [_entry(run) for run in runs]
+    newest_first = {"order_by": ["attributes.start_time DESC"], "max_results": min(most or PAGE, PAGE)}
+    runs: Iterator[Run] = every(client.search_runs, [found.experiment_id], wanted, **newest_first)
+    return [_entry(run) for run in islice(runs, most)]
 
 
 def _entry(run: Run) -> Entry:

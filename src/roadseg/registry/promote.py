@@ -6,7 +6,7 @@ from dataclasses import replace
 from mlflow import MlflowClient
 
 from roadseg.contracts import paths
-from roadseg.contracts.errors import UsageError
+from roadseg.contracts.errors import Busy, UsageError
 from roadseg.contracts.files import write_json
 from roadseg.contracts.params import read_params
 from roadseg.gate.decide import decide
@@ -66,8 +66,9 @@ def promote(
             return decision
         try:
             _write(client, ledger.of_decision(decision, who=me(), why=reason, approver=approver), decision)
-        except Moved:
-            if attempt == TRIES - 1:
+        except Busy as error:
+            paths.DECISION.unlink()  # nothing of it has come true
+            if not isinstance(error, Moved) or attempt == TRIES - 1:
                 raise
         else:
             break
@@ -79,7 +80,7 @@ def _judge(
 ) -> Decision:
     found = gather(client, candidate, champion, send=send)
     decision = decide(found.candidate, found.champion, policy, left_out=found.left_out, new_table=new_table)
-    if found.faults and decision.outcome != "CHAMPION ALREADY":
+    if found.faults:
         return replace(decision, outcome="REJECT", reasons=(*found.faults, *decision.reasons))
     return decision
 

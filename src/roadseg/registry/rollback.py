@@ -1,6 +1,9 @@
 """Bring an earlier champion back."""
 
+import shutil
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from mlflow import MlflowClient
 
@@ -59,17 +62,29 @@ def before(moves: Sequence[Entry], champion: int) -> int | None:
 
 
 def _ask(stored: Stored) -> None:
-    bundle, evaluation = stored.bundle, None
-    if stored.registered and paths.MANIFEST.exists():
-        rows = read_manifest(paths.MANIFEST)
-        there = all((paths.RAW / row["image"]).is_file() for row in rows.records("val"))
-        if there and stored.evaluation.val_manifest == rows.digest("val"):
-            evaluation = home() / "reuse/evaluations" / stored.tags["evaluation"]
-    answered = query(bundle.folder, evaluation)
+    try:
+        evaluation = _comparable(stored)
+    except UsageError as error:
+        print(f"warning: its counts are not compared: {error}", file=sys.stderr)
+        evaluation = None
+    answered = query(stored.bundle.folder, evaluation)
     if answered is None:
         raise RoadsegError(f"version {stored.version} gave no answer when it was loaded and asked: see {home() / LOG}")
     if answered.faults:
-        raise RoadsegError(f"version {stored.version} is not fit to serve: {'; '.join(answered.faults)}")
+        shutil.rmtree(stored.bundle.folder)  # it may be this copy alone that is damaged
+        raise RoadsegError(
+            f"version {stored.version} is not fit to serve: {'; '.join(answered.faults)}; run it again to fetch the "
+            "model from MLflow anew"
+        )
+
+
+def _comparable(stored: Stored) -> Path | None:
+    """The folder of its evaluation, where this tree has the val images that it was made on."""
+    if not stored.registered or not paths.MANIFEST.exists():
+        return None
+    rows = read_manifest(paths.MANIFEST)
+    there = all((paths.RAW / row["image"]).is_file() for row in rows.records("val"))
+    return stored.evaluation_folder if there and stored.evaluation.val_manifest == rows.digest("val") else None
 
 
 def _tags(client: MlflowClient, champion: int, target: int, reason: str) -> dict[str, str]:

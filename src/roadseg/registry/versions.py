@@ -11,7 +11,7 @@ from roadseg.contracts.errors import UsageError
 from roadseg.contracts.manifest import DIGEST
 from roadseg.gate.settings import COMPARED
 from roadseg.tracking.published import Published, evaluation_key
-from roadseg.tracking.store import connect
+from roadseg.tracking.store import connect, every
 
 MODEL, CANDIDATE, CHAMPION = "roadseg", "candidate", "champion"
 EVALUATED = {"run_id", "evaluation", "val_manifest"}  # tags of a version that `register` made
@@ -143,4 +143,4 @@ def _scored_on(found: ModelVersion, standard: ModelVersion) -> str:
 
 
 def _versions(client: MlflowClient) -> list[ModelVersion]:
-    return list(client.search_model_versions(f"name = '{MODEL}'", max_results=1000))
+    return list(every(client.search_model_versions, f"name = '{MODEL}'"))

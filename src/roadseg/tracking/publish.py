@@ -58,7 +58,8 @@ def publish(tree: Path, started_from: GitState | None = None, *, as_new: bool = 
     run_id = claim_run(client, bundle.card["fingerprint"], bundle.card["weights"], as_new=as_new)
     send_unsent(run_folder(home(), bundle.card["fingerprint"]), run_id)  # it alone knows pace, machine and pictures
     known = {"weights": bundle.card["weights"], "val_manifest": manifest.digest("val")}  # schema 1 does not say them
-    evaluation = evaluation_digest(tree / paths.EVALUATION, replace(read_evaluation(tree / paths.EVALUATION), **known))
+    read = read_evaluation(tree / paths.EVALUATION)
+    evaluation = evaluation_digest(tree / paths.EVALUATION, replace(read, **known))
     _send_params(client, run_id, bundle)
     _send_parent(client, run_id, bundle.card)
     _send_history(client, run_id, pd.read_csv(tree / paths.HISTORY))
@@ -83,13 +84,8 @@ def publish(tree: Path, started_from: GitState | None = None, *, as_new: bool = 
         commit=tags.get("git.commit", ""),
         dirty=tags.get("git.dirty") == "true",
         miou=scores["miou"],
-        settings=_settings(tree),
+        settings=json.dumps(read.settings, sort_keys=True) if read.settings else "",
     )
-
-
-def _settings(tree: Path) -> str:
-    settings = read_evaluation(tree / paths.EVALUATION).settings
-    return "" if settings is None else json.dumps(settings, sort_keys=True)
 
 
 def _send_params(client: MlflowClient, run_id: str, bundle: Bundle) -> None:

@@ -1,8 +1,10 @@
 """Where MLflow is, and the run of a training in it."""
 
 import os
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 import mlflow
 import requests
@@ -10,6 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_registered_artifact_repositories
+from mlflow.store.entities import PagedList
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
@@ -19,6 +22,7 @@ from roadseg.tracking.artifacts import LOCATION, place, repository
 from roadseg.tracking.outage import refused, unreached
 from roadseg.tracking.repair import repair
 
+Found = TypeVar("Found")
 EXPERIMENT, FINGERPRINT = "roadseg", "roadseg.fingerprint"
 PATIENCE = 10  # seconds for a server's first answer; basic-auth on a busy machine takes one
 # for all later ones, where the user says nothing: a restart takes less than half a minute; MLflow's own give a server
@@ -47,6 +51,16 @@ def connect() -> MlflowClient:
     elif get_registered_artifact_repositories().get("mlflow-artifacts") is not repository:
         raise UsageError("the installed roadseg is older than this code: run `make setup`")
     return MlflowClient()
+
+
+def every(search: Callable[..., PagedList[Found]], *wanted: Any, **options: Any) -> Iterator[Found]:
+    """All that a search of MLflow's client finds, page by page."""
+    token = None
+    while True:
+        page = search(*wanted, page_token=token, **options)
+        yield from page
+        if not (token := page.token):
+            return
 
 
 @cache  # an error is not kept: the next call asks anew

@@ -1,5 +1,6 @@
 """From MLflow and the tree to what the gate must know of candidate and champion."""
 
+import shutil
 from dataclasses import dataclass, replace
 
 from mlflow import MlflowClient
@@ -153,6 +154,8 @@ def _asked(found: Gathered, ours: Stored, theirs: Stored | None) -> Gathered:
     if answered is None:
         said = f"version {ours.version} gave no answer when it was loaded and asked: see {home() / LOG}"
         return replace(found, candidate=replace(found.candidate, missing=(*found.candidate.missing, said)))
+    if answered.faults:
+        shutil.rmtree(ours.bundle.folder)  # it may be this copy alone that is damaged: the next call fetches anew
     return _timed(replace(found, faults=tuple(answered.faults)), answered)
 
 

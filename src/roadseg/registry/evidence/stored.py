@@ -15,7 +15,8 @@ from mlflow import MlflowClient, MlflowException
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.evaluation import Evaluation, evaluation_digest, read_evaluation
-from roadseg.contracts.files import home
+from roadseg.contracts.files import digest_of, home
+from roadseg.gate.settings import compared_settings, key_of
 from roadseg.registry.versions import ABSENT, EVALUATED, MODEL, has_older_digest
 from roadseg.tracking.store import find_run
 
@@ -55,14 +56,25 @@ class Stored:
         Raises:
             UsageError: it cannot be had, or has other weights than the version's.
         """
-        place = home() / "reuse/models" / self.source.rpartition("/")[2]
+        place = home() / "reuse/models" / digest_of(self.source)
         found = Bundle.open(fetched(f"models:/{MODEL}/{self.version}/artifacts/bundle", place))
         if (named := self.tags.get("weights")) not in (None, found.card["weights"]):
+            shutil.rmtree(place)  # whatever changed it, the next call fetches anew
             raise UsageError(
                 f"version {self.version} was registered with the weights {str(named)[:12]}, and MLflow holds "
                 f"{found.card['weights'][:12]}: register that model again"
             )
         return found
+
+    @property
+    def evaluation_folder(self) -> Path:
+        """The folder of the evaluation that it was registered with, unchecked.
+
+        Raises:
+            UsageError: it cannot be had.
+        """
+        name = self.tags["evaluation"]
+        return fetched(f"runs:/{self.tags['run_id']}/evaluation/{name}", home() / "reuse/evaluations" / name)
 
     @cached_property
     def evaluation(self) -> Evaluation:
@@ -73,8 +85,7 @@ class Stored:
         """
         if not self.registered:
             raise UsageError(f"version {self.version} has no evaluation: evaluate, publish and register it")
-        name = self.tags["evaluation"]
-        folder = fetched(f"runs:/{self.tags['run_id']}/evaluation/{name}", home() / "reuse/evaluations" / name)
+        name, folder = self.tags["evaluation"], self.evaluation_folder
         found = read_evaluation(folder)
         if None not in (found.weights, found.val_manifest) and evaluation_digest(folder, found) != name:
             shutil.rmtree(folder)  # whatever changed it, the next call fetches anew
@@ -87,6 +98,12 @@ class Stored:
     def older(self) -> bool:
         """Whether its evaluation says in the way of an earlier version what it was made on."""
         return has_older_digest(dict(self.tags))
+
+    @property
+    def key(self) -> str:
+        """Input key of that evaluation."""
+        known = self.evaluation
+        return key_of(self.bundle, str(known.val_manifest), compared_settings(known), known.scoring)
 
     @property
     def model_bytes(self) -> int:

@@ -77,8 +77,6 @@ def _weights(recorded: Recorded, after: Bundle) -> list[str]:
     before = recorded.bundle
     there, here = before.card["weights"], after.card["weights"]
     found = []
-    if recorded.tagged not in (None, there):
-        found.append(f"tag weights of the version: {str(recorded.tagged)[:12]}, and its model has {there[:12]}")
     if there != here:
         found.append(f"weights: {there[:12]} registered, {here[:12]} rebuilt")
     elif digest_file(before.folder / "model.keras") != digest_file(after.folder / "model.keras"):

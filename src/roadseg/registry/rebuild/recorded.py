@@ -4,12 +4,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import mlflow
-from mlflow import MlflowClient, MlflowException
+from mlflow import MlflowClient
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
-from roadseg.registry.versions import ABSENT, CANDIDATE, CHAMPION, EVALUATED, MODEL, fetch_bundle, version_at
+from roadseg.registry.evidence.stored import Stored
+from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, version_at
 from roadseg.tracking.origin import Origin, fetch_origin
 
 
@@ -22,7 +22,6 @@ class Recorded:
         run_id: of its training.
         bundle: its model, as it is served.
         evaluation: folder of the evaluation it was registered with.
-        tagged: digest of the weights that the version's tag names; anyone may set it.
         origin: what it can be made of again.
     """
 
@@ -30,7 +29,6 @@ class Recorded:
     run_id: str
     bundle: Bundle
     evaluation: Path
-    tagged: str | None
     origin: Origin
 
 
@@ -43,29 +41,16 @@ def fetch_recorded(client: MlflowClient, version: int, folder: Path) -> Recorded
         folder: to put it in.
 
     Raises:
-        UsageError: there is no such version, or something else than `roadseg register` made it.
+        UsageError: there is no such version, something else than `roadseg register` made it, or its model has other
+            weights than the version names.
     """
-    try:
-        tags = client.get_model_version(MODEL, str(version)).tags
-    except MlflowException as error:
-        if error.error_code != ABSENT:
-            raise
-        raise UsageError(f"{MODEL} has no version {version}: `roadseg models list` shows those there are") from None
-    if not tags.keys() >= EVALUATED:
+    stored = Stored.find(client, version)
+    if not stored.registered:
         raise UsageError(f"version {version} was not made by `roadseg register`: nothing says where it comes from")
-    run_id, evaluation = tags["run_id"], tags["evaluation"]
+    run_id, evaluation = stored.tags["run_id"], stored.tags["evaluation"]
     (folder / "origin").mkdir(parents=True)
-    there = mlflow.artifacts.download_artifacts(
-        run_id=run_id, artifact_path=f"evaluation/{evaluation}", dst_path=str(folder)
-    )
-    return Recorded(
-        version,
-        run_id,
-        Bundle.open(fetch_bundle(f"models:/{MODEL}/{version}")),
-        Path(there),
-        tags.get("weights"),
-        fetch_origin(client, run_id, evaluation, folder / "origin"),
-    )
+    origin = fetch_origin(client, run_id, evaluation, folder / "origin")
+    return Recorded(version, run_id, stored.bundle, stored.evaluation_folder, origin)
 
 
 def find_version(client: MlflowClient, model: str) -> int:
