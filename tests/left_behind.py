@@ -4,15 +4,18 @@ import hashlib
 import json
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from roadseg.contracts.files import home
+from roadseg.registry import ledger
 from roadseg.registry.gc import plan
+from roadseg.registry.gc.item import Item
 from roadseg.registry.versions import MODEL
-from roadseg.tracking.store import connect, create_run
+from roadseg.tracking.store import connect, create_run, experiment_id
 
 DAYS = 30
 LATER = 40 * plan.DAY  # all that the tests make is old by then
@@ -56,6 +59,9 @@ class Place:
         path.write_bytes(content)
         return name
 
+    def in_cache(self) -> set[str]:
+        return {"".join(path.parts[-2:]) for path in (self.tree / ".dvc/cache/files").rglob("*") if path.is_file()}
+
     def train(self, word: str, parent: str | None = None) -> Trained:
         fingerprint = hashlib.sha256(word.encode()).hexdigest()
         inside = self.put(f"model of {word}".encode())
@@ -81,4 +87,18 @@ class Place:
         return Trained(run.run_id, model.model_id, version, lock, everything)
 
     def plan(self, later: float = LATER) -> set[str]:
-        return {item.name for item in plan.plan(self.tree, DAYS, time.time() + later)}
+        return {item.name for item in self.planned(later)}
+
+    def planned(self, later: float = LATER) -> list[Item]:
+        return plan.plan(self.tree, DAYS, time.time() + later)
+
+
+def by_alias(place: Place, trained: Trained) -> Callable[[], None]:
+    place.client.set_registered_model_alias(MODEL, "shadow", trained.version)
+    return lambda: place.client.delete_registered_model_alias(MODEL, "shadow")
+
+
+def by_ledger(place: Place, trained: Trained) -> Callable[[], None]:
+    experiment = experiment_id(place.client, ledger.EXPERIMENT)
+    run_id = place.client.create_run(experiment, tags={"candidate": trained.version}).info.run_id
+    return lambda: place.client.delete_run(run_id)

@@ -18,9 +18,10 @@ def gc(
 ) -> None:
     """Show what nothing needs any more in DVC's cache, MLflow and home, and delete it with --yes.
 
-    Never deleted is what an alias, the ledger, a tag, a branch, a work tree or a run of the last days reaches, the
-    trainings whose weights those started from, and what a lock that stands with such a run in MLflow names. Where
-    MLflow is a server, runs and models are marked as deleted there, and its own `mlflow gc` frees their room.
+    Never deleted is what an alias, the ledger, a branch, a tag, the stash, an experiment, a work tree, or a run that
+    goes on or is young reaches, the trainings whose weights those started from, what a lock that stands with such a run
+    in MLflow names, and data that any commit names. A cache of DVC outside the repository is left alone, and so is an
+    MLflow other than the one in home.
 
     A call that was stopped is finished by the next one.
 

@@ -15,7 +15,7 @@ DAY = 24 * 3600
 
 
 def plan(tree: Path, days: int, now: float | None = None) -> list[Item]:
-    """Everything that nothing reaches: no alias, ledger, tag, branch, work tree, or run of the last days.
+    """Everything that nothing reaches: no alias, ledger, ref of git, work tree, or run of the last days.
 
     It follows from what is there alone, so a removal that was killed goes on by planning again. A store or a
     repository that does not answer ends it: what cannot be asked must not look unused.
@@ -27,6 +27,7 @@ def plan(tree: Path, days: int, now: float | None = None) -> list[Item]:
 
     Raises:
         UsageError: git or DVC cannot be asked; says what to do.
+        Busy: DVC is at work.
     """
     if not (tree / ".dvc").is_dir():
         raise UsageError(f"{tree} holds no .dvc: run from the folder that holds dvc.yaml")
@@ -42,7 +43,11 @@ def plan(tree: Path, days: int, now: float | None = None) -> list[Item]:
 
 
 def delete(items: list[Item]) -> Iterator[Item]:
-    """Remove what was planned, in its order; yields each after it is gone."""
+    """Remove what was planned, in its order; yields each after it is gone.
+
+    Raises:
+        Busy: something of it is reached since, or worked on; what is left is to be planned anew.
+    """
     for item in items:
         item.remove()
         yield item

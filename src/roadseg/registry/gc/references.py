@@ -7,9 +7,9 @@ from pathlib import Path
 
 from roadseg.contracts.errors import UsageError
 
-OBJECT = r"[0-9a-f]{32}(\.dir)?"  # of DVC's cache
+OBJECT = r"\b[0-9a-f]{32}(?:\.dir)?(?![0-9a-f])"  # of DVC's cache
 WEIGHTS = r"[0-9a-f]{64}"  # of train.init
-LOCKS, PARAMS = (":(top)*.dvc", ":(top)*dvc.lock"), (":(top)*params.yaml",)
+IMPORTED, LOCKS, PARAMS = ":(top)*.dvc", ":(top)*dvc.lock", ":(top)*params.yaml"
 
 
 @dataclass
@@ -35,45 +35,63 @@ class Reached:
 
 def objects_in(text: str) -> set[str]:
     """Names in DVC's cache in a text."""
-    return {match[0] for match in re.finditer(rf"\b{OBJECT}(?![0-9a-f])", text)}
+    return set(re.findall(OBJECT, text))
 
 
 def in_git(tree: Path) -> Reached:
-    """What branches, those of remotes too, tags, the stash, HEAD and every work tree name.
+    """What git names: its whole history of data, and of what can be made again the heads.
 
     Raises:
         UsageError: git cannot be asked; with what it said.
     """
     reached = Reached()
-    kinds = ("refs/heads", "refs/tags", "refs/remotes", "refs/stash")
-    heads = set(_git(tree, "for-each-ref", "--format=%(objectname)", *kinds).split())
-    for head in sorted(heads | set(_git(tree, "rev-parse", "HEAD").split())):
-        if _git(tree, "cat-file", "-t", f"{head}^{{}}").strip() != "commit":
-            continue  # a tag may name any object
-        read_commit(tree, head, reached)
-    for line in _git(tree, "worktree", "list", "--porcelain", "-z").split("\0"):
-        place = Path(line.removeprefix("worktree "))
-        if line.startswith("worktree ") and place.is_dir():
-            for files in ("--untracked", "--cached"):
-                _take(place, reached, files)
+    reached.read(_imported(tree))
+    if heads := _heads(tree):
+        _take(tree, reached, *heads)
+    for place in work_trees(tree):
+        for files in ("--untracked", "--cached"):
+            _take(place, reached, files)
     return reached
 
 
-def read_commit(tree: Path, commit: str, reached: Reached) -> None:
-    """Take what the locks and parameters of a commit name."""
-    _take(tree, reached, commit=commit)
+def work_trees(tree: Path) -> list[Path]:
+    """The work trees of a repository that are there."""
+    lines = _git(tree, "worktree", "list", "--porcelain", "-z").split("\0")
+    places = [Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree ")]
+    return [place for place in places if place.is_dir()]
 
 
-def _take(place: Path, reached: Reached, *files: str, commit: str = "") -> None:
-    where = [commit] if commit else []
-    for pattern, paths, found in ((OBJECT, LOCKS, reached.objects), (WEIGHTS, PARAMS, reached.weights)):
-        found |= set(_git(place, "grep", "-hoE", "--no-color", *files, pattern, *where, "--", *paths, none=1).split())
+def _imported(tree: Path) -> str:
+    """All that .dvc files have ever held, in any commit that git still has: the cache may be the data's only place."""
+    every = ("--all", "--reflog", "--full-history", "--root", "-m")  # the sides of a merge, and the merge itself
+    raw = ("--raw", "--no-abbrev", "--no-renames", "--format=")
+    lines = _git(tree, "-c", "log.diffMerges=separate", "log", *every, *raw, "--", IMPORTED).splitlines()
+    blobs = {blob for line in lines if line.startswith(":") for blob in line.split()[2:4] if blob.strip("0")}
+    return _git(tree, "cat-file", "--batch", given="".join(f"{blob}\n" for blob in sorted(blobs)))
 
 
-def _git(tree: Path, *arguments: str, none: int = 0) -> str:
+def _heads(tree: Path) -> list[str]:
+    """Commits of all refs, DVC's experiments among them, of all work trees' HEADs, and of each entry of a stash."""
+    heads = set(_git(tree, "rev-list", "--no-walk", "--all").split())
+    # below the newest entry a stash is a log; DVC queues experiments in stashes of its own
+    if stashes := _git(tree, "for-each-ref", "--format=%(refname)", "refs/stash", "refs/exps").split():
+        heads |= set(_git(tree, "rev-list", "-g", "--parents", *stashes, "--").split())
+    return sorted(heads)
+
+
+def _take(place: Path, reached: Reached, *where: str) -> None:
+    """Search the locks and parameters of commits, of a work tree or of its index."""
+    search = ("grep", "-hE", "--no-color", "-e", "[0-9a-f]{32}", *where, "--")
+    reached.read(_git(place, *search, LOCKS, IMPORTED, none=1))
+    reached.weights |= set(re.findall(WEIGHTS, _git(place, *search, PARAMS, none=1)))
+
+
+def _git(tree: Path, *arguments: str, given: str = "", none: int = 0) -> str:
     """What git prints; `none` is the exit code with which a search says that it found nothing."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=tree, capture_output=True, text=True, errors="replace")
+        done = subprocess.run(
+            ["git", *arguments], cwd=tree, input=given, capture_output=True, text=True, errors="replace"
+        )
     except FileNotFoundError:
         raise UsageError("git is not installed: on Debian `apt-get install git`") from None
     if done.returncode not in (0, none):
