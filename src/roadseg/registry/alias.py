@@ -43,7 +43,7 @@ def settle_moves(client: MlflowClient) -> int | None:
     Returns:
         The champion's version, or None.
     """
-    with alone():
+    with moving_alone():
         return _settle(client)
 
 
@@ -62,7 +62,7 @@ def move(client: MlflowClient, tags: Mapping[str, str]) -> Entry:
         Busy: others move it without end.
     """
     for attempt in range(TRIES):
-        with alone():
+        with moving_alone():
             champion = _settle(client)
             if str(champion or "") != tags["from"]:
                 raise Moved(f"alias {CHAMPION} is at version {champion}, not {tags['from'] or None}: try again")
@@ -155,7 +155,7 @@ def _home() -> str:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def moving_alone() -> Iterator[None]:
     """While no other process of this home moves the alias, or deletes what it may move to."""
     home().mkdir(parents=True, exist_ok=True)
     try:

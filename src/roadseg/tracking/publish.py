@@ -52,13 +52,12 @@ def publish(tree: Path, started_from: GitState | None = None, *, as_new: bool = 
         raise UsageError(f"no model is published without its commit: {code.problem}")
     bundle = Bundle.open(tree / paths.BUNDLE)
     manifest = read_manifest(tree / paths.MANIFEST)
-    scores = read_scores(tree / paths.EVALUATION)
+    scores, read = read_scores(tree / paths.EVALUATION), read_evaluation(tree / paths.EVALUATION)
     check_belonging(tree, bundle, manifest)
     client = connect()
     run_id = claim_run(client, bundle.card["fingerprint"], bundle.card["weights"], as_new=as_new)
     send_unsent(run_folder(home(), bundle.card["fingerprint"]), run_id)  # it alone knows pace, machine and pictures
     known = {"weights": bundle.card["weights"], "val_manifest": manifest.digest("val")}  # schema 1 does not say them
-    read = read_evaluation(tree / paths.EVALUATION)
     evaluation = evaluation_digest(tree / paths.EVALUATION, replace(read, **known))
     _send_params(client, run_id, bundle)
     _send_parent(client, run_id, bundle.card)

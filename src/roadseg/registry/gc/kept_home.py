@@ -13,7 +13,8 @@ from roadseg.contracts.errors import UsageError
 from roadseg.registry.gc.item import Item, newest, size_of
 from roadseg.registry.gc.references import Reached
 
-FETCHED = ("models", "bundles", "evaluations", "scores")  # of the registry; MLflow has them too
+# of the registry: fetched from MLflow, or predicted again; `champion` is of earlier versions of roadseg
+FETCHED = ("models", "bundles", "evaluations", "scores", "champion")
 GONE = ".gone-"  # begins the name of a folder whose removal has begun
 
 
@@ -23,7 +24,7 @@ def unused_folders(home: Path, tree: Path, reached: Reached, oldest: float) -> l
     Args:
         home: the folder.
         tree: a checkout; the training of its bundle stays.
-        reached: fingerprints, weights and evaluations that must stay.
+        reached: fingerprints and weights that must stay.
         oldest: what changed later stays; seconds since the epoch.
     """
     found = _candidates(home, reached.fingerprints | _own(tree), reached)
@@ -38,9 +39,6 @@ def _candidates(home: Path, fingerprints: set[str], reached: Reached) -> Iterato
     for path in _in(home / "runs"):
         if path.name not in fingerprints and not _in_use(path):
             yield "home: trainings", path
-    for path in _in(home / "reuse/champion"):
-        if path.name not in reached.evaluations:
-            yield "home: champions", path
     for path in _in(home / "reuse/weights"):
         if path.stem not in reached.weights:
             yield "home: weights", path

@@ -20,13 +20,11 @@ class Reached:
         objects: names in DVC's cache.
         weights: digests that a `train.init` names.
         fingerprints: of trainings.
-        evaluations: digests of evaluations.
     """
 
     objects: set[str] = field(default_factory=set)
     weights: set[str] = field(default_factory=set)
     fingerprints: set[str] = field(default_factory=set)
-    evaluations: set[str] = field(default_factory=set)
 
     def read(self, lock: str) -> None:
         """Take what the text of a dvc.lock or .dvc file names, dependencies too."""

@@ -17,7 +17,7 @@ from roadseg.contracts import paths
 from roadseg.contracts.errors import Busy
 from roadseg.contracts.files import home
 from roadseg.registry import ledger
-from roadseg.registry.alias import alone
+from roadseg.registry.alias import moving_alone
 from roadseg.registry.gc.item import Item
 from roadseg.registry.gc.references import Reached
 from roadseg.registry.versions import ABSENT, MODEL
@@ -54,7 +54,6 @@ def unused_runs(client: MlflowClient, reached: Reached, oldest: float) -> list[I
     stay = runs.keys() - {run.info.run_id for run in gone}
     for lock in [lock for run_id in stay for lock in locks[run_id]]:
         reached.read(lock)
-    reached.evaluations |= {version.tags.get("evaluation", "") for version in versions if not _of(version, gone)}
     return list(_items(client, gone, [version for version in versions if _of(version, gone)]))
 
 
@@ -151,7 +150,6 @@ def _read(client: MlflowClient, run: Run, reached: Reached) -> None:
     tags: dict[str, Any] = run.data.tags
     reached.fingerprints.add(str(tags.get(FINGERPRINT, "")))
     reached.weights.add(str(tags.get("roadseg.parent.weights", "")))
-    reached.evaluations |= artifact_names(client, run.info.run_id, "evaluation")
 
 
 def _items(client: MlflowClient, runs: list[Run], versions: list[ModelVersion]) -> Iterable[Item]:
@@ -184,7 +182,7 @@ def _remove_version(client: MlflowClient, number: str) -> None:
     Raises:
         Busy: an alias or the ledger names it since.
     """
-    with alone():
+    with moving_alone():
         if number in _named(client):
             raise Busy(f"an alias or the ledger names version {number} since: run the same command again")
         client.delete_model_version(MODEL, number)
