@@ -47,6 +47,7 @@ def test_a_rollback_brings_the_one_before_back_and_the_same_night_does_not_undo_
     said = CliRunner().invoke(app, ["models", "history"]).output.splitlines()
     assert f"{rows[2]['when']}  rollback  2 -> 1  by {rows[2]['who']}" in said
     assert f"  why: {rows[2]['why']}" in said
+    assert f"{rows[0]['when']}  hold  version 2 against 1  by {rows[0]['who']}" in said
     change_policy(contenders.tree, gain=0.001)  # something has changed
     assert promote().outcome == "PROMOTE"
 

@@ -80,7 +80,9 @@ def history(
         print("the ledger is empty: `roadseg promote` writes its first entry")
         return
     for row in rows:  # no table: reasons are sentences
-        print(f"{row['when']}  {row['what']}  {row['from'] or 'none'} -> {row['to']}  by {row['who']}")
+        before, stayed = row["from"] or "none", row["what"] in ("hold", "reject")
+        moved = f"version {row['to']} against {before}" if stayed else f"{before} -> {row['to']}"
+        print(f"{row['when']}  {row['what']}  {moved}  by {row['who']}")
         for name in ("why", "evidence", "page"):
             if row[name]:
                 print(f"  {name}: {row[name]}")
