@@ -12,6 +12,7 @@ Example: `python -m benchmarks.gpu idd20k_lite.tar.gz --minutes 20 --seconds 560
 import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,11 +69,14 @@ def prepare(archive: str, changes: dict[str, dict[str, Any]]) -> dict[str, Any]:
     from roadseg.scan import stage as scan
 
     classes = ClassTable.find("idd-level1")
+    for half_done in (Path("unpacked"), paths.RAW):
+        shutil.rmtree(half_done, ignore_errors=True)
+    paths.RAW.parent.mkdir(exist_ok=True)
     unpack(Path(archive), Path("unpacked")).rename(paths.RAW)
     classes.write(paths.CLASSES)
     scan.run(scan=scan.ScanParams(**_section("scan", changes)))
-    scanned = read_manifest(paths.SCAN)
-    rows = [row for split in ("train", "val", "test") for row in scanned.records(split) if row["error"] is None]
+    scanned = read_manifest(paths.SCAN, "scan")
+    rows = [row for row in scanned.records() if row["error"] is None]
     write_manifest(paths.MANIFEST, "manifest", from_rows(rows, scanned.layout, classes))
     preprocess.run(preprocess=preprocess.PreprocessParams(**_section("preprocess", changes)))
     return {"labelled": sum(row["split"] == "train" and bool(row["mask"]) for row in rows)}
@@ -110,7 +114,7 @@ def evaluate(changes: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
     run(evaluate=EvaluateParams(**_section("evaluate", changes)))
     found = read_json(paths.METRICS, "metrics", "evaluate")
-    return {name: round(found[name], 3) for name in ("miou", "miou_low", "miou_high")}
+    return {name: found[name] and round(found[name], 3) for name in ("miou", "miou_low", "miou_high")}
 
 
 def _section(name: str, changes: dict[str, dict[str, Any]]) -> dict[str, Any]:
