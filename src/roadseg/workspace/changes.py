@@ -18,7 +18,7 @@ from roadseg.workspace.data_branch import DATA_FILES, current_data
 from roadseg.workspace.plumbing import commit_of, maybe, must
 from roadseg.workspace.records import RunRecord, present_versions
 from roadseg.workspace.results import Overrides, set_overrides
-from roadseg.workspace.tree import lay_data_files, look
+from roadseg.workspace.tree import lay_data_files, looking_tree
 
 POLICY = "promote"  # the section of params.yaml that no stage reads
 UP_TO_DATE = "Data and pipelines are up to date."
@@ -125,7 +125,7 @@ def find_changes(repository: Path, commit: str, overrides: Overrides, before: Ru
     data = current_data(repository, commit)
     if before is None:
         return Changes(first=True)
-    with look(repository, commit) as tree:
+    with looking_tree(repository, commit) as tree:
         lay_data_files(tree, data.commit)
         set_overrides(tree, overrides)
         return _compared(tree, before, ["--cached", before.commit])
