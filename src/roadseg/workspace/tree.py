@@ -135,11 +135,22 @@ def _belongs(repository: Path, top: Path) -> bool:
 
 
 def _make(repository: Path, top: Path, commit: str) -> None:
-    shutil.rmtree(top, ignore_errors=True)
+    _clear(top)
     top.parent.mkdir(parents=True, exist_ok=True)
     # twice force: git remembers a locked worktree whose folder is gone
     must(repository, "worktree", "add", "--quiet", "--force", "--force", "--detach", str(top), commit)
     asked(repository, "worktree", "lock", "--reason", "roadseg", str(top))
+
+
+def _clear(top: Path) -> None:
+    """Remove what is there; of a link to a folder on another disk what is in that."""
+    if not top.is_dir():
+        top.unlink(missing_ok=True)
+    elif top.is_symlink():
+        for path in top.iterdir():
+            _clear(path)
+    else:
+        shutil.rmtree(top)
 
 
 def _wait_for_left(top: Path) -> None:
