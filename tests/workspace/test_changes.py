@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pytest
 from trees import commit, run
+from typer.testing import CliRunner
 from workspace_project import RESULTS, add_drive, change, git, head, write
 
+from roadseg.cli.app import app
 from roadseg.contracts.errors import UsageError
 from roadseg.workspace import changes as changes_module
 from roadseg.workspace.changes import Changes, find_changes, tree_changes
 from roadseg.workspace.data import compare_drives
 from roadseg.workspace.data_branch import BRANCH
-from roadseg.workspace.records import RunRecord, keep_lock, present_versions
+from roadseg.workspace.records import RunRecord, keep_lock, present_versions, write_record
 
 
 @pytest.fixture
@@ -240,3 +242,23 @@ def test_a_sentence_stays_short_and_the_lines_have_all() -> None:
     )
     assert len(many.lines()) == 46
     assert not replace(many, drives_added=(), params=()).reruns
+
+
+def test_why_says_what_a_run_would_find(
+    after_a_run: Path, before: RunRecord, asked_dvc: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def say(*arguments: str) -> list[str]:
+        result = CliRunner().invoke(app, ["why", *arguments])
+        assert result.exit_code == 0, result.output
+        return result.output.splitlines()
+
+    monkeypatch.chdir(after_a_run)
+    assert say() == ["  there is no finished run to compare with"]
+    write_record(before)
+    head_line, nothing, end = say()
+    assert head_line.startswith("since promoted v7 of 20")
+    assert (nothing, end) == ("  nothing changed since promoted v7", "a run would end at once, skipped")
+    write(after_a_run, {"src/roadseg/scan/stage.py": "edited = 1\n"})
+    assert say()[1:] == ["  code: src/roadseg/scan/stage.py"]
+    assert say("--revision", "main")[-1] == "a run would end at once, skipped"
+    assert say("--revision", "main")[0] == "note: there is no remote, so the local branch main is taken"
