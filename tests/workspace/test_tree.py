@@ -230,8 +230,10 @@ def test_a_run_waits_for_what_a_killed_one_left(
 ) -> None:
     with workspace(project, head(project), me):
         pass
-    background(["sleep", "60"], cwd=home / "workspace")  # a person's
-    left = background([sys.executable, "-c", "import time; time.sleep(60)  # roadseg train"], cwd=home / "workspace")
+    background(["sleep", "60"], cwd=home / "workspace")
+    nap = [sys.executable, "-c", "import time; time.sleep(60)"]
+    background([*nap, "src/roadseg/train/stage.py"], cwd=home / "workspace")  # a person's editor
+    left = background([*nap, "-m", "roadseg", "train"], cwd=home / "workspace")
     monkeypatch.setattr(trees_in_home, "LEFT", 0.5)
     with pytest.raises(Busy, match=f"a killed run left process {left.pid} in"), workspace(project, head(project), me):
         pass
