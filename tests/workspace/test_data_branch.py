@@ -57,6 +57,10 @@ def test_a_file_that_the_branch_has_removed_is_not_in_the_workspace(project: Pat
     with workspace(project, head(project), me) as tree:
         (tree / LIST).unlink()
         advance(project, tree, "remove")
+        write(tree, {LIST: "again"})
+        advance(project, tree, "and back")
+        (tree / LIST).unlink()
+        advance(project, tree, "remove")
     with workspace(project, head(project), me) as tree:
         assert not (tree / LIST).exists()
 

@@ -15,7 +15,7 @@ from roadseg.workspace.changes import find_changes
 from roadseg.workspace.lock import Held, Holder, present_holder
 from roadseg.workspace.records import RunRecord
 from roadseg.workspace.results import branch_name, commit_results, write_overrides
-from roadseg.workspace.tree import bring_data, workspace
+from roadseg.workspace.tree import bring_data, place_of, workspace
 
 IMAGE = Path("data/raw/leftImg8bit/train/1/a_image.jpg")
 
@@ -40,6 +40,10 @@ def test_a_run_changes_nothing_of_the_person_s_also_while_they_run_dvc_repro(
         run(tree, "dvc", "--wait-for-lock", "repro", "-q")
         done = commit_results(tree, branch_name("retrain", me.run), "results")
         assert theirs.wait() == 0
+        record = RunRecord(run=me.run, commit=done.commit)
+        assert place_of(record) == f"{tree}, in use by this run"
+    assert place_of(record) == f"{tree}, as this run left it"
+    assert place_of(RunRecord(run="another", commit=head(project))) == ""
     for made in ("dvc.lock", "metrics.json", "data/scan.parquet"):
         (project / made).unlink()
     assert state_of_person(project) == person
