@@ -189,8 +189,8 @@ def test_data_come_from_the_cache_of_the_person_and_else_from_the_remote(
             UsageError, match=r"data/raw \(md5 .*\): 1 of its files are not in DVC's cache .*/cache, and"
         ):
             bring_data(tree)
-    victim.parent.mkdir(exist_ok=True)
-    (tmp_path / "victim").rename(victim)
+    victim.parent.mkdir(parents=True, exist_ok=True)
+    victim.write_bytes(b"image 1")
     write(project, {".dvc/config.local": f"[core]\n    remote = shelf\n['remote \"shelf\"']\n    url = {away}\n"})
     run(project, "dvc", "push", "-q")
     shutil.rmtree(cache)
