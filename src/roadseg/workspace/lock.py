@@ -13,7 +13,7 @@ from pathlib import Path
 from roadseg.contracts.errors import Busy
 from roadseg.contracts.files import home
 
-TRIES, PAUSE = 5, 0.05  # whoever asks who holds it, holds it for a moment
+TRIES, PAUSE = 20, 0.05  # for a moment whoever asks holds it, and what a killed run was just about to start
 
 
 @dataclass(frozen=True)
