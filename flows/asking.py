@@ -24,8 +24,6 @@ from roadseg.pages.summary import decision_markdown
 from roadseg.workspace.records import read_records, write_record
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
     from roadseg.registry.ledger import Entry
 
 NOBODY = "nobody"  # the approver in the answer that the deadline gives
@@ -47,7 +45,7 @@ class Answer(RunInput):
     )
 
 
-def ask(run: Run, client: "MlflowClient", question: "Entry") -> Answer:
+def ask(run: Run, client: Any, question: "Entry") -> Answer:
     """The answer to a question of the ledger; where there is none yet the process ends, and the flow starts anew later.
 
     Raises:
@@ -98,7 +96,7 @@ def nobody_answered(answer: Answer, question: "Entry") -> bool:
     return answer.approver == NOBODY and time.time() >= float(question.tags["deadline"]) - 1
 
 
-def asked_elsewhere(client: "MlflowClient", run: str, version: int | None) -> str:
+def asked_elsewhere(client: Any, run: str, version: int | None) -> str:
     """Where another run asks about the same version already; empty where none does.
 
     Questions whose runs have ended without an answer, cancelled or killed, are closed.
