@@ -19,7 +19,7 @@ from prefect.states import Completed
 
 from flows.log import leave_out_tracebacks
 from flows.pages import link_decision, link_pages, report_refusal
-from flows.server import prefect_server
+from flows.services.server import prefect_server
 from flows.stages import StageFailed, commit_sources, run_stage
 from roadseg.contracts.errors import REFUSED, Busy
 from roadseg.contracts.files import home

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from flows.ready import make_ready
-from flows.waiting import refuse_silent, refuse_taken, wait_for
+from flows.services.waiting import refuse_silent, refuse_taken, wait_for
 from roadseg.contracts.errors import RoadsegError, UsageError
 from roadseg.contracts.files import digest_of, home
 from roadseg.tracking.repair import repair
@@ -174,12 +173,3 @@ def _run(command: list[str], env: dict[str, str], log: Path) -> None:
     if done.returncode:
         said = " ".join(f"{done.stdout} {done.stderr}".split())
         raise RoadsegError(f"`{' '.join(command[2:])}` failed: {said} (see {log})")
-
-
-if __name__ == "__main__":
-    make_ready()
-    try:
-        {"up": up, "down": down, "ui": ui}[sys.argv[1]]()
-    except RoadsegError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
