@@ -15,10 +15,13 @@ if __name__ == "__main__":
 
 from prefect import flow, get_run_logger, task
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.log import leave_out_tracebacks
 from flows.pages import link_decision, link_pages, report_refusal
+from flows.services.alive import hold
+from flows.services.reconcile import reconcile_runs
 from flows.services.server import prefect_server
 from flows.stages import StageFailed, commit_sources, run_stage
 from roadseg.contracts.errors import REFUSED, Busy
@@ -42,6 +45,9 @@ def retrain() -> Decision | State[Any]:
     settle()  # a worker has started this process
     leave_out_tracebacks()
     get_run_logger().info("tree %s, home %s", tree, home())
+    hold(str(flow_run.id))
+    for line in reconcile_runs():
+        get_run_logger().warning("%s", line)
     try:
         return _bring_up_to_date(tree)
     except Busy as busy:

@@ -4,95 +4,131 @@ Ports come from `PREFECT_PORT` and `MLFLOW_PORT`; logs lie in `services/` of hom
 server that others share, none is started, and the names that stand there carry the checkout.
 """
 
+import json
 import os
-import re
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-import yaml
-
-from flows.services.waiting import refuse_silent, refuse_taken, wait_for
+from flows.services.environment import services_environment
+from flows.services.neighbours import other_homes
+from flows.services.supervisor import control, runs_already, start, wait_until_up
+from flows.services.waiting import refuse_silent, refuse_taken
 from roadseg.contracts.errors import RoadsegError, UsageError
-from roadseg.contracts.files import digest_of, home
+from roadseg.contracts.files import home, replacing
 from roadseg.tracking.repair import repair
 
-CONFIGURATION = Path(__file__).with_name("services.conf")
-
-
-def services_environment() -> dict[str, str]:
-    """What the services see: where home and the servers are, and no telemetry."""
-    prefect, mlflow = (
-        os.environ.get(f"{name}_PORT") or port for name, port in (("PREFECT", "4200"), ("MLFLOW", "5000"))
-    )
-    scripts, shared = str(Path(sys.executable).parent), os.environ.get("PREFECT_API_URL")
-    return {
-        **os.environ,
-        "PATH": os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)]),
-        "PYTHON": sys.executable,
-        "PWD": str(Path.cwd()),
-        "ROADSEG_HOME": str(home()),
-        "SERVICES": str(home() / "services"),
-        "LOGS": str(home() / "services").replace("%", "%%"),
-        "SOCKET": str(_socket()),
-        "POOL": f"roadseg-{_checkout()}" if shared else "roadseg",
-        "OWN_PREFECT": "false" if shared else "true",
-        "PREFECT_PORT": prefect,
-        "MLFLOW_PORT": mlflow,
-        "PREFECT_API_URL": shared or f"http://127.0.0.1:{prefect}/api",
-        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{mlflow}",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    }
+FIXED = ("MLFLOW_PORT", "PREFECT_API_URL", "PREFECT_PORT")  # what a person may choose
+KEPT = (*FIXED, "MLFLOW_TRACKING_URI", "OWN_PREFECT", "PWD", "ROADSEG_POOL")  # of services that run
 
 
 def up() -> None:
-    """Start everything, deploy the flow, and say where to look.
+    """Start everything, deploy the flows, and say where to look; where all runs, bring the deployments up to date.
 
     Raises:
-        UsageError: the services run already, a port is taken, or the shared server does not answer.
+        UsageError: they serve another checkout or other addresses, a port is taken, or the shared server is silent.
         RoadsegError: a server does not start; with the last that it said.
     """
     env = services_environment()
-    logs, own = Path(env["SERVICES"]), env["OWN_PREFECT"] == "true"
-    if _control(env, "pid").returncode == 0:
-        raise UsageError("the services run already: `make down` first")
-    if own:
+    running = runs_already(env)
+    if running:
+        env = _as_they_run(env, moves=False)
+        print("the services run already; bringing the deployments up to date ...", flush=True)
+    else:
+        _refuse_what_cannot_start(env)
+        _write_down(env)
+    try:
+        if not running:
+            start(env)
+            print(f"starting {'Prefect, ' * (env['OWN_PREFECT'] == 'true')}MLflow and a worker ...", flush=True)
+        _bring_up(env)
+    except RoadsegError:
+        if not running:
+            control(env, "shutdown")
+        raise
+
+
+def _refuse_what_cannot_start(env: dict[str, str]) -> None:
+    if env["OWN_PREFECT"] == "true":
         refuse_taken(env["PREFECT_PORT"], "PREFECT_PORT")
     else:
         refuse_silent(env["PREFECT_API_URL"])
     refuse_taken(env["MLFLOW_PORT"], "MLFLOW_PORT")
-    for folder in (logs, home() / "mlflow"):
+    for folder in (Path(env["SERVICES"]), home() / "mlflow"):
         folder.mkdir(parents=True, exist_ok=True)
     repair(home() / "mlflow/mlflow.db")
-    _run([sys.executable, "-m", "supervisor.supervisord", "-c", str(CONFIGURATION)], env, logs / "supervisord.log")
-    try:
-        print(f"starting {'Prefect, ' * own}MLflow and a worker ...", flush=True)
-        if own:
-            _wait(env, "prefect", f"{env['PREFECT_API_URL']}/health")
-        _wait(env, "mlflow", f"{env['MLFLOW_TRACKING_URI']}/health")
-        name = _deploy(env)
-    except RoadsegError:
-        _control(env, "shutdown")
-        raise
-    print(f"Prefect  {env['PREFECT_API_URL'].removesuffix('/api')}   deployment {name}, Mondays 03:00 UTC")
+
+
+def _bring_up(env: dict[str, str]) -> None:
+    """Deploy on servers that answer, start the worker, and say where to look."""
+    if env["OWN_PREFECT"] == "true":
+        wait_until_up(env, "prefect", f"{env['PREFECT_API_URL']}/health")
+    wait_until_up(env, "mlflow", f"{env['MLFLOW_TRACKING_URI']}/health")
+    from flows.services.deploy import deploy  # late: Prefect loads in seconds
+
+    deployments = deploy(env)
+    control(env, "start", "worker")
+    names = [f"{each['entrypoint'].rpartition(':')[2]}/{each['name']}" for each in deployments]
+    print(f"Prefect  {env['PREFECT_API_URL'].removesuffix('/api')}   deployments {', '.join(names)}")
     print(f"MLflow   {env['MLFLOW_TRACKING_URI']}")
-    print(f"logs     {logs}\nrun now  PREFECT_API_URL={env['PREFECT_API_URL']} prefect deployment run {name}")
+    print(f"logs     {env['SERVICES']}")
+    for other, process in other_homes().items():
+        print(f"note     {other} works on this machine too (process {process}), and trainings of two homes slow each")
+        print(f"         other: give its checkout ROADSEG_HOME={home()} for one training at a time")
+    print(f"run now  PREFECT_API_URL={env['PREFECT_API_URL']} prefect deployment run {names[0]}")
+
+
+def _write_down(env: dict[str, str]) -> None:
+    """Keep what the services are started with, for those who call `up` or `down` with another environment."""
+    with replacing(_written(env)) as temporary:
+        temporary.write_text(json.dumps({name: env[name] for name in KEPT}), encoding="utf-8")
+
+
+def _as_they_run(env: dict[str, str], *, moves: bool) -> dict[str, str]:
+    """The environment with which the services were started.
+
+    Args:
+        env: this one.
+        moves: whether it may be of another checkout or name other addresses.
+
+    Raises:
+        UsageError: it does, and may not.
+    """
+    try:
+        known: dict[str, str] = json.loads(_written(env).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return env
+    if not moves and known["PWD"] != env["PWD"]:
+        raise UsageError(f"the services of {home()} run for {known['PWD']}: `make down` first, then `make up` here")
+    for name in FIXED if not moves else ():
+        if os.environ.get(name) not in (None, "", known[name]):
+            raise UsageError(
+                f"the services run with {name}={known[name]}: `make down` first, then `make up` with yours"
+            )
+    return env | known
+
+
+def _written(env: dict[str, str]) -> Path:
+    return Path(env["SERVICES"]) / "running.json"
 
 
 def down() -> None:
-    """Stop everything that `up` started, and wait until it is gone.
+    """End the runs at work, then everything that `up` started, and wait until it is gone.
 
     Raises:
         UsageError: nothing runs.
     """
     env = services_environment()
-    if _control(env, "pid").returncode:
+    if not runs_already(env):
         raise UsageError("no services run here")
-    _control(env, "stop", "worker")
-    _control(env, "shutdown")
-    while _control(env, "pid").returncode == 0:
+    env = _as_they_run(env, moves=True)
+    from flows.services.ending import end_runs, wait_for_processes  # late: Prefect loads in seconds
+
+    end_runs(env)  # the worker would kill them, and they would say Running for ever
+    control(env, "stop", "worker")
+    wait_for_processes()
+    control(env, "shutdown")
+    while runs_already(env):
         time.sleep(0.1)
     print("stopped")
 
@@ -120,56 +156,3 @@ def ui() -> None:
         f"{folder}/artifacts",
     ]
     os.execve(sys.executable, [sys.executable, "-m", "mlflow", "server", *where, *store], env)
-
-
-def _deploy(env: dict[str, str]) -> str:
-    """Make the work pool and the deployment; its name."""
-    log = Path(env["SERVICES"]) / "deploy.log"
-    content = yaml.safe_load(Path("prefect.yaml").read_text(encoding="utf-8"))
-    for deployment in content["deployments"]:
-        deployment["work_pool"]["name"] = env["POOL"]
-        if env["OWN_PREFECT"] != "true":
-            deployment["name"] += f"-{_checkout()}"
-    names = [deployment["name"] for deployment in content["deployments"]]
-    written = Path(env["SERVICES"]) / "prefect.yaml"
-    written.write_text(yaml.safe_dump(content), encoding="utf-8")
-    prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
-    _run([*prefect, "work-pool", "create", env["POOL"], "--type", "process", "--overwrite"], env, log)
-    _run([*prefect, "deploy", "--all", "--prefect-file", str(written)], env, log)
-    return f"retrain/{names[0]}"
-
-
-def _checkout() -> str:
-    """This checkout and its home in a name: the folder's, and a few digits that tell it from its namesakes."""
-    folder = re.sub(r"[^A-Za-z0-9_-]+", "-", Path.cwd().name).strip("-") or "checkout"
-    return f"{folder[:40]}-{digest_of([str(Path.cwd()), str(home())])[:8]}"
-
-
-def _socket() -> Path:
-    """Where supervisord listens: a socket's path has 107 bytes at most, and a checkout's may be longer."""
-    return Path(tempfile.gettempdir()) / f"roadseg-{digest_of(str(home()))[:16]}.sock"
-
-
-def _wait(env: dict[str, str], name: str, url: str) -> None:
-    log = Path(env["SERVICES"]) / f"{name}.log"
-    first: list[str] = []
-
-    def ended() -> bool:
-        said = _control(env, "status", name).stdout
-        pids = re.findall(r"pid (\d+)", said)
-        first.extend(pids if not first else [])
-        return not re.search(r"STARTING|RUNNING", said) or (bool(pids) and pids != first)  # started a second time
-
-    wait_for(url, ended, log)
-
-
-def _control(env: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(CONFIGURATION), *words]
-    return subprocess.run(command, env=env, capture_output=True, text=True)
-
-
-def _run(command: list[str], env: dict[str, str], log: Path) -> None:
-    done = subprocess.run(command, env=env, capture_output=True, text=True)
-    if done.returncode:
-        said = " ".join(f"{done.stdout} {done.stderr}".split())
-        raise RoadsegError(f"`{' '.join(command[2:])}` failed: {said} (see {log})")
