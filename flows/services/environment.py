@@ -8,7 +8,7 @@ from pathlib import Path
 
 from roadseg.contracts.files import digest_of, home
 
-KEPT_EVENTS = 14 * 24 * 3600  # seconds; Prefect's events are many, and say little that runs do not
+KEPT_EVENTS = "P14D"  # Prefect's events are many, and say little that runs do not
 
 
 def services_environment() -> dict[str, str]:
@@ -20,7 +20,7 @@ def services_environment() -> dict[str, str]:
     settings = {
         "PREFECT_WORKER_QUERY_SECONDS": "5",  # a run asked for by hand starts sooner
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,orphans",  # runs are `retention`'s
-        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": str(KEPT_EVENTS),
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": KEPT_EVENTS,
         # where somebody sets a limit, a restart of the server must not keep its slots for ever
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     }
