@@ -28,6 +28,8 @@ from prefect.states import Cancelled, Crashed
 
 from flows.services.alive import forget, known_runs, life, runs_at_work
 from flows.services.engine import WORKER_VARIABLE
+from flows.tell import tell
+from roadseg.workspace.records import RunRecord, read_records, records_folder, write_record
 
 PAGE = 200  # runs in one answer of Prefect
 AGAIN = 3.0  # seconds after which a run must look the same: one that ends right now says so itself
@@ -36,11 +38,12 @@ OPEN = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING, StateType.PA
 DEAD = (
     "no process of this run lives any more (killed, or the machine restarted); the next run goes on from what it left"
 )
+INTERRUPTED = "Interrupted"  # what a record says of a run that was told to stop, and did
 MUTE = "its question was never stored, so nobody could answer; it is asked again"
 
 
 def reconcile_runs() -> list[str]:
-    """End the runs of this home that are dead, and forget the locks of those that have ended.
+    """End the runs of this home that are dead, and write into its records how they ended.
 
     Never raises: a server that is away is asked the next time.
 
@@ -55,7 +58,7 @@ def reconcile_runs() -> list[str]:
                 time.sleep(AGAIN)
                 at_work = runs_at_work()
             lines = [line for run in suspects if (line := _end(client, run, at_work))]
-            _forget_ended(client, at_work)
+            _settle(client, at_work)
     except Exception as error:
         return [f"the runs are not reconciled: {type(error).__name__}: {error}"]
     return lines
@@ -115,6 +118,8 @@ def _end(client: SyncPrefectClient, before: FlowRun, at_work: set[str]) -> str:
     _end_tasks(client, run.id, due)
     if due.message == MUTE and run.deployment_id:
         client.create_flow_run_from_deployment(run.deployment_id, parameters=run.parameters)
+    if due.type == StateType.CRASHED and not (records_folder() / f"{run.id}.json").exists():  # it never began
+        tell("crashed", run.name, reason=DEAD)
     return f"run {run.name} ({run.id}) was {before.state_name} and is {due.name} now: {due.message}"
 
 
@@ -125,9 +130,24 @@ def _end_tasks(client: SyncPrefectClient, run: UUID, due: State[Any]) -> None:
         client.set_task_run_state(task.id, due, force=True)
 
 
-def _forget_ended(client: SyncPrefectClient, at_work: set[str]) -> None:
-    free = [run for run in known_runs() if life(run, at_work) == "dead"][:PAGE]  # the rest the next time
-    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(run) for run in free]))
-    for run in client.read_flow_runs(flow_run_filter=wanted, limit=PAGE) if free else []:
-        if run.state and run.state.is_final():
-            forget(str(run.id))
+def _settle(client: SyncPrefectClient, at_work: set[str]) -> None:
+    """Write into home how runs ended that could not do it themselves, tell of crashes, and forget the locks of all."""
+    open_records = {
+        record.run: record for record in read_records() if record.ended is None or record.state == INTERRUPTED
+    }
+    free = [run for run in known_runs() if life(run, at_work) == "dead"]
+    asked = [UUID(run) for run in [*open_records, *free] if run not in at_work][:PAGE]  # the rest the next time
+    wanted = FlowRunFilter(id=FlowRunFilterId(any_=asked))
+    for run in client.read_flow_runs(flow_run_filter=wanted, limit=PAGE) if asked else []:
+        if run.state is None or not run.state.is_final() or life(str(run.id), at_work) == "alive":
+            continue
+        if record := open_records.get(str(run.id)):
+            _write_end(record, run, run.state)
+        forget(str(run.id))
+
+
+def _write_end(record: RunRecord, run: FlowRun, state: State[Any]) -> None:
+    why = state.message or state.name or ""
+    write_record(record.model_copy(update={"state": state.name, "ended": state.timestamp.timestamp(), "problem": why}))
+    if state.type == StateType.CRASHED:
+        tell("crashed", f"{record.deployment}: {run.name}", reason=why, link=record.url)
