@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import State
 
 from flows.options import AS_COMMITTED, Overrides, Reason, Requester, RetrainOptions, Revision, WhenBusy, check
 from flows.run import recorded
-from flows.server import prefect_server
+from flows.services.server import prefect_server
 from flows.turn import give_way
 from flows.work import in_tree, in_workspace
 from roadseg.contracts.errors import Busy

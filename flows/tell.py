@@ -24,7 +24,7 @@ from prefect.blocks.webhook import Webhook
 from prefect.exceptions import MissingContextError, ObjectNotFound
 from prefect.logging import get_logger, get_run_logger
 
-from flows.server import prefect_server
+from flows.services.server import prefect_server
 from roadseg.contracts.errors import DEFECT, RoadsegError, UsageError
 from roadseg.contracts.files import home
 

@@ -18,7 +18,7 @@ from flows.steps import promote, publish_and_judge
 from flows.turn import in_turn, skipped, yield_to
 from roadseg.contracts import paths
 from roadseg.contracts.errors import REFUSED, Busy, RoadsegError
-from roadseg.contracts.files import digest_file, home
+from roadseg.contracts.files import home, replacing
 from roadseg.gate.decision import Decision
 from roadseg.pages.judgement import read_judgement
 from roadseg.pipeline.git import git, git_state
@@ -27,8 +27,8 @@ from roadseg.workspace.changes import Changes, find_changes, tree_changes
 from roadseg.workspace.data import raw_md5
 from roadseg.workspace.data_branch import current_data
 from roadseg.workspace.lock import Held, present_holder
-from roadseg.workspace.records import RunRecord, last_final
-from roadseg.workspace.results import RESULTS, branch_name, commit_results, write_overrides
+from roadseg.workspace.records import RunRecord, keep_lock, kept_lock, last_final
+from roadseg.workspace.results import branch_name, commit_results, write_overrides
 from roadseg.workspace.revision import find_revision
 from roadseg.workspace.tree import bring_data
 
@@ -43,14 +43,14 @@ def in_tree(run: Run, asked: RetrainOptions) -> Ended:
     _say_why(run, changes, ())
     run.note(base=started_from.commit, commit="" if started_from.dirty else started_from.commit, data=_data(tree))
     if before and before.decision and not (changes.asks_gate or asked.force):
-        skip = skipped(run, changes.sentence())
+        skip = skipped(run, changes.sentence(), "nothing changed")
         return Completed(name=skip.name, message=skip.message, data=Decision.from_json(before.decision))
     try:
         _bring_up_to_date(run, tree, force=asked.force)
     except Busy as busy:
         return skipped(run, str(busy))
     decision = publish_and_judge(run, tree, started_from)
-    run.note(lock=digest_file(tree / paths.LOCK))
+    run.note(lock=keep_lock(run.id, tree))
     return conclude(run, decision)
 
 
@@ -63,8 +63,8 @@ def in_workspace(run: Run, asked: RetrainOptions) -> Ended:
     run.note(revision=revision.name, base=revision.commit)
     _say_why(run, changes, (*revision.notes, *current_data(run.repository, revision.commit).notes))
     if not (changes.asks_gate or asked.force):
-        return skipped(run, changes.sentence())
-    run.name_it(f"works: {changes.sentence()}")
+        return skipped(run, changes.sentence(), "nothing changed")
+    run.name_it("works: " + ("the first run" if changes.first else changes.sentence()))
     try:
         with in_turn(run, revision.commit) as tree:
             decision = _work(run, asked, tree, changes, before)
@@ -80,8 +80,7 @@ def _work(run: Run, asked: RetrainOptions, tree: Path, changes: Changes, before:
     started_from = git_state(tree)
     get_run_logger().info("workspace %s at %s, home %s", tree, started_from.commit[:12], home())
     if before and before.version and not (changes.reruns or asked.force):
-        for path in RESULTS[1:]:  # all but params.yaml, which has the policy
-            (tree / path).write_text(git(tree, "show", f"{before.commit}:./{path}"), encoding="utf-8")
+        _lay_results(tree, before)
         bring_data(tree)
         decision = promote(before.version, run.record.reason or "flow retrain", run.folder)
     else:
@@ -90,6 +89,15 @@ def _work(run: Run, asked: RetrainOptions, tree: Path, changes: Changes, before:
         decision = publish_and_judge(run, tree, started_from)
     _commit(run, tree, in_words(decision))
     return decision
+
+
+def _lay_results(tree: Path, before: RunRecord) -> None:
+    """Put what an earlier run made into the workspace: the lock, by which DVC brings the rest, and what git holds."""
+    (tree / paths.LOCK).write_text(kept_lock(before), encoding="utf-8")
+    for path in (paths.METRICS, paths.VERDICT):
+        if text := before.commit and git(tree, "show", f"{before.commit}:./{path}"):
+            with replacing(tree / path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
 
 
 def _bring_up_to_date(run: Run, tree: Path, *, force: bool) -> None:
@@ -127,7 +135,7 @@ def _name_failure(run: Run, tree: Path, stage: str, failed: StageFailed) -> None
 
 def _commit(run: Run, tree: Path, said: str) -> None:
     """Commit the results; a fault of git costs the next run a look into DVC's cache, and no training."""
-    run.note(lock=digest_file(tree / paths.LOCK))
+    run.note(lock=keep_lock(run.id, tree))
     try:
         done = commit_results(tree, branch_name(run.record.deployment, run.id), f"{said}\n\nrun {run.id}")
         run.note(commit=done.commit, branch=done.branch, problem=done.problem)
