@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+import yaml
 from boards import Board
 from contenders import BETTER, score_here
 from PIL import Image
@@ -165,6 +166,17 @@ def test_where_a_model_must_be_scored_again_the_run_waits_for_whoever_trains(boa
         found = board.prefect.read_flow_run(waits)
         assert (found.state_name, "retrain of the night" in found.name) == ("Waiting", True)
     assert board.go_on(waits).state_name == "Completed"
+
+
+def test_what_the_cache_lacks_holds_the_gate_and_is_named(board: Board) -> None:
+    lock = yaml.safe_load((board.contenders.tree / "dvc.lock").read_text())
+    md5 = lock["stages"]["validate"]["outs"][0]["md5"]
+    (board.contenders.tree / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).unlink()
+    held = board.prefect.read_flow_run(board.start(version=1))
+    assert held.name == "held v1 for want of evidence"
+    record = find_record(str(held.id))
+    assert f"data/manifest.parquet (md5 {md5}) is not in DVC's cache" in record.problem
+    assert record.missing
 
 
 def test_parameters_are_checked_by_the_flow_too(board: Board) -> None:
