@@ -95,7 +95,7 @@ def test_the_more_doubtful_of_resampling_and_swapping_counts() -> None:
 
 
 def test_better_and_worse_change_places_with_the_models(pair: Pair) -> None:
-    there, back = (tell(each, miou, 0.0, seed=0) for each in (pair, Pair(pair.candidate, pair.champion)))
+    there, back = (tell_apart(each, miou, 0.0, seed=0) for each in (pair, Pair(pair.candidate, pair.champion)))
     assert float(there.value) == -float(back.value)
     assert float(there.better) == pytest.approx(float(back.worse), abs=1e-9)
 
