@@ -196,6 +196,7 @@ def test_a_rollback_compares_counts_and_names_who_asked(board: Board, capsys: py
     assert board.champion == 1
     entry = ledger.ledger_entries(board.client)[0]
     assert (entry.kind, entry.tags["who"], entry.tags["why"]) == ("rollback", "ann", "misses wet roads")
+    assert entry.tags["flow_run"] == str(ended.id)
     assert "not compared" not in capsys.readouterr().err
     again = board.prefect.read_flow_run(board.start(rollback, reason="further"))
     assert (again.state_name, "no champion before version 1" in find_record(str(again.id)).problem) == ("Failed", True)

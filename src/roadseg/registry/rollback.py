@@ -1,5 +1,6 @@
 """Bring an earlier champion back."""
 
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -106,6 +107,7 @@ def _tags(client: MlflowClient, champion: int, target: int, reason: str) -> dict
     """What the ledger keeps; of what is left also by which evidence and policy it had won, to know it again."""
     tags = {"kind": ledger.ROLLBACK, "decision": "ROLLBACK", "from": str(champion), "to": str(target)}
     tags |= {"why": reason, "reasons": f"version {champion} was rolled back"}
+    tags["flow_run"] = os.environ.get("PREFECT__FLOW_RUN_ID", "")
     left = Stored.find(client, champion).tags.get("weights")
     won = (move for move in ledger.done_moves(client) if move.target == champion and move.kind == ledger.PROMOTE)
     known = next((move.tags for move in won), {})
