@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from PIL import Image
 from prefect.client.orchestration import get_client
 from prefect.states import Cancelled
 
+from flows import turn
 from flows.asking import answer_overdue
 from flows.predict import predict
 from flows.reproduce import reproduce
@@ -42,6 +44,7 @@ def board(
     monkeypatch.setattr(decision_page, "ask", lambda *_, **__: None)
     for module in (gather, rollback_module):
         monkeypatch.setattr(module, "query", lambda *paths: query.load_and_ask(*paths, *[None] * (3 - len(paths))))
+    monkeypatch.setattr(turn, "SOON", timedelta(milliseconds=1))  # a run that waits is not due before
     (tmp_path / "tree").mkdir()
     monkeypatch.chdir(tmp_path / "tree")
     with get_client(sync_client=True) as prefect:
