@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
 from flows.services.environment import services_environment
 from flows.services.neighbours import other_homes
 from flows.services.supervisor import control, runs_already, start, wait_until_up
@@ -127,8 +129,9 @@ def down() -> None:
     end_runs(env)  # the worker would kill them, and they would say Running for ever
     control(env, "stop", "worker")
     wait_for_processes()
+    supervisor = int(control(env, "pid").stdout)
     control(env, "shutdown")
-    while runs_already(env):
+    while psutil.pid_exists(supervisor):  # its socket goes before the servers do
         time.sleep(0.1)
     print("stopped")
 
