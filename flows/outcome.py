@@ -28,7 +28,8 @@ def conclude(run: Run, decision: Decision) -> Decision | State[Decision]:
         final=not missing,
         missing=missing,
     )
-    if wants_a_person(decision) and run.deployed and _ask_a_person(run, decision):
+    asks = run.record.deployment != "promote"  # that one has asked
+    if asks and wants_a_person(decision) and run.deployed and _ask_a_person(run, decision):
         run.note(outcome="ASKED", state="Asked")
         run.name_it(f"asked {_version(decision)}")
         return ended("Asked", f"deployment promote asks a person about version {decision.candidate.version}")
