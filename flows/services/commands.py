@@ -19,6 +19,7 @@ from flows.services.waiting import refuse_silent, refuse_taken
 from roadseg.contracts.errors import RoadsegError, UsageError
 from roadseg.contracts.files import home, replacing
 from roadseg.tracking.repair import repair
+from roadseg.workspace.revision import remember_served
 
 FIXED = ("MLFLOW_PORT", "PREFECT_API_URL", "PREFECT_PORT")  # what a person may choose
 KEPT = (*FIXED, "MLFLOW_TRACKING_URI", "OWN_PREFECT", "PWD", "ROADSEG_POOL")  # of services that run
@@ -39,6 +40,7 @@ def up() -> None:
     else:
         _refuse_what_cannot_start(env)
         _write_down(env)
+    remember_served(Path.cwd())
     try:
         if not running:
             start(env)
