@@ -8,10 +8,12 @@ import os
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
 import psutil
+from httpx import HTTPStatusError
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -23,7 +25,6 @@ from prefect.client.schemas.filters import (
     TaskRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed
 
 from flows.services.alive import forget, known_runs, life, runs_at_work
@@ -106,7 +107,9 @@ def _is_mute(client: SyncPrefectClient, run: FlowRun, state: State[Any]) -> bool
         return False
     try:
         client.read_flow_run_input(run.id, keys["schema"])
-    except ObjectNotFound:
+    except HTTPStatusError as error:
+        if error.response.status_code != HTTPStatus.NOT_FOUND:
+            raise
         return True
     return False
 

@@ -4,8 +4,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import State, StateDetails, StateType
-from prefect.states import Completed, Running
+from prefect.states import Completed
 
 from flows.services import reconcile, retention
 from flows.services.alive import RUN_VARIABLE, known_runs, life
@@ -31,11 +31,11 @@ def anything(word: str = "") -> None:
 
 
 @pytest.fixture
-def client(prefect_api: str, monkeypatch: pytest.MonkeyPatch) -> SyncPrefectClient:
+def client(prefect_api: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SyncPrefectClient]:
     monkeypatch.setenv("ROADSEG_POOL", POOL)
     monkeypatch.setattr(reconcile, "AGAIN", 0.1)
-    monkeypatch.delenv("ROADSEG_WORKER", raising=False)
-    return get_client(sync_client=True)
+    with get_client(sync_client=True) as client:
+        yield client
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return said
 
 
-def make_run(client: SyncPrefectClient, kind: StateType, *, minutes: int = 0, **details: object) -> UUID:
-    """A run of the pool in a state since some minutes."""
+def make_run(client: SyncPrefectClient, kind: StateType, **details: object) -> UUID:
+    """A run of the pool in a state."""
     try:
         client.read_work_pool(POOL)
     except Exception:
@@ -54,8 +54,7 @@ def make_run(client: SyncPrefectClient, kind: StateType, *, minutes: int = 0, **
     flow_id = client.create_flow(anything)
     deployment = client.create_deployment(flow_id, f"d{os.urandom(4).hex()}", work_pool_name=POOL)
     run = client.create_flow_run_from_deployment(deployment, parameters={"word": "again"})
-    since = datetime.now(UTC) - timedelta(minutes=minutes)
-    state = State(type=kind, timestamp=since, state_details=StateDetails.model_validate(details))
+    state = State(type=kind, state_details=StateDetails.model_validate(details))
     client.set_flow_run_state(run.id, state, force=True)
     return run.id
 
@@ -75,7 +74,7 @@ def holding(background: Callable[..., subprocess.Popen[bytes]], run: UUID) -> su
 def test_a_run_is_crashed_when_its_process_is_dead_and_not_before(
     client: SyncPrefectClient, told: list[tuple[str, str]], background: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
-    run, elsewhere = make_run(client, StateType.RUNNING), make_run(client, StateType.RUNNING, minutes=30)
+    run, elsewhere = make_run(client, StateType.RUNNING), make_run(client, StateType.RUNNING)
     write_record(RunRecord(run=str(run), name="night"))
     process = holding(background, run)
     assert reconcile_runs() == []
@@ -98,18 +97,27 @@ def test_a_run_is_crashed_when_its_process_is_dead_and_not_before(
 
 
 def test_what_a_dead_worker_took_or_was_ending_does_not_stay_so(
-    client: SyncPrefectClient, told: list[tuple[str, str]]
+    client: SyncPrefectClient, told: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken, fresh = make_run(client, StateType.PENDING, minutes=20), make_run(client, StateType.PENDING)
-    ending = make_run(client, StateType.CANCELLING, minutes=20)
-    assert len(reconcile_runs()) == 2
+    taken, ending = (make_run(client, StateType.PENDING) for _ in range(2))
+    client.set_flow_run_state(ending, State(type=StateType.CANCELLING), force=True)
+    started = datetime.now(UTC)
+    fresh = make_run(client, StateType.PENDING)
+    assert reconcile_runs() == []  # a worker may still make processes of them
+    monkeypatch.setattr(reconcile, "UNCLAIMED", 0.0)
+    monkeypatch.setattr(reconcile, "_worker_started", lambda: started)
+    lines = reconcile_runs()
+    assert len(lines) == 2, lines
     assert [name_of(client, run) for run in (taken, fresh, ending)] == ["Crashed", "Pending", "Cancelled"]
     assert [kind for kind, _ in told] == ["crashed"]
 
 
-def test_a_question_that_nobody_can_answer_is_asked_again(client: SyncPrefectClient) -> None:
+def test_a_question_that_nobody_can_answer_is_asked_again(
+    client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "UNCLAIMED", 0.0)
     keys = {name: f"suspended-promotion-{name}" for name in ("schema", "response")}
-    mute, asked = (make_run(client, StateType.PAUSED, minutes=5, run_input_keyset=keys) for _ in range(2))
+    mute, asked = (make_run(client, StateType.PAUSED, run_input_keyset=keys) for _ in range(2))
     client.create_flow_run_input(asked, keys["schema"], "{}")
     reconcile_runs()
     assert [name_of(client, run) for run in (mute, asked)] == ["Cancelled", "Paused"]
@@ -141,19 +149,20 @@ def test_a_server_that_is_away_ends_no_flow(tmp_path: Path, monkeypatch: pytest.
 def test_old_runs_are_deleted_but_for_those_that_the_ledger_names(
     client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    days = 24 * 60
-    named, old, new = (make_run(client, StateType.COMPLETED, minutes=age * days) for age in (200, 200, 10))
-    for run, age in ((named, 200), (old, 200), (new, 10)):
-        _end_before(client, run, age * days)
+    named, old = (ended_run(client) for _ in range(2))
+    time.sleep(1)
+    then = datetime.now(UTC)
+    new = ended_run(client)
+    monkeypatch.setattr(retention, "KEPT", datetime.now(UTC) - then)
     monkeypatch.setattr(retention, "named_by_ledger", lambda: {named})
-    assert retention.clean(POOL) == ["1 old runs are deleted"]
+    assert len(retention.clean(POOL)) == 1
     left = {run.id for run in client.read_flow_runs()}
     assert {named, new} <= left
     assert old not in left
     assert retention.clean(POOL) == []  # once a day
 
 
-def _end_before(client: SyncPrefectClient, run: UUID, minutes: int) -> None:
-    for kind, plus in ((Running, 0), (Completed, 1)):
-        when = datetime.now(UTC) - timedelta(minutes=minutes - plus)
-        client.set_flow_run_state(run, kind(timestamp=when), force=True)
+def ended_run(client: SyncPrefectClient) -> UUID:
+    run = make_run(client, StateType.RUNNING)
+    client.set_flow_run_state(run, Completed(), force=True)
+    return run
