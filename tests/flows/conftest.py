@@ -23,6 +23,12 @@ def empty_prefect(made_once: Callable[[str, Callable[[Path], None]], Path]) -> P
 
 
 @pytest.fixture(scope="module")
+def prefect_database(prefect_api: str) -> Path:
+    """The database of the module's server: what only Prefect's own services may write can be written here."""
+    return Path(os.environ["PREFECT_HOME"]) / "prefect.db"
+
+
+@pytest.fixture(scope="module")
 def prefect_api(empty_prefect: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Prefect server of the module's own, which this process talks to."""
     folder = tmp_path_factory.mktemp("prefect")
