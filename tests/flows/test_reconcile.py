@@ -10,7 +10,6 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import State, StateDetails, StateType
@@ -23,11 +22,6 @@ from roadseg.workspace.records import RunRecord, find_record, write_record
 
 POOL = "roadseg"
 HOLD = "import sys, time; from flows.services.alive import hold; hold(sys.argv[1]); time.sleep(600)"
-
-
-@flow
-def anything(word: str = "") -> None:
-    """Never really runs here."""
 
 
 @pytest.fixture
@@ -45,13 +39,13 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return said
 
 
-def make_run(client: SyncPrefectClient, kind: StateType, **details: object) -> UUID:
+def make_run(client: SyncPrefectClient, kind: StateType, flow_name: str = "anything", **details: object) -> UUID:
     """A run of the pool in a state."""
     try:
         client.read_work_pool(POOL)
     except Exception:
         client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
-    flow_id = client.create_flow(anything)
+    flow_id = client.create_flow_from_name(flow_name)
     deployment = client.create_deployment(flow_id, f"d{os.urandom(4).hex()}", work_pool_name=POOL)
     run = client.create_flow_run_from_deployment(deployment, parameters={"word": "again"})
     state = State(type=kind, state_details=StateDetails.model_validate(details))
@@ -125,6 +119,18 @@ def test_a_question_that_nobody_can_answer_is_asked_again(
     runs = [run for run in client.read_flow_runs() if run.deployment_id == deployment]
     assert {run.state_name for run in runs} == {"Cancelled", "Scheduled"}
     assert all(run.parameters == {"word": "again"} for run in runs)
+
+
+def test_late_looks_are_dropped_and_other_late_runs_are_not(
+    client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = {name: make_run(client, StateType.SCHEDULED, flow_name=name) for name in ("reconcile", "retrain")}
+    reconcile_runs()
+    assert set(late.values()) <= {run.id for run in client.read_flow_runs()}  # a worker may take it yet
+    monkeypatch.setattr(reconcile, "UNCLAIMED", 0.0)
+    reconcile_runs()
+    left = {run.id for run in client.read_flow_runs()}
+    assert (late["reconcile"] in left, late["retrain"] in left) == (False, True)
 
 
 def test_a_record_says_how_a_run_ended_that_could_not_write_it(
