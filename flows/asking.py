@@ -24,8 +24,6 @@ from roadseg.pages.summary import decision_markdown
 from roadseg.workspace.records import read_records, write_record
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
     from roadseg.registry.ledger import Entry
 
 NOBODY = "nobody"  # the approver in the answer that the deadline gives
@@ -47,7 +45,7 @@ class Answer(RunInput):
     )
 
 
-def ask(run: Run, client: "MlflowClient", question: "Entry") -> Answer:
+def ask(run: Run, client: Any, question: "Entry") -> Answer:
     """The answer to a question of the ledger; where there is none yet the process ends, and the flow starts anew later.
 
     Raises:
@@ -62,7 +60,7 @@ def ask(run: Run, client: "MlflowClient", question: "Entry") -> Answer:
     if question.run_id not in (context.flow_run.empirical_policy.pause_keys or ()):
         number, until = decision.candidate.version, _until(question)
         run.note(version=number, outcome="ASKED", decision=decision.to_json())
-        run.name_it(f"asks about v{number}")
+        run.name_it(f"asks about v{number}", so_far=True)
         said = f"until {until}; {'; '.join(decision.reasons)}"
         tell("asked", f"is version {number} to be champion?", reason=said, score=score(decision), link=run.record.url)
     # initial data would take the place of the fields' bounds, and an empty answer would do
@@ -98,7 +96,7 @@ def nobody_answered(answer: Answer, question: "Entry") -> bool:
     return answer.approver == NOBODY and time.time() >= float(question.tags["deadline"]) - 1
 
 
-def asked_elsewhere(client: "MlflowClient", run: str, version: int | None) -> str:
+def asked_elsewhere(client: Any, run: str, version: int | None) -> str:
     """Where another run asks about the same version already; empty where none does.
 
     Questions whose runs have ended without an answer, cancelled or killed, are closed.

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from flows.asking import DAYS, ask, asked_elsewhere, nobody_answered
 from flows.judging import judge
-from flows.options import Group, Reason, Requester, check
+from flows.options import Group, Reason, Requester, Version, check
 from flows.outcome import conclude
 from flows.run import Run, recorded
 from flows.turn import skipped, yield_to
@@ -20,11 +20,8 @@ from roadseg.gate.decision import Decision
 from roadseg.workspace.lock import Held
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
     from roadseg.registry.ledger import Entry
 
-Version = Annotated[int, Field(ge=1)]
 AnswerDays = Annotated[float, Field(gt=0, le=365)]
 Ended = Decision | State[Any]
 
@@ -88,7 +85,7 @@ def _decide(run: Run, options: PromoteOptions) -> Ended:
     return _answered(run, options, client, question)
 
 
-def _answered(run: Run, options: PromoteOptions, client: "MlflowClient", question: "Entry") -> Ended:
+def _answered(run: Run, options: PromoteOptions, client: Any, question: "Entry") -> Ended:
     """Ask, and do what the answer says; a yes to what is no longer so asks again."""
     from roadseg.registry.question import close_question, end_question, question_of, still_stands
     from roadseg.registry.versions import CHAMPION, version_at
