@@ -64,7 +64,7 @@ def in_workspace(run: Run, asked: RetrainOptions) -> Ended:
     _say_why(run, changes, (*revision.notes, *current_data(run.repository, revision.commit).notes))
     if not (changes.asks_gate or asked.force):
         return skipped(run, changes.sentence(), "nothing changed")
-    run.name_it("works: " + ("the first run" if changes.first else changes.sentence()))
+    run.name_it("works: " + ("the first run" if changes.first else changes.sentence()), so_far=True)
     try:
         with in_turn(run, revision.commit) as tree:
             decision = _work(run, asked, tree, changes, before)
