@@ -84,6 +84,10 @@ def test_epochs_rerun_train_and_evaluate_through_either_door(finished_checkout: 
     assert "champion" in roadseg(finished_checkout, "models", "list")
     assert "CHAMPION ALREADY" in roadseg(finished_checkout, "promote")
     assert repro(finished_checkout) == []
+    again = run(finished_checkout, "python", "-m", "flows.retrain")
+    assert "skipped: nothing changed since promoted v1" in again.stderr
+    assert "Task run" not in again.stderr
+    assert again.stdout.startswith("PROMOTE version 1"), "what the gate answered then"
     change_params(finished_checkout, {"train": {"epochs": 2}})
     said = run(finished_checkout, "dvc", "repro").stdout
     assert re.findall(r"Stage '(\w+)' is cached - skipping run", said) == ["train", "evaluate"]
