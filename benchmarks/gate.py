@@ -24,7 +24,7 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.evaluation import BINS, Counts
 from roadseg.evaluate.scores import evaluated
 from roadseg.gate.decide import decide
-from roadseg.gate.difference import Pair, Told, miou, overlaps, surely_above, tell
+from roadseg.gate.difference import Pair, Told, miou, overlaps, surely_above, tell_apart
 from roadseg.gate.evidence import Evidence
 from roadseg.gate.policy import Policy
 
@@ -116,7 +116,7 @@ def outcomes(world: World, true: float, drives: int, pairs: int, policy: Policy,
     promoted, rejected, plain, moved, values = [], [], [], [], []
     for _ in range(-(-pairs // TOGETHER)):
         pair = drawn(drives, TOGETHER, added, rng)
-        told = tell(pair, miou, policy.loss, int(rng.integers(2**31)))
+        told = tell_apart(pair, miou, policy.loss, int(rng.integers(2**31)))
         up, down = by_difference(told, policy)
         promoted.append(up)
         rejected.append(down)
@@ -151,7 +151,7 @@ def weeks(spread: float, histories: int, policy: Policy, *, drives: int = 48, se
     first, moves, worse, lost = quality, 0, 0, 0.0
     for _ in range(50):
         new, answers = candidate()
-        told = tell(Pair(champion, answers), miou, policy.loss, int(rng.integers(2**31)))
+        told = tell_apart(Pair(champion, answers), miou, policy.loss, int(rng.integers(2**31)))
         up, _ = by_difference(told, policy)
         moves, worse = moves + int(up.sum()), worse + int((up & (new < quality)).sum())
         lost = max(lost, float((quality - new)[up].max(initial=0)))

@@ -45,7 +45,7 @@ class Answer(RunInput):
     )
 
 
-def ask(run: Run, client: Any, question: "Entry") -> Answer:
+def answer_to(run: Run, client: Any, question: "Entry") -> Answer:
     """The answer to a question of the ledger; where there is none yet the process ends, and the flow starts anew later.
 
     Raises:

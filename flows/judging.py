@@ -23,7 +23,9 @@ from roadseg.workspace.revision import find_revision
 DAY = 86400.0  # seconds
 
 
-def judge(run: Run, options: Mapping[str, Any], approve: Callable[[Decision], bool | str] | None = None) -> Decision:
+def let_gate_decide(
+    run: Run, options: Mapping[str, Any], approve: Callable[[Decision], bool | str] | None = None
+) -> Decision:
     """Let the gate decide, by the policy of the served branch, and leave decision and page in the run's folder.
 
     Args:
@@ -46,7 +48,7 @@ def judge(run: Run, options: Mapping[str, Any], approve: Callable[[Decision], bo
             requester=options["requester"],
             new_table=options["new_table"],
             approve=approve,
-            deadline=time.time() + options["answer_days"] * DAY,
+            deadline=time.time() + options["answer_days"] * DAY if run.deployed else None,  # else none can be asked
             alone=lambda: working_alone(run),
         )
         if decision.outcome != "CHAMPION ALREADY":
@@ -75,6 +77,7 @@ def val_tree(run: Run, version: int | None) -> Iterator[Path]:
                 lay_val_split(connect(), version, run.repository, tree)
             except UsageError as error:  # the gate holds for want of it
                 get_run_logger().warning("%s", error)
+                run.note(problem=str(error))
         yield tree
     finally:
         shutil.rmtree(tree, ignore_errors=True)

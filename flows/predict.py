@@ -36,7 +36,7 @@ class PredictOptions(Group):
 
 
 @flow(name="predict", log_prints=True, validate_parameters=False)  # checked in the flow, in one line
-def predict(
+def predict(  # each is a field of the form
     source: Folder,
     out: Folder,
     model: Folder = CHAMPION,

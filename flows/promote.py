@@ -10,8 +10,8 @@ from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from flows.asking import DAYS, ask, asked_elsewhere, nobody_answered
-from flows.judging import judge
+from flows.asking import DAYS, answer_to, asked_elsewhere, nobody_answered
+from flows.judging import let_gate_decide
 from flows.options import Group, Reason, Requester, Version, check
 from flows.outcome import conclude
 from flows.run import Run, recorded
@@ -78,7 +78,7 @@ def _decide(run: Run, options: PromoteOptions) -> Ended:
     if question is None:
         if why := asked_elsewhere(client, run.id, options.version):
             return skipped(run, why)
-        decision = judge(run, options.model_dump())
+        decision = let_gate_decide(run, options.model_dump())
         question = question_of(client, run.id)
         if question is None:
             return conclude(run, decision)
@@ -91,11 +91,11 @@ def _answered(run: Run, options: PromoteOptions, client: Any, question: "Entry")
     from roadseg.registry.versions import CHAMPION, version_at
 
     number = int(question.tags["candidate"])
-    answer = ask(run, client, question)  # leaves the process where nobody has answered yet
+    answer = answer_to(run, client, question)  # leaves the process where nobody has answered yet
     get_run_logger().info("%s by %s: %s", answer.decision, answer.approver, answer.reason)
     if answer.decision == "promote":
         by, about = answer.approver.strip(), question
-        decision = judge(
+        decision = let_gate_decide(
             run, {**options.model_dump(), "version": number}, lambda found: by if still_stands(about, found) else False
         )
         again = question_of(client, run.id)

@@ -24,6 +24,7 @@ PROTOCOLS = {  # names that several modules share, since whoever calls them call
     "matches": "of the layouts",
     "build": "of the models",
     **dict.fromkeys(("publish", "register", "promote"), "the verb, the flow's task, and what both call"),
+    **dict.fromkeys(("predict", "reproduce", "rollback"), "the verb and the deployment"),
     **dict.fromkeys(("quarantine", "restore"), "the verb, and what it calls"),
 }
 

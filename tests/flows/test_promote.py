@@ -1,112 +1,32 @@
 """Approval against a real Prefect server: each pass of a run is a call, as a worker would make it in a process."""
 
-import hashlib
-import json
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
 import yaml
-from contenders import BETTER, GOOD, Contenders, change_policy, score_here, val_tree
+from boards import Board
+from contenders import BETTER, score_here
 from PIL import Image
-from prefect import Flow
-from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun
-from prefect.exceptions import Pause
-from prefect.flow_engine import run_flow
+from prefect.client.orchestration import get_client
 from prefect.states import Cancelled
-from servers import ask as http
-from trees import ROOT, run
 
 from flows.asking import answer_overdue
 from flows.predict import predict
-from flows.promote import promote
 from flows.reproduce import reproduce
 from flows.rollback import rollback
 from roadseg.contracts.files import home
-from roadseg.registry import decision_page, ledger, question
+from roadseg.registry import decision_page, ledger
 from roadseg.registry import rollback as rollback_module
 from roadseg.registry.evidence import gather, query, rescore
 from roadseg.registry.rebuild import reproduce as rebuilding
 from roadseg.registry.rebuild.compare import Comparison
-from roadseg.registry.versions import CHAMPION, MODEL, version_at
-from roadseg.tracking.store import connect
+from roadseg.registry.versions import MODEL
 from roadseg.workspace.lock import Holder, present_holder, workspace_lock
 from roadseg.workspace.records import find_record
-
-
-def kept_by_dvc(tree: Path) -> None:
-    """Put data/ into DVC's cache and name it in dvc.lock, as DVC would; nothing else of it stays."""
-    objects = tree / ".dvc/cache/files/md5"
-
-    def keep(content: bytes, end: str = "") -> str:
-        md5 = hashlib.md5(content).hexdigest() + end
-        (objects / md5[:2]).mkdir(parents=True, exist_ok=True)
-        (objects / md5[:2] / md5[2:]).write_bytes(content)
-        return md5
-
-    files = sorted((tree / "data/raw").iterdir())
-    listed = [{"md5": keep(path.read_bytes()), "relpath": path.name} for path in files]
-    raw = {"path": "data/raw", "md5": keep(json.dumps(listed).encode(), ".dir")}
-    manifest = {"path": "data/manifest.parquet", "md5": keep((tree / "data/manifest.parquet").read_bytes())}
-    lock = {"stages": {"scan": {"deps": [raw]}, "validate": {"outs": [manifest]}}}
-    (tree / "dvc.lock").write_text(yaml.safe_dump(lock))
-
-
-class Board:
-    """A repository, two models in a registry, and deployments in Prefect."""
-
-    kept: Path
-
-    def __init__(self, contenders: Contenders, prefect: SyncPrefectClient) -> None:
-        self.contenders, self.client, self.prefect = contenders, contenders.client, prefect
-        self.flows: dict[UUID, Flow[Any, Any]] = {}
-
-    def enter(self, favour: float, scoring: str = "") -> int:
-        version = self.contenders.enter(favour, scoring=scoring)
-        self.client.log_artifact(self.contenders.entered[version].run_id, str(self.contenders.tree / "dvc.lock"))
-        return version
-
-    def policy(self, **changes: Any) -> None:
-        change_policy(self.contenders.tree, **changes)
-        run(self.contenders.tree, "git", "commit", "-qam", "policy")
-
-    def start(self, flow: Flow[Any, Any] = promote, /, **parameters: Any) -> UUID:
-        """A run of the flow's deployment, through its first pass."""
-        flow_id = self.prefect.create_flow_from_name(flow.name)
-        deployment = self.prefect.create_deployment(flow_id, flow.name)
-        made = self.prefect.create_flow_run_from_deployment(deployment, parameters=parameters)
-        self.flows[made.id] = flow
-        self.go_on(made.id)
-        return made.id
-
-    def go_on(self, run_id: UUID) -> FlowRun:
-        """A pass in this process, as a worker makes it in one that knows nothing of the pass before."""
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PREFECT__FLOW_RUN_ID", str(run_id))
-            found = self.prefect.read_flow_run(run_id)
-            with suppress(Pause):
-                run_flow(self.flows[run_id], flow_run=found, parameters=found.parameters, return_type="state")
-        return self.prefect.read_flow_run(run_id)
-
-    def answer(self, run_id: UUID, **fields: str) -> str:
-        """Give an answer as the page does; what the server says of it."""
-        url = f"{self.prefect.api_url}flow_runs/{run_id}/resume"
-        return str(http(str(url), {"run_input": fields})["status"])
-
-    def told(self) -> list[tuple[str, str, str | None]]:
-        """Kind, decision and answer of each entry of the ledger, the oldest first."""
-        entries = reversed(ledger.ledger_entries(self.client))
-        return [(each.kind, each.tags["decision"], each.tags.get(question.ANSWER)) for each in entries]
-
-    @property
-    def champion(self) -> int | None:
-        return version_at(self.client, CHAMPION)
 
 
 @pytest.fixture(scope="module")
@@ -118,25 +38,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def board(
     empty_store: Path, tmp_path: Path, made: Path, prefect_api: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Board]:
-    tree = val_tree(tmp_path / "tree")
-    shutil.copy2(ROOT / "dvc.yaml", tree)
-    kept_by_dvc(tree)
-    run(tree, "git", "init", "-q", "-b", "main")
-    run(tree, "git", "add", "params.yaml", "dvc.yaml")
-    run(tree, "git", "commit", "-qm", "begin")
-    monkeypatch.chdir(tree)
-    for module in (gather, rollback_module):
-        monkeypatch.setattr(module, "query", lambda *paths: query.load_and_ask(*paths, *[None] * (3 - len(paths))))
     monkeypatch.setattr(rescore, "ask", score_here)
     monkeypatch.setattr(decision_page, "ask", lambda *_, **__: None)
-    (home() / "mlflow").mkdir(parents=True)
-    shutil.copy2(empty_store, home() / "mlflow")
+    for module in (gather, rollback_module):
+        monkeypatch.setattr(module, "query", lambda *paths: query.load_and_ask(*paths, *[None] * (3 - len(paths))))
+    (tmp_path / "tree").mkdir()
+    monkeypatch.chdir(tmp_path / "tree")
     with get_client(sync_client=True) as prefect:
-        board = Board(Contenders(connect(), tree, made), prefect)
-        board.enter(GOOD)
-        board.enter(BETTER)
-        board.kept = shutil.move(tree / "data", tmp_path / "data")  # what the gate reads is in DVC's cache
-        yield board
+        yield Board(tmp_path, made, empty_store, prefect)
 
 
 def test_without_approval_the_gate_decides_and_no_person_is_asked(board: Board) -> None:
@@ -170,7 +79,7 @@ def test_a_yes_promotes_after_the_question_stood_in_ledger_and_form(board: Board
     entry = ledger.ledger_entries(board.client)[0]
     assert (entry.tags["requester"], entry.tags["flow_run"], entry.tags["candidate"]) == ("ann", str(asked), "2")
     assert "approver" not in entry.tags
-    said = form(board, asked, "description")
+    said = board.form(asked, "description")
     assert "# Is version 2 to be champion?" in said
     assert "`better: mIoU" in said
     assert f"On this machine: `{home()}/flows/{asked}/decision.html`" in said
@@ -259,6 +168,17 @@ def test_where_a_model_must_be_scored_again_the_run_waits_for_whoever_trains(boa
     assert board.go_on(waits).state_name == "Completed"
 
 
+def test_what_the_cache_lacks_holds_the_gate_and_is_named(board: Board) -> None:
+    lock = yaml.safe_load((board.contenders.tree / "dvc.lock").read_text())
+    md5 = lock["stages"]["validate"]["outs"][0]["md5"]
+    (board.contenders.tree / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).unlink()
+    held = board.prefect.read_flow_run(board.start(version=1))
+    assert held.name == "held v1 for want of evidence"
+    record = find_record(str(held.id))
+    assert f"data/manifest.parquet (md5 {md5}) is not in DVC's cache" in record.problem
+    assert record.missing
+
+
 def test_parameters_are_checked_by_the_flow_too(board: Board) -> None:
     ended = board.prefect.read_flow_run(board.start(version=0, answer_days=0))
     assert ended.state_name == "Failed"
@@ -320,11 +240,3 @@ def test_a_rebuild_holds_the_workspace_and_fails_where_the_same_processor_gives_
         ("3", home() / "flows" / str(other.id) / "rebuilt"),
     ]
     assert all(holder and "reproduce" in holder.name for _, _, holder in seen)
-
-
-def form(board: Board, run_id: UUID, part: str) -> str:
-    state = board.prefect.read_flow_run(run_id).state
-    assert state
-    keys = state.state_details.run_input_keyset
-    assert keys
-    return str(http(f"{board.prefect.api_url}flow_runs/{run_id}/input/{keys[part]}"))

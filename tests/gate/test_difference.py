@@ -19,7 +19,7 @@ from roadseg.gate.difference import (
     overlaps,
     surely_above,
     surely_better,
-    tell,
+    tell_apart,
 )
 
 
@@ -95,7 +95,7 @@ def test_the_more_doubtful_of_resampling_and_swapping_counts() -> None:
 
 
 def test_better_and_worse_change_places_with_the_models(pair: Pair) -> None:
-    there, back = (tell(each, miou, 0.0, seed=0) for each in (pair, Pair(pair.candidate, pair.champion)))
+    there, back = (tell_apart(each, miou, 0.0, seed=0) for each in (pair, Pair(pair.candidate, pair.champion)))
     assert float(there.value) == -float(back.value)
     assert float(there.better) == pytest.approx(float(back.worse), abs=1e-9)
 
@@ -111,7 +111,7 @@ def test_so_many_drives_are_needed_as_make_the_deviation_small_enough(pair: Pair
 
 def test_the_simulation_decides_as_the_gate_does() -> None:
     several = drawn(24, 30, np.array(shift(WORLDS["alike"], 0.006)), np.random.default_rng(2))
-    promoted, rejected = by_difference(tell(several, miou, POLICY.loss, seed=0), POLICY)
+    promoted, rejected = by_difference(tell_apart(several, miou, POLICY.loss, seed=0), POLICY)
     for number in range(30):
         pair = Pair(several.champion[:, number], several.candidate[:, number])
         found = measure_difference(pair, confidence=POLICY.confidence, gain=POLICY.gain, loss=POLICY.loss, seed=0)

@@ -13,7 +13,9 @@ from roadseg.contracts.evaluation import write_evaluation
 from roadseg.gate.decision import Decision
 from roadseg.registry import ledger
 from roadseg.registry.evidence.rescore import predict_val
+from roadseg.registry.history import history_rows
 from roadseg.registry.promote import promote
+from roadseg.registry.question import end_question, open_questions
 from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, register, version_at
 from roadseg.tracking.store import artifact_names
 
@@ -64,6 +66,21 @@ def test_a_second_model_is_judged_against_the_champion(
     assert tags["decision.difference"].count(".") == 3
 
 
+def test_what_is_not_done_in_time_is_a_question_in_the_ledger_that_names_its_end(contenders: Contenders) -> None:
+    change_policy(contenders.tree, approval=True)
+    contenders.enter(GOOD)
+    assert promote(requester="ann", deadline=2e9).outcome == "HOLD"
+    [question] = open_questions(contenders.client)
+    assert (question.tags["requester"], question.tags["deadline"]) == ("ann", "2000000000")
+    assert history_rows()[0]["what"] == "hold (asked until 2033-05-18 03:33 UTC: no answer yet)"
+    decision = end_question(contenders.client, question, "reject", "bea", "blurred at night")
+    assert decision.outcome == "REJECT"
+    assert open_questions(contenders.client) == []
+    end_question(contenders.client, question, "reject", "bea", "blurred at night")  # whoever did it died before the end
+    assert [row["what"] for row in history_rows()] == ["reject", "hold (asked until 2033-05-18 03:33 UTC: reject)"]
+    assert history_rows()[0]["who"] == "bea, asked by ann"
+
+
 def test_a_dry_run_leaves_mlflow_as_it_was(contenders: Contenders) -> None:
     contenders.enter(GOOD)
     assert promote(dry_run=True).outcome == "PROMOTE"
@@ -92,10 +109,21 @@ def test_what_a_person_must_approve_is_held_with_the_command(contenders: Contend
     dry = promote(dry_run=True, approve=lambda decision: bool(shown.append(decision)))
     assert (dry.outcome, shown) == ("PROMOTE", [])
     assert "a person must approve" in str(dry)
-    assert promote(approve=lambda decision: bool(shown.append(decision))).outcome == "HOLD"
+    page = Path("reports/decision.html")
+    page.unlink()
+
+    def look(decision: Decision) -> bool:
+        shown.append(decision)
+        assert "The gate would promote version 1" in page.read_text()  # before anybody says yes
+        return False
+
+    assert promote(approve=look).outcome == "HOLD"
     assert "first model" in str(shown[0])
+    assert ">HOLD<" in page.read_text()
     done = CliRunner().invoke(app, ["promote", "1", "--yes"])
     assert done.exit_code == 0, done.output
+    assert f"the page with pictures: {page}" in done.output
+    assert ">PROMOTE<" in page.read_text()
     assert version_at(contenders.client, CHAMPION) == 1
     assert ledger.ledger_entries(contenders.client)[0].tags["approver"]
 

@@ -126,7 +126,7 @@ class Told:
     redrawn: np.ndarray
 
 
-def tell(pair: Pair, figure: Figure, loss: float, seed: int) -> Told:
+def tell_apart(pair: Pair, figure: Figure, loss: float, seed: int) -> Told:
     """How sure it is which of two models is better."""
     value, drives = pair.difference(figure), pair.drives
     redrawn, swapped = pair.redrawn(figure, seed), pair.swapped(figure, seed + 1)
@@ -137,7 +137,7 @@ def tell(pair: Pair, figure: Figure, loss: float, seed: int) -> Told:
 
 def measure_difference(pair: Pair, *, confidence: float, gain: float, loss: float, seed: int) -> Difference:
     """The difference in mIoU of two models; see `Difference`."""
-    told, drives = tell(pair, miou, loss, seed), pair.drives
+    told, drives = tell_apart(pair, miou, loss, seed), pair.drives
     low, high = interval_ends(told.redrawn, tail_share(drives, confidence)) if drives > 1 else (np.nan, np.nan)
     value, deviation = float(told.value), float(told.redrawn.std())
     needed = _needed(drives, deviation, confidence, max(abs(value), gain))

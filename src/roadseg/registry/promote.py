@@ -1,8 +1,8 @@
 """Judge a version and move the champion alias."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import replace
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
 
 from mlflow import MlflowClient
 
@@ -24,6 +24,20 @@ from roadseg.tracking.store import connect
 
 Approve = Callable[[Decision], bool | str]  # shows the decision to a person and asks; True or a name is a yes
 TRIES = 3  # to decide anew, where the champion changed meanwhile
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What `promote` was asked, see there."""
+
+    version: int | None
+    reason: str
+    requester: str
+    dry_run: bool
+    new_table: bool
+    approve: Approve | None
+    deadline: float | None
+    alone: Alone
 
 
 def promote(
@@ -59,41 +73,36 @@ def promote(
     """
     client, policy = connect(), read_params(SECTIONS)["promote"]
     assert isinstance(policy, Policy)
+    asked = _Asked(version, reason, requester or me(), dry_run, new_table, approve, deadline, alone)
+    for _ in range(TRIES - 1):
+        with suppress(Moved):
+            return _decide_once(client, policy, asked)
+    return _decide_once(client, policy, asked)
+
+
+def _decide_once(client: MlflowClient, policy: Policy, asked: _Asked) -> Decision:
+    champion = version_at(client, CHAMPION) if asked.dry_run else settle_moves(client)
+    candidate = version_at(client, CANDIDATE) or champion if asked.version is None else asked.version
+    if candidate is None:
+        raise UsageError(f"no version of {MODEL} is registered: run `roadseg register`")
+    found = gather(client, candidate, champion, send=not asked.dry_run, alone=asked.alone)
+    decision = _judged(found, policy, new_table=asked.new_table)
+    if decision.outcome == "CHAMPION ALREADY":
+        return decision
     shown: list[Decision] = []  # whose page is there already
-
-    def ask(decision: Decision) -> bool | str:
-        if dry_run or approve is None:
-            return dry_run
-        write_json(paths.DECISION, "decision", decision.to_json())
-        if leave_page(client, decision):
-            shown.append(decision)
-        return approve(decision)
-
-    for attempt in range(TRIES):
-        champion = version_at(client, CHAMPION) if dry_run else settle_moves(client)
-        candidate = version_at(client, CANDIDATE) or champion if version is None else version
-        if candidate is None:
-            raise UsageError(f"no version of {MODEL} is registered: run `roadseg register`")
-        found = gather(client, candidate, champion, send=not dry_run, alone=alone)
-        decision = _judged(found, policy, new_table=new_table)
-        if decision.outcome == "CHAMPION ALREADY":
-            return decision
-        decision, approver, asked = _approved(client, decision, policy, ask, named=version is not None)
-        write_json(paths.DECISION, "decision", decision.to_json())
-        if dry_run:
-            leave_page(client, decision)
-            return decision
-        tags = ledger.of_decision(decision, who=requester or me(), why=reason, approver=approver)
-        if asked and deadline:
-            tags |= {"kind": ledger.ASKED, "deadline": f"{deadline:.0f}"}
-        try:
-            _write(client, tags, decision, page=decision in shown)
-        except Busy as error:
-            paths.DECISION.unlink()  # nothing of it has come true
-            if not isinstance(error, Moved) or attempt == TRIES - 1:
-                raise
-        else:
-            break
+    decision, approver, open_ = _approved(client, decision, policy, asked, shown)
+    write_json(paths.DECISION, "decision", decision.to_json())
+    if asked.dry_run:
+        leave_page(client, decision)
+        return decision
+    tags = ledger.of_decision(decision, who=asked.requester, why=asked.reason, approver=approver)
+    if open_ and asked.deadline:
+        tags |= {"kind": ledger.ASKED, "deadline": f"{asked.deadline:.0f}"}
+    try:
+        _write(client, tags, decision, page=decision in shown)
+    except Busy:
+        paths.DECISION.unlink()  # nothing of it has come true
+        raise
     return decision
 
 
@@ -105,11 +114,12 @@ def _judged(found: Gathered, policy: Policy, *, new_table: bool) -> Decision:
 
 
 def _approved(
-    client: MlflowClient, decision: Decision, policy: Policy, ask: Approve, *, named: bool
+    client: MlflowClient, decision: Decision, policy: Policy, asked: _Asked, shown: list[Decision]
 ) -> tuple[Decision, str, bool]:
     """The decision, held where a person must take it and did not; who took it; and whether that is all it lacks.
 
     What was rolled back comes again only when its version is named: a script that says `--yes` every night does not.
+    Decisions whose page was made to be looked at come into `shown`.
     """
     lacking = []
     if decision.outcome == "PROMOTE" and policy.approval:
@@ -119,11 +129,20 @@ def _approved(
         lacking.append(back)
     if not lacking:
         return decision, "", False
-    shown = replace(decision, reasons=(*decision.reasons, *lacking))
-    if (named or not back) and (yes := ask(shown)):
-        return shown, me() if yes is True else str(yes), False
+    whole = replace(decision, reasons=(*decision.reasons, *lacking))
+    if (asked.version is not None or not back) and (yes := _ask(client, whole, asked, shown)):
+        return whole, me() if yes is True else str(yes), False
     command = f"`roadseg promote {decision.candidate.version}` asks for it"
     return replace(decision, outcome="HOLD", reasons=(*lacking, command, *decision.reasons)), "", True
+
+
+def _ask(client: MlflowClient, decision: Decision, asked: _Asked, shown: list[Decision]) -> bool | str:
+    if asked.dry_run or asked.approve is None:
+        return asked.dry_run
+    write_json(paths.DECISION, "decision", decision.to_json())
+    if leave_page(client, decision):
+        shown.append(decision)
+    return asked.approve(decision)
 
 
 def _taken_back(client: MlflowClient, decision: Decision) -> str | None:
