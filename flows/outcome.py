@@ -36,7 +36,7 @@ def conclude(run: Run, decision: Decision) -> Decision | State[Decision]:
     run.name_it(in_words(decision))
     if kind := KINDS.get(decision.outcome):
         title = f"{run.record.deployment}: {run.record.name}"
-        tell(kind, title, reason="; ".join(decision.reasons), score=score(decision), link=run.record.url)
+        tell(kind, title, reason="; ".join(decision.reasons), score=score_line(decision), link=run.record.url)
     if event := EVENTS.get(decision.outcome):
         number, reasons = decision.candidate.version, "; ".join(decision.reasons)
         run.announce(event, f"roadseg.model.{number}", version=number, reasons=reasons, link=run.record.url)
@@ -52,7 +52,7 @@ def in_words(decision: Decision) -> str:
     return f"{KINDS[decision.outcome]} {_version(decision)}{difference}{lacking}"
 
 
-def score(decision: Decision) -> str:
+def score_line(decision: Decision) -> str:
     """The candidate's mIoU, and how far the data say what of it is sure."""
     if decision.candidate.miou is None:
         return ""

@@ -85,7 +85,7 @@ def yield_to(run: Run, holder: str, when_busy: WhenBusy) -> State[Any]:
 
 
 @contextmanager
-def in_turn(run: Run, commit: str) -> Iterator[Path]:
+def hold_workspace(run: Run, commit: str) -> Iterator[Path]:
     """Hold the workspace, at a commit, with the current directory in it; the runs that wait look when it is free.
 
     Raises:

@@ -15,7 +15,7 @@ from flows.progress import Progress
 from flows.run import Run
 from flows.stages import NOTHING, StageFailed, commit_sources, run_stage
 from flows.steps import promote, publish_and_judge
-from flows.turn import in_turn, skipped, yield_to
+from flows.turn import hold_workspace, skipped, yield_to
 from roadseg.contracts import paths
 from roadseg.contracts.errors import REFUSED, Busy, RoadsegError
 from roadseg.contracts.files import home, replacing
@@ -66,7 +66,7 @@ def in_workspace(run: Run, asked: RetrainOptions) -> Ended:
         return skipped(run, changes.sentence(), "nothing changed")
     run.name_it("works: " + ("the first run" if changes.first else changes.sentence()), so_far=True)
     try:
-        with in_turn(run, revision.commit) as tree:
+        with hold_workspace(run, revision.commit) as tree:
             decision = _work(run, asked, tree, changes, before)
     except Held as held:
         return yield_to(run, str(held.holder or "another run"), asked.when_busy)
