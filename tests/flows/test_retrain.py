@@ -26,6 +26,7 @@ from flows import work
 from flows.retrain import retrain
 from flows.services.deploy import deploy
 from flows.services.environment import services_environment
+from flows.turn import wake_waiting
 from roadseg.contracts.files import digest_file
 from roadseg.gate.decision import Decision
 from roadseg.workspace.lock import Holder, workspace_lock
@@ -252,6 +253,7 @@ def test_a_run_that_finds_another_at_work_waits_without_a_process_skips_or_takes
         second = site.work(site.create(**ASKED, when_busy="replace"))
         assert second["state"]["name"] == "Waiting"
         assert site.look(waits["id"])["state"]["type"] == "CANCELLED"
+    wake_waiting()  # as the other one does when it ends
     assert site.work(second["id"])["state"]["name"] == "Skipped"  # its turn; and nothing changed
 
 
