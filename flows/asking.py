@@ -14,7 +14,7 @@ from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from pydantic import Field
 
-from flows.outcome import score
+from flows.outcome import score_line
 from flows.pages import with_places
 from flows.run import SUSPENDED, Run
 from flows.tell import tell
@@ -62,7 +62,13 @@ def answer_to(run: Run, client: Any, question: "Entry") -> Answer:
         run.note(version=number, outcome="ASKED", decision=decision.to_json())
         run.name_it(f"asks about v{number}", so_far=True)
         said = f"until {until}; {'; '.join(decision.reasons)}"
-        tell("asked", f"is version {number} to be champion?", reason=said, score=score(decision), link=run.record.url)
+        tell(
+            "asked",
+            f"is version {number} to be champion?",
+            reason=said,
+            score=score_line(decision),
+            link=run.record.url,
+        )
     # initial data would take the place of the fields' bounds, and an empty answer would do
     form = Answer.with_initial_data(description=form_text(run, question, decision))
     answer = suspend_flow_run(
