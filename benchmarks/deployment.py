@@ -29,7 +29,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from benchmarks.machine import machine
 from benchmarks.no_change import multiply
 from benchmarks.samples import unpack
-from flows.services.deploy import deploy
+from flows.services.deploy import make_deployments
 from flows.services.environment import services_environment
 from flows.services.server import prefect_server
 from roadseg.contracts.files import home
@@ -114,7 +114,7 @@ def main() -> None:
             os.environ["PREFECT_API_URL"] = url
             env = services_environment()
             Path(env["SERVICES"]).mkdir(parents=True)
-            [name] = [each["name"] for each in deploy(env) if each["name"].startswith("retrain")]
+            [name] = [each["name"] for each in make_deployments(env) if each["name"].startswith("retrain")]
             with get_client(sync_client=True) as client:
                 deployment = client.read_deployment_by_name(f"retrain/{name}").id
                 figures = measure(tree, client, deployment)

@@ -71,9 +71,9 @@ def _bring_up(env: dict[str, str]) -> None:
     if env["OWN_PREFECT"] == "true":
         wait_until_up(env, "prefect", f"{env['PREFECT_API_URL']}/health")
     wait_until_up(env, "mlflow", f"{env['MLFLOW_TRACKING_URI']}/health")
-    from flows.services.deploy import deploy  # late: Prefect loads in seconds
+    from flows.services.deploy import make_deployments  # late: Prefect loads in seconds
 
-    deployments = deploy(env)
+    deployments = make_deployments(env)
     control(env, "start", "worker")
     names = [f"{each['entrypoint'].rpartition(':')[2]}/{each['name']}" for each in deployments]
     print(f"Prefect  {env['PREFECT_API_URL'].removesuffix('/api')}   deployments {', '.join(names)}")

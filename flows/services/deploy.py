@@ -24,7 +24,7 @@ PAGE = 200  # deployments in one answer of Prefect
 SILENCE = timedelta(hours=1)  # twenty heartbeats: one that is merely late must not end a run
 
 
-def deploy(env: dict[str, str]) -> list[dict[str, Any]]:
+def make_deployments(env: dict[str, str]) -> list[dict[str, Any]]:
     """Make or update the work pool, the deployments of prefect.yaml and the automation.
 
     Returns:

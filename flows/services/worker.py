@@ -11,7 +11,7 @@ import sys
 from flows.ready import make_ready
 from flows.services.engine import WORKER_VARIABLE
 
-RUNS = 4  # at once: one trains, others wait without a process, ask, predict or look after the runs
+RUNS = 3  # at once: one trains, the others ask, predict or look after the runs; whoever waits has no process
 
 
 def main() -> None:

@@ -31,7 +31,8 @@ KILLED = {  # what gets kill -9, and how Prefect calls such a run
     "worker, flow, dvc and stage": {"CRASHED"},
 }
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
-SLOW = 120.0  # seconds for what takes five on a quiet machine
+GONE = 60.0  # seconds; 25 on a quiet machine, of which a stage that hangs takes 20
+SLOW = 240.0  # seconds for what takes five on a quiet machine
 
 
 class Served(NamedTuple):
@@ -96,6 +97,13 @@ def is_service(process: psutil.Process) -> bool:
     return any(word in said for word in SERVICES) or ("multiprocessing" in said and "mlflow" in said)
 
 
+def gone(served: Served) -> None:
+    """Wait until nothing of a run works; `pytest -rP` shows how long it took."""
+    began = time.monotonic()
+    wait_for_nothing(served.tree, GONE, beside=is_service)
+    print(f"nothing works after {time.monotonic() - began:.1f} s")
+
+
 def put(source: Path, target: Path) -> None:
     """Make the checkout equal to another one, under the services that run in it."""
     for folder, kept in ((target, {".roadseg"}), (target / ".roadseg", KEPT)):
@@ -145,7 +153,7 @@ def goes_on(served: Served, finished: Path) -> None:
     assert served.ended(served.start(), 500) == "COMPLETED", served.log()
     cards = [path.parent.parent.parent for path in served.home.glob("workspace/**/models/bundle/card.json")]
     assert [weights(tree) for tree in cards] == [weights(finished)]
-    wait_for_nothing(served.tree, 20, beside=is_service)
+    gone(served)
 
 
 def test_after_all_is_killed_at_once_the_next_run_starts_and_can_be_cancelled(
@@ -154,12 +162,12 @@ def test_after_all_is_killed_at_once_the_next_run_starts_and_can_be_cancelled(
     number = at_stage("scan")
     for process in served.middle("scan", number).values():
         process.kill()
-    wait_for_nothing(served.tree, 25, beside=is_service)
+    gone(served)
     assert served.ended(number) == "CRASHED"
     number = served.start()
     served.middle("scan", number)
     served.cancel(number)
-    wait_for_nothing(served.tree, 25, beside=is_service)
+    gone(served)
     assert served.ended(number) == "CANCELLED"
 
 
@@ -172,7 +180,7 @@ def test_after_a_kill_the_next_run_goes_on(
     processes = served.middle(stage, number)
     for name in victims.replace(" and ", ", ").split(", "):
         processes[name].kill()
-    wait_for_nothing(served.tree, 25, beside=is_service)
+    gone(served)
     assert served.ended(number) in KILLED[victims]
     goes_on(served, finished)
 
@@ -185,7 +193,7 @@ def test_a_cancelled_run_leaves_no_process_and_the_next_goes_on(
     number = at_stage(stage)
     served.middle(stage, number)
     served.cancel(number)
-    wait_for_nothing(served.tree, 25, beside=is_service)
+    gone(served)
     assert served.ended(number) == "CANCELLED"
     assert stage != "train" or list(served.home.glob("runs/*/checkpoint-*"))
     goes_on(served, finished)
@@ -199,7 +207,7 @@ def test_a_stage_that_hangs_can_be_cancelled(
     number = at_stage(stage)
     served.middle(stage, number)["stage"].send_signal(signal.SIGSTOP)
     served.cancel(number)
-    wait_for_nothing(served.tree, 27, beside=is_service)  # 20 seconds until it is killed
+    gone(served)
     assert served.ended(number) == "CANCELLED"
     goes_on(served, finished)
 
@@ -245,7 +253,7 @@ def test_after_the_whole_machine_the_next_up_tidies_and_the_next_run_goes_on(
     served.middle(stage, number)
     for process in working_in(served.tree):
         process.kill()
-    wait_for_nothing(served.tree, 25)
+    wait_for_nothing(served.tree, GONE)
     served.up()
     assert served.ended(number) == "CRASHED"
     goes_on(served, finished)
@@ -272,7 +280,7 @@ def test_a_worker_that_is_told_to_end_takes_its_run_with_it(
 ) -> None:
     number = at_stage(stage)
     served.middle(stage, number)["worker"].terminate()
-    wait_for_nothing(served.tree, 25, beside=is_service)
+    gone(served)
     assert served.ended(number) == "CRASHED"
     goes_on(served, finished)
 
