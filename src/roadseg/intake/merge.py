@@ -32,7 +32,13 @@ class Merged:
 
 
 def merge(
-    tree: Path, source: Path, classes: ClassTable | None, *, name: str | None = None, **given: str | None
+    tree: Path,
+    source: Path,
+    classes: ClassTable | None,
+    *,
+    name: str | None = None,
+    placed: bool = False,
+    **given: str | None,
 ) -> Merged:
     """Add the files of a data set that data/raw lacks; equal ones are passed over.
 
@@ -43,6 +49,7 @@ def merge(
         source: an archive or a folder, see `archive.unpack`.
         classes: a new class table for all data; None keeps the one in use.
         name: a new one for all data; None keeps what params.yaml says.
+        placed: the files lie in `source` as they shall lie in data/raw, where they were judged.
         given: as for `install`.
 
     Raises:
@@ -59,7 +66,7 @@ def merge(
             staged = unpack(source, tree / STAGED)
             failpoint("add:unpacked")
             there, _ = look(tree / paths.RAW, **found_by)
-            staged, layout = _fitting(tree, source, staged, there, found_by)
+            staged, layout = (tree / STAGED, there) if placed else _fitting(tree, source, staged, there, found_by)
             if layout != there:
                 raise DataRefused(f"{source} has layout {layout} and data/raw {there}: nothing was added")
             new, known = _keep_new(source, staged, tree / paths.RAW)
@@ -125,25 +132,39 @@ def _link(source: str | Path, target: str | Path) -> None:
 
 def _keep_new(source: Path, staged: Path, raw: Path) -> tuple[int, int]:
     """Delete from `staged` what `raw` has; numbers of files that are new and that were there."""
-    names = [path.relative_to(raw).as_posix() for path in raw.rglob("*")]
-    spelled = {folded(name): name for name in names}
-    faults, equal, new = [], [], 0
+    found = compare(source, staged, raw)
+    if faults := list(found.faults.values()):
+        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        raise DataRefused("; ".join(faults[:SHOWN]) + more + "; nothing was added")
+    for name in found.equal:
+        (staged / name).unlink()
+    return len(found.new), len(found.equal)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Files and folders of a delivery by their paths: what is wrong with one in words, equal ones, and new files."""
+
+    faults: dict[str, str]
+    equal: list[str]
+    new: list[str]
+
+
+def compare(source: Path, staged: Path, raw: Path) -> Compared:
+    """Compare what came from `source` and lies in `staged` with the data in `raw`."""
+    spelled = {folded(name): name for name in (path.relative_to(raw).as_posix() for path in raw.rglob("*"))}
+    found = Compared({}, [], [])
     for path in sorted(staged.rglob("*")):
         name = path.relative_to(staged).as_posix()
         there = spelled.get(folded(name))
         if there is None:
-            new += path.is_file()
+            found.new.extend([name] if path.is_file() else [])
         elif there != name:
-            faults.append(f"{raw / there}: {source} has it as {name}, which is one name on some disks")
+            found.faults[name] = f"{raw / there}: {source} has it as {name}, which is one name on some disks"
         elif path.is_dir() != (raw / name).is_dir():
-            faults.append(f"{raw / name} is a file here and a folder there, {source} has it the other way")
+            found.faults[name] = f"{raw / name} is a file here and a folder there, {source} has it the other way"
         elif path.is_file() and not filecmp.cmp(path, raw / name, shallow=False):
-            faults.append(f"{raw / name}: {source} has a different file of that name; keep one of the two")
+            found.faults[name] = f"{raw / name}: {source} has a different file of that name; keep one of the two"
         elif path.is_file():
-            equal.append(path)
-    if faults:
-        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        raise DataRefused("; ".join(faults[:SHOWN]) + more + "; nothing was added")
-    for path in equal:
-        path.unlink()
-    return new, len(equal)
+            found.equal.append(name)
+    return found
