@@ -14,7 +14,7 @@ from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.files import failpoint, sync_disk, sync_folder
 from roadseg.intake.archive import unpack
 from roadseg.intake.places import MERGE, STAGED, alone, laid_out, move_in
-from roadseg.intake.records import finding, refuse_one_class, write_records
+from roadseg.intake.records import FINDING, finding, refuse_one_class, write_records
 from roadseg.pipeline.dvc import dvc
 from roadseg.scan.layouts.known import look
 from roadseg.scan.layouts.names import folded
@@ -32,13 +32,7 @@ class Merged:
 
 
 def merge(
-    tree: Path,
-    source: Path,
-    classes: ClassTable | None,
-    *,
-    name: str | None = None,
-    placed: bool = False,
-    **given: str | None,
+    tree: Path, source: Path, classes: ClassTable | None, *, name: str | None = None, **given: str | None
 ) -> Merged:
     """Add the files of a data set that data/raw lacks; equal ones are passed over.
 
@@ -49,17 +43,26 @@ def merge(
         source: an archive or a folder, see `archive.unpack`.
         classes: a new class table for all data; None keeps the one in use.
         name: a new one for all data; None keeps what params.yaml says.
-        placed: the files lie in `source` as they shall lie in data/raw, where they were judged.
         given: as for `install`.
 
     Raises:
         UsageError: there is nothing to add to; or see `install`.
         DataRefused: the layout is another, or a file would replace a different one: names it, and nothing is changed.
     """
+    records = finding(tree, **given) | ({} if name is None else {"dataset": name})
+    return _add(tree, source, classes, records, placed=False)
+
+
+def merge_placed(tree: Path, source: Path) -> Merged:
+    """As `merge`, of files that lie below `source` as they shall lie in data/raw; they were judged so."""
+    return _add(tree, source, None, finding(tree), placed=True)
+
+
+def _add(tree: Path, source: Path, classes: ClassTable | None, records: dict[str, str], *, placed: bool) -> Merged:
     with alone(tree):
         if not (tree / paths.RAW).is_dir():
             raise UsageError(f"{tree / paths.RAW} is missing, so nothing can be added to it: import without --add")
-        found_by = finding(tree, **given)
+        found_by = {key: records[key] for key in FINDING}
         refuse_one_class(classes)
         try:
             failpoint("add:unpack")
@@ -82,7 +85,7 @@ def merge(
         failpoint("add:begun")
         if new:
             move_in(tree)
-        write_records(tree, classes, found_by if name is None else found_by | {"dataset": name})
+        write_records(tree, classes, records)
         dvc(tree, "add", str(paths.RAW))
         failpoint("add:added")
     failpoint("add:done")

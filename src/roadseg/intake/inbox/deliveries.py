@@ -70,7 +70,8 @@ def deliveries(inbox: Inbox) -> tuple[list[Delivery], list[str]]:
 def seen(path: Path) -> Delivery:
     """A delivery as it stands now; files that vanish meanwhile count as a change."""
     files = sorted(each for each in path.rglob("*") if not each.is_dir()) if path.is_dir() else [path]
-    stand, problem = [], "" if files else "is empty"
+    stand: list[list[str | int]] = []
+    problem = "" if files else "is empty"
     for file in files:
         name = file.relative_to(path.parent).as_posix()
         try:
