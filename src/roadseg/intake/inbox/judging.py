@@ -2,7 +2,9 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -85,7 +87,8 @@ class Judge:
         Raises:
             DataRefused, UsageError: see `scan.stage.scanned`; or it has another layout than `layout`.
         """
-        found = scanned(root, self.classes, self.scan)
+        with redirect_stdout(StringIO()):  # it would tell the same of every round
+            found = scanned(root, self.classes, self.scan)
         if found.layout != layout:
             raise DataRefused(f"with it data/raw would be read as layout {found.layout}, not as {layout}")
         return found

@@ -95,9 +95,9 @@ class Memory:
         self.pending = dict(fates)
         self.save()
 
-    def confirm(self) -> None:
+    def confirm(self, fates: Mapping[str, Fate]) -> None:
         """The data are where they belong and others were told: from here on deliveries of this content are known."""
-        self.fates |= self.pending
+        self.fates |= fates
         self.pending, self.unsaid = {}, []
         self.save()
 

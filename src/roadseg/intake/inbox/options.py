@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import home
 
+DAY = 86400.0  # seconds
+
 
 class Inbox(BaseModel):
     """A folder in which archives and folders of drives arrive."""
