@@ -1,7 +1,7 @@
 """Scan and validate of new drives beside the present data, as the stages will judge them later."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
@@ -33,7 +33,7 @@ class Drive:
     Attributes:
         name: `<split>/<drive>`, or the delivery's.
         files: paths below data/raw.
-        faults: what is wrong beside other data, by path.
+        delivery: whose files clash with others of the drive; the rest of the drive is judged without them.
         reasons: why it is refused.
         waits: what it lacks, in words; empty where it is whole.
         warnings: what is allowed, and worth a look.
@@ -41,7 +41,7 @@ class Drive:
 
     name: str
     files: list[str] = field(default_factory=list)
-    faults: dict[str, str] = field(default_factory=dict)
+    delivery: str = ""
     reasons: list[str] = field(default_factory=list)
     waits: str = ""
     warnings: list[str] = field(default_factory=list)
@@ -117,12 +117,10 @@ def judge_deliveries(judge: Judge, view: View, names: list[str], layout: str) ->
     except (DataRefused, UsageError):
         refused = _unreadable(judge, view, names, layout)
         found = judge.scanned(view.root, layout)
-    drives = _drives(found.records(), view)
-    for drive in drives.values():
-        drive.reasons += sorted(set(drive.faults.values()))
-    view.hide([path for drive in drives.values() if not drive.good for path in drive.files])
+    drives, clashing = _drives(found.records(), view)
+    view.hide([path for drive in clashing for path in drive.files])
     _judge(judge, view, drives, layout)
-    return list(drives.values()), refused
+    return [*drives.values(), *clashing], refused
 
 
 def _unreadable(judge: Judge, view: View, names: list[str], layout: str) -> dict[str, str]:
@@ -140,32 +138,40 @@ def _unreadable(judge: Judge, view: View, names: list[str], layout: str) -> dict
     return refused
 
 
-def _drives(rows: list[dict[str, Any]], view: View) -> dict[str, Drive]:
-    """New files and faults by drive; what belongs to no sample and lies beside none is left out."""
+def _drives(rows: list[dict[str, Any]], view: View) -> tuple[dict[str, Drive], list[Drive]]:
+    """New files by drive, and parts of drives that clash; what lies beside no sample is left out."""
+    drive_of = _owners(rows, view)
+    clashing: dict[tuple[str, str], Drive] = {}
+    for delivery, faults in view.faults.items():
+        for path, said in faults.items():
+            if name := drive_of(path, delivery):
+                clashing.setdefault((name, delivery), Drive(name, delivery=delivery)).reasons.append(said)
+    drives: dict[str, Drive] = {}
+    for path, delivery in view.origin.items():
+        if (view.root / path).is_symlink() and (name := drive_of(path, delivery)):
+            drive = clashing.get((name, delivery)) or drives.setdefault(name, Drive(name))
+            drive.files.append(path)
+    return drives, list(clashing.values())
+
+
+def _owners(rows: list[dict[str, Any]], view: View) -> Callable[[str, str], str | None]:
+    """What finds the drive of a delivery's file: that of its sample, else of the only drive beside it."""
     owner: dict[str, str | None] = {}
     for row in rows:
         files = [path for path in (row["image"], row["mask"]) if path]
         origin = next((view.origin[path] for path in files if path in view.origin), None)
         owner |= dict.fromkeys(files, f"{row['split']}/{row['drive']}" if row["drive"] else origin)
-    above = defaultdict(set)
+    beside = defaultdict(set)
     for path, name in owner.items():
-        above[PurePosixPath(path).parent].add(name)
+        beside[PurePosixPath(path).parent].add(name)
 
-    def of(path: str, delivery: str) -> str | None:
+    def drive_of(path: str, delivery: str) -> str | None:
         if path in owner:
             return owner[path] or delivery
-        beside = above[PurePosixPath(path).parent]
-        return (next(iter(beside)) or delivery) if len(beside) == 1 else None
+        names = beside[PurePosixPath(path).parent]
+        return (next(iter(names)) or delivery) if len(names) == 1 else None
 
-    drives: dict[str, Drive] = {}
-    for path, delivery in view.origin.items():
-        if (view.root / path).is_symlink() and (name := of(path, delivery)):
-            drives.setdefault(name, Drive(name)).files.append(path)
-    for delivery, faults in view.faults.items():
-        for path, said in faults.items():
-            if name := of(path, delivery):
-                drives.setdefault(name, Drive(name)).faults[path] = said
-    return drives
+    return drive_of
 
 
 def _judge(judge: Judge, view: View, drives: dict[str, Drive], layout: str) -> None:

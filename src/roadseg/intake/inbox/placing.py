@@ -7,6 +7,7 @@ from roadseg.contracts.files import digest_file, digest_of
 from roadseg.intake.archive import unpack
 from roadseg.intake.records import name_of
 from roadseg.scan.layouts.known import LAYOUTS, look
+from roadseg.scan.layouts.words import said
 
 
 def stage(source: Path, folder: Path) -> Path:
@@ -19,8 +20,13 @@ def stage(source: Path, folder: Path) -> Path:
     return folder
 
 
-def digest_below(folder: Path) -> str:
-    """Digest of the paths and bytes of all files: an archive has that of the folder which it was made of."""
+def digest_of_content(staged: Path) -> str:
+    """Digest of the paths and bytes of all files that `stage` has made, whatever they were wrapped in."""
+    folder = staged
+    while (
+        len(inner := list(folder.iterdir())) == 1 and inner[0].is_dir() and not (folder != staged and _means(inner[0]))
+    ):
+        folder = inner[0]
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return digest_of([[path.relative_to(folder).as_posix(), digest_file(path)] for path in files])
 
@@ -46,6 +52,11 @@ def belongs(source: str, staged: Path, raw: Path, layout: str, found_by: dict[st
     if own != layout:
         raise DataRefused(f"{source} has layout {own} and data/raw {layout} ({LAYOUTS[layout].looks_like})")
     return root
+
+
+def _means(folder: Path) -> bool:
+    told = said(folder.name)
+    return bool(told.split or told.role)
 
 
 def _chain(staged: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from roadseg.contracts.files import digest_file, home
 from roadseg.intake.inbox.deliveries import Delivery, at_rest, seen
 from roadseg.intake.inbox.memory import Memory
 from roadseg.intake.inbox.options import DAY, Inbox
-from roadseg.intake.inbox.placing import digest_below, stage
+from roadseg.intake.inbox.placing import digest_of_content, stage
 
 
 @dataclass
@@ -82,7 +82,7 @@ def read_all(fresh: list[Delivery], memory: Memory, folder: Path, *, again: bool
         one = Read(delivery, folder / f"delivery-{number}")
         try:
             stage(delivery.path, one.folder)
-            one.digest = digest_below(one.folder)
+            one.digest = digest_of_content(one.folder)
         except (DataRefused, UsageError) as error:
             archive = delivery.path.is_file()
             one.digest = digest_file(delivery.path) if archive else delivery.stand

@@ -120,11 +120,11 @@ def _judged(read: list[Read], judge: Judge, view: View, layout: str) -> list[Dri
 
 def _of(one: Read, drives: list[Drive], view: View) -> list[Drive]:
     """The drives that a delivery has a part in."""
-    faults = view.faults.get(one.name, {}).keys()
     return [
         drive
         for drive in drives
-        if any(view.origin[path] == one.name for path in drive.files) or faults & drive.faults.keys()
+        if drive.delivery == one.name
+        or (not drive.delivery and any(view.origin[path] == one.name for path in drive.files))
     ]
 
 
