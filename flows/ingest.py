@@ -18,10 +18,9 @@ from flows.run import Run, ended, recorded
 from flows.tell import tell
 from flows.turn import give_way, skipped, wake_waiting
 from roadseg.contracts import paths
-from roadseg.contracts.errors import RoadsegError
+from roadseg.contracts.errors import BUSY, Busy, RoadsegError
 from roadseg.contracts.files import failpoint, read_json
-from roadseg.intake.inbox.__main__ import STATE
-from roadseg.intake.inbox.memory import opened
+from roadseg.intake.inbox.memory import of_branch, opened
 from roadseg.intake.inbox.options import Inbox
 from roadseg.intake.inbox.reading import news
 from roadseg.intake.inbox.report import Report
@@ -31,7 +30,6 @@ from roadseg.pipeline.dvc import dvc, dvc_environment
 from roadseg.pipeline.process import stream
 from roadseg.pipeline.settings import read_settings
 from roadseg.workspace.data_branch import BRANCH, advance
-from roadseg.workspace.lock import Held
 from roadseg.workspace.remote import Committed
 from roadseg.workspace.revision import find_revision
 from roadseg.workspace.tree import bring_data, workspace
@@ -59,26 +57,30 @@ def ingest(inbox: Inbox = DEFAULTS, requester: Requester = "") -> State[Any]:
             return instead
         if not inbox.folder and not inbox.path.is_dir():
             return skipped(run, f"no inbox: make {inbox.path}, or set inbox.folder")
-        with opened(STATE) as memory:
-            fresh, notes = news(inbox, memory)
-            unsaid = memory.unsaid
-        if not fresh and not unsaid:
-            return skipped(run, "; ".join(notes) or f"nothing new in {inbox.path}")
-        revision = find_revision(run.repository)
-        run.note(revision=revision.name, base=revision.commit)
         try:
-            with workspace(run.repository, revision.commit, run.holder) as tree:
-                state = _ingest(run, inbox, tree)
-        except Held as held:
-            return skipped(run, f"{held}; the next look takes what has arrived")
-        wake_waiting()
-        return state
+            return _look(run, inbox)
+        except Busy as busy:
+            return skipped(run, f"{busy}; the next look takes what has arrived")
+
+
+def _look(run: Run, inbox: Inbox) -> State[Any]:
+    with opened(of_branch(run.repository)) as memory:
+        fresh, notes = news(inbox, memory)
+        unsaid = memory.unsaid
+    if not fresh and not unsaid:
+        return skipped(run, "; ".join(notes) or f"nothing new in {inbox.path}")
+    revision = find_revision(run.repository)
+    run.note(revision=revision.name, base=revision.commit)
+    with workspace(run.repository, revision.commit, run.holder) as tree:
+        state = _ingest(run, inbox, tree)
+    wake_waiting()
+    return state
 
 
 def _ingest(run: Run, inbox: Inbox, tree: Path) -> State[Any]:
     forget_addition(tree)  # of a look that was killed: what it added is still in the inbox
     bring_data(tree)
-    report = take(inbox, tree)
+    report = take(inbox, tree, of_branch(run.repository))
     failpoint("ingest:taken")
     committed = version(run.repository, tree, report) if report.new or report.drives else None
     if committed:
@@ -86,16 +88,22 @@ def _ingest(run: Run, inbox: Inbox, tree: Path) -> State[Any]:
             _announce(run, tree, committed, report.drives)
         failpoint("ingest:told")
         run.note(commit=committed.commit, branch=BRANCH, problem=committed.problem)
-    with opened(STATE) as memory:
+    with opened(of_branch(run.repository)) as memory:
         lines = [*report.lines(), *finish(inbox, memory, report)]
     return _end(run, report, lines)
 
 
 @task(task_run_name="judge and add")
-def take(inbox: Inbox, tree: Path) -> Report:
+def take(inbox: Inbox, tree: Path, state: str) -> Report:
     """Judge what has arrived beside the present data and add the good drives to data/raw of the workspace.
 
+    Args:
+        inbox: the folder and its options.
+        tree: the workspace's project folder.
+        state: of the looks, see `memory.of_branch`.
+
     Raises:
+        Busy: another look or import is at work.
         RoadsegError: it could not be done; with the last lines.
     """
     log, tail = get_run_logger(), deque[str](maxlen=TAIL)
@@ -107,11 +115,10 @@ def take(inbox: Inbox, tree: Path) -> Report:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "report.json")
-        command = [sys.executable, "-m", "roadseg.intake.inbox", inbox.model_dump_json(), str(path)]
+        command = [sys.executable, "-m", "roadseg.intake.inbox", state, inbox.model_dump_json(), str(path)]
         if status := stream(command, cwd=tree, env=dvc_environment(), line=line):
-            error = RoadsegError("; ".join(tail).removeprefix("error: ") or f"the look ended with {status}")
-            error.exit_code = status if status > 0 else error.exit_code
-            raise error
+            said = "; ".join(tail).removeprefix("error: ") or f"the look ended with {status}"
+            raise Busy(said) if status == BUSY else RoadsegError(said)
         return Report.of(read_json(path, "ingested", "the look again"))
 
 

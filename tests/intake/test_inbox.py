@@ -10,6 +10,7 @@ from inboxes import FRAMES, IMAGE, MASK, drives_in, look, make_tree, put_drive
 from small_sets import save, scene
 
 from roadseg.contracts.errors import UsageError
+from roadseg.contracts.files import home
 from roadseg.intake.inbox.memory import opened
 from roadseg.intake.inbox.options import Inbox
 from roadseg.intake.inbox.take import take
@@ -209,6 +210,16 @@ def test_a_drive_that_is_no_tree_of_two_splits_is_placed_by_its_own_name(tmp_pat
 def _made(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def test_where_nothing_can_be_written_beside_the_inbox_the_reasons_lie_in_home(tree: Path, inbox: Inbox) -> None:
+    put_drive(inbox.path / "monday", "train/4", seed=4, bad=True)
+    for place in (inbox.refused, inbox.taken):
+        place.write_text("a file where a folder should be")
+    report = look(tree, inbox.model_copy(update={"after": "move"}))
+    assert any(f"{inbox.refused} cannot be written to" in note for note in report.notes)
+    assert (home() / "inbox/refused/monday/reasons.txt").is_file()
+    assert (inbox.path / "monday").is_dir()
 
 
 def test_without_data_or_inbox_a_look_says_what_to_do(tree: Path, inbox: Inbox) -> None:

@@ -7,26 +7,26 @@ import pytest
 from inboxes import FRAMES, drives_in, look, make_tree, put_drive
 
 from roadseg.contracts.files import REPLACING
+from roadseg.intake import places
 from roadseg.intake.inbox.memory import opened
 from roadseg.intake.inbox.options import Inbox
 from roadseg.intake.inbox.take import FAILPOINTS
 
 from .conftest import contents
 
-FEW = ("inbox:refusing", "inbox:begun", "add:moved", "inbox:merged", "inbox:confirmed")
-ADDING = (
-    *("unpack", "unpacked", "checked", "synced", "renamed", "begun", "move", "settled", "merged", "added", "done"),
-)
-MANY = (
-    *(point for point in FAILPOINTS if point not in FEW),
-    *(f"add:{point}" for point in ADDING),
-    *("member:write", "member:opened", "member:written", "facts:commit", "facts:committed"),
+FEW = ("inbox:refusing", "add:moved", "inbox:merged")
+ALL = (
+    *FAILPOINTS,
+    *(point for point in places.FAILPOINTS if point.startswith(("add:", "member:"))),
+    *("facts:commit", "facts:committed"),
     *(f"test.json:{point}" for point in REPLACING),
 )
 TOLD = ("inbox:confirmed", "inbox:move", "inbox:moved")  # by then the drives were told of
 
 
-@pytest.mark.parametrize("point", [*FEW, *(pytest.param(point, marks=pytest.mark.soak) for point in MANY)])
+@pytest.mark.parametrize(
+    "point", [pytest.param(point, marks=[] if point in FEW else [pytest.mark.soak]) for point in ALL]
+)
 def test_a_look_that_is_killed_is_made_whole_by_the_next(
     tmp_path: Path, cached: Path, killed: Callable[[Path, str, Callable[[], object]], bool], point: str
 ) -> None:

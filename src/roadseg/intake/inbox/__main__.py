@@ -1,4 +1,4 @@
-"""`python -m roadseg.intake.inbox OPTIONS REPORT`: one look in a process of its own, for the flow.
+"""`python -m roadseg.intake.inbox STATE OPTIONS REPORT`: one look in a process of its own, for the flow.
 
 Scan's workers are forks, which a process with threads must not make. What was done is left in the file REPORT; the
 caller calls `finish` when the data are where they belong.
@@ -15,17 +15,15 @@ from roadseg.intake.inbox.take import take
 from roadseg.machine.signals import follow_parent
 from roadseg.pipeline.environment import settle
 
-STATE = "workspace"  # of the looks that feed it
-
 
 def main() -> None:
     """Take what is new into the tree that is the current folder."""
     settle()
     follow_parent()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a pipe would show lines late
-    options, report = sys.argv[1:]
+    state, options, report = sys.argv[1:]
     try:
-        with opened(STATE) as memory:
+        with opened(state) as memory:
             done = take(Path.cwd(), Inbox.model_validate_json(options), memory)
     except RoadsegError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -69,17 +69,18 @@ def deliveries(inbox: Inbox) -> tuple[list[Delivery], list[str]]:
 
 def seen(path: Path) -> Delivery:
     """A delivery as it stands now; files that vanish meanwhile count as a change."""
-    files = sorted(each for each in path.rglob("*") if not each.is_dir()) if path.is_dir() else [path]
+    inner = sorted(path.rglob("*")) if path.is_dir() else []
     stand: list[list[str | int]] = []
-    problem = "" if files else "is empty"
-    for file in files:
+    problem = "is empty" if path.is_dir() and all(each.is_dir() for each in inner) else ""
+    for file in [path, *inner]:
         name = file.relative_to(path.parent).as_posix()
         try:
             facts = file.lstat()
         except FileNotFoundError:
             stand.append([name, "gone"])
             continue
-        stand.append([name, facts.st_size, facts.st_mtime_ns])
+        if not file.is_dir():  # a folder's own time changes with each file
+            stand.append([name, facts.st_size, facts.st_mtime_ns])
         if arriving(file.name):
             problem = f"is not whole: {name} is still being written"
         elif not file.is_symlink() and not os.access(file, os.R_OK):

@@ -50,7 +50,7 @@ class Fate(BaseModel):
 
 
 class Memory:
-    """The state of the looks that feed one tree; `opened` makes one."""
+    """The state of the looks that feed one tree or branch; `opened` makes one."""
 
     def __init__(self, path: Path) -> None:
         """Read what is there."""
@@ -73,7 +73,9 @@ class Memory:
         """Note how deliveries stand; what is gone is forgotten, and so is how it stood if it has changed."""
         before = self.seen
         self.seen = {
-            name: before[name] if name in before and before[name].stand == stand else Seen(stand=stand, since=now)
+            name: known
+            if (known := before.get(name)) and known.stand == stand and known.since <= now  # the clock may go back
+            else Seen(stand=stand, since=now)
             for name, stand in stands.items()
         }
 
@@ -104,10 +106,10 @@ class Memory:
 
 @contextmanager
 def opened(state: str) -> Iterator[Memory]:
-    """Be the only look for one tree.
+    """Be the only look of this home.
 
     Args:
-        state: names the tree, see `of_tree`.
+        state: names what the looks feed, see `of_tree` and `of_branch`.
 
     Raises:
         Busy: another look is at work.
@@ -124,6 +126,11 @@ def opened(state: str) -> Iterator[Memory]:
 def of_tree(tree: Path) -> str:
     """The state of the looks that feed a person's own tree."""
     return f"tree-{digest_of(str(tree.resolve()))[:12]}"
+
+
+def of_branch(repository: Path) -> str:
+    """The state of the looks that feed the data branch of a checkout; several may share a home."""
+    return f"branch-{digest_of(str(repository.resolve()))[:12]}"
 
 
 def minute(moment: float | None = None) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from roadseg.contracts import paths
 from roadseg.contracts.errors import DataRefused, UsageError
-from roadseg.contracts.files import failpoint
+from roadseg.contracts.files import failpoint, home
 from roadseg.intake.inbox.deliveries import seen
 from roadseg.intake.inbox.judging import Drive, Judge, judge_deliveries
 from roadseg.intake.inbox.memory import Fate, Memory, minute
@@ -94,8 +94,11 @@ def finish(inbox: Inbox, memory: Memory, report: Report) -> list[str]:
             fate = memory.fates.get(entry.digest)
             if fate and not fate.waits and Path(path).exists() and seen(Path(path)).stand == entry.stand:
                 wholly_refused = bool(fate.refused) and not fate.drives
-                place = put_away(inbox.refused / "originals" if wholly_refused else inbox.taken, Path(path))
-                moved.append(f"{Path(path).name} is moved to {place}")
+                target = inbox.refused / "originals" if wholly_refused else inbox.taken
+                try:
+                    moved.append(f"{Path(path).name} is moved to {put_away(target, Path(path))}")
+                except OSError as error:
+                    moved.append(f"{Path(path).name} stays where it is: {target}: {error.strerror}")
     return moved
 
 
@@ -156,7 +159,11 @@ def _refuse(read: list[Read], drives: list[Drive], view: View, inbox: Inbox, rep
         if refused := report.fates[one.digest].refused:
             files = [path for drive in _of(one, drives, view) if drive.reasons for path in drive.files]
             copied = {path: view.file(path) for path in files if view.origin[path] == one.name}
-            place = put_out(inbox.refused, one.delivery.path, refused, copied)
+            try:
+                place = put_out(inbox.refused, one.delivery.path, refused, copied)
+            except OSError as error:
+                report.notes.append(f"{inbox.refused} cannot be written to: {error.strerror}")
+                place = put_out(home() / "inbox/refused", one.delivery.path, refused, copied)
             report.notes.append(f"the reasons why not all of {one.name} was taken stand in {place}")
 
 
