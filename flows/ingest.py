@@ -20,7 +20,7 @@ from flows.turn import give_way, skipped, wake_waiting
 from roadseg.contracts import paths
 from roadseg.contracts.errors import BUSY, Busy, RoadsegError
 from roadseg.contracts.files import failpoint, read_json
-from roadseg.intake.inbox.memory import of_branch, opened
+from roadseg.intake.inbox.memory import of_branch, looking
 from roadseg.intake.inbox.options import Inbox
 from roadseg.intake.inbox.reading import news
 from roadseg.intake.inbox.report import Report
@@ -64,7 +64,7 @@ def ingest(inbox: Inbox = DEFAULTS, requester: Requester = "") -> State[Any]:
 
 
 def _look(run: Run, inbox: Inbox) -> State[Any]:
-    with opened(of_branch(run.repository)) as memory:
+    with looking(of_branch(run.repository)) as memory:
         fresh, notes = news(inbox, memory)
         unsaid = memory.unsaid
     if not fresh and not unsaid:
@@ -80,21 +80,21 @@ def _look(run: Run, inbox: Inbox) -> State[Any]:
 def _ingest(run: Run, inbox: Inbox, tree: Path) -> State[Any]:
     forget_addition(tree)  # of a look that was killed: what it added is still in the inbox
     bring_data(tree)
-    report = take(inbox, tree, of_branch(run.repository))
+    report = judge_and_add(inbox, tree, of_branch(run.repository))
     failpoint("ingest:taken")
-    committed = version(run.repository, tree, report) if report.new or report.drives else None
+    committed = version_and_push(run.repository, tree, report) if report.new or report.drives else None
     if committed:
         if report.drives:
             _announce(run, tree, committed, report.drives)
         failpoint("ingest:told")
         run.note(commit=committed.commit, branch=BRANCH, problem=committed.problem)
-    with opened(of_branch(run.repository)) as memory:
+    with looking(of_branch(run.repository)) as memory:
         lines = [*report.lines(), *finish(inbox, memory, report)]
     return _end(run, report, lines)
 
 
 @task(task_run_name="judge and add")
-def take(inbox: Inbox, tree: Path, state: str) -> Report:
+def judge_and_add(inbox: Inbox, tree: Path, state: str) -> Report:
     """Judge what has arrived beside the present data and add the good drives to data/raw of the workspace.
 
     Args:
@@ -123,7 +123,7 @@ def take(inbox: Inbox, tree: Path, state: str) -> Report:
 
 
 @task(task_run_name="version and push")
-def version(repository: Path, tree: Path, report: Report) -> Committed:
+def version_and_push(repository: Path, tree: Path, report: Report) -> Committed:
     """Push the data to DVC's remote where there is one, then commit their pointers on the data branch and push it.
 
     In that order: whoever sees the commit can get the data.

@@ -7,7 +7,7 @@ from small_sets import LEVEL, cells, save, scene
 from trees import ROOT
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.intake.inbox.memory import opened
+from roadseg.intake.inbox.memory import looking
 from roadseg.intake.inbox.options import Inbox
 from roadseg.intake.inbox.report import Report
 from roadseg.intake.inbox.take import finish, take
@@ -40,7 +40,7 @@ def make_tree(tree: Path) -> Path:
 
 def look(tree: Path, inbox: Inbox) -> Report:
     """One whole look."""
-    with opened("test") as memory:
+    with looking("test") as memory:
         report = take(tree, inbox, memory)
         finish(inbox, memory, report)
     return report

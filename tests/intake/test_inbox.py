@@ -11,7 +11,7 @@ from small_sets import save, scene
 
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import home
-from roadseg.intake.inbox.memory import opened
+from roadseg.intake.inbox.memory import looking
 from roadseg.intake.inbox.options import Inbox
 from roadseg.intake.inbox.take import take
 
@@ -175,7 +175,7 @@ def test_of_two_versions_of_a_drive_the_one_that_came_last_is_taken(tree: Path, 
 def test_a_dry_run_tells_and_changes_nothing(tree: Path, inbox: Inbox) -> None:
     put_drive(put_drive(inbox.path / "monday", "train/3", seed=3), "train/4", seed=4, bad=True)
     before = contents(tree), contents(inbox.path.parent)
-    with opened("test") as memory:
+    with looking("test") as memory:
         lines = take(tree, inbox, memory, dry_run=True).lines()
     assert lines[0].startswith("refused: monday: train/4: gtFine/train/4/0_label.png")
     assert "good: monday: train/3" in lines

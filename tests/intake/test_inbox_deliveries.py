@@ -11,7 +11,7 @@ from filelock import FileLock
 from roadseg.contracts.errors import Busy, UsageError
 from roadseg.contracts.files import home
 from roadseg.intake.inbox.deliveries import at_rest
-from roadseg.intake.inbox.memory import opened
+from roadseg.intake.inbox.memory import looking
 from roadseg.intake.inbox.options import Inbox
 from roadseg.intake.inbox.placing import stage
 from roadseg.intake.inbox.reading import news, read_all
@@ -38,7 +38,7 @@ def inbox(tmp_path: Path) -> Inbox:
 
 
 def rests(inbox: Inbox, clock: Clock) -> tuple[list[str], list[str]]:
-    with opened("test") as memory:
+    with looking("test") as memory:
         found, notes = at_rest(inbox, memory, lambda: clock.now, clock.sleep)
         memory.save()
     return [one.name for one in found], notes
@@ -107,7 +107,7 @@ def test_a_drive_that_grows_while_it_is_read_is_left_for_the_next_look(
         return done
 
     monkeypatch.setattr("roadseg.intake.inbox.reading.stage", slow)
-    with opened("test") as memory:
+    with looking("test") as memory:
         fresh, _ = news(still, memory)
         read, notes = read_all(fresh, memory, tmp_path / "scratch", again=False)
         assert (read, notes) == ([], ["monday has changed while it was read: the next look takes it"])

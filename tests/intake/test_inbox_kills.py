@@ -8,7 +8,7 @@ from inboxes import FRAMES, drives_in, look, make_tree, put_drive
 
 from roadseg.contracts.files import REPLACING
 from roadseg.intake import places
-from roadseg.intake.inbox.memory import opened
+from roadseg.intake.inbox.memory import looking
 from roadseg.intake.inbox.options import Inbox
 from roadseg.intake.inbox.take import FAILPOINTS
 
@@ -48,7 +48,7 @@ def test_a_look_that_is_killed_is_made_whole_by_the_next(
     )
     assert [path.name for path in folder.iterdir()] == ["tuesday"]
     assert before == contents(folder) | contents(inbox.taken)
-    with opened("test") as memory:
+    with looking("test") as memory:
         states = {fate.name: (fate.state, fate.drives) for fate in memory.fates.values()}
         assert states == {"monday": ("refused", ["train/3"]), "tuesday": ("waits", [])}
         assert not memory.unsaid

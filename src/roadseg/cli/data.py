@@ -82,13 +82,13 @@ def ingest(
 
     Examples: `roadseg data ingest /srv/inbox --dry-run`; `roadseg data ingest /srv/inbox`, then `dvc repro`
     """
-    from roadseg.intake.inbox.memory import of_tree, opened
+    from roadseg.intake.inbox.memory import of_tree, looking
     from roadseg.intake.inbox.options import Inbox
     from roadseg.intake.inbox.take import finish, take
 
     after: Literal["move", "keep"] = "move" if move else "keep"
     inbox = Inbox(folder=str(folder.absolute()), quiet=quiet, days=days, after=after, again=again)
-    with opened(of_tree(Path.cwd())) as memory:
+    with looking(of_tree(Path.cwd())) as memory:
         report = take(Path.cwd(), inbox, memory, dry_run=dry_run)
         moved = [] if dry_run else finish(inbox, memory, report)
     print("\n".join([*report.lines(), *moved]) or f"nothing has arrived in {folder}")

@@ -135,7 +135,7 @@ def _link(source: str | Path, target: str | Path) -> None:
 
 def _keep_new(source: Path, staged: Path, raw: Path) -> tuple[int, int]:
     """Delete from `staged` what `raw` has; numbers of files that are new and that were there."""
-    found = compare(source, staged, raw)
+    found = differences(source, staged, raw)
     if faults := list(found.faults.values()):
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise DataRefused("; ".join(faults[:SHOWN]) + more + "; nothing was added")
@@ -153,7 +153,7 @@ class Compared:
     new: list[str]
 
 
-def compare(source: Path, staged: Path, raw: Path) -> Compared:
+def differences(source: Path, staged: Path, raw: Path) -> Compared:
     """Compare what came from `source` and lies in `staged` with the data in `raw`."""
     spelled = {folded(name): name for name in (path.relative_to(raw).as_posix() for path in raw.rglob("*"))}
     found = Compared({}, [], [])

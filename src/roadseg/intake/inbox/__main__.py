@@ -9,7 +9,7 @@ from pathlib import Path
 
 from roadseg.contracts.errors import RoadsegError
 from roadseg.contracts.files import write_json
-from roadseg.intake.inbox.memory import opened
+from roadseg.intake.inbox.memory import looking
 from roadseg.intake.inbox.options import Inbox
 from roadseg.intake.inbox.take import take
 from roadseg.machine.signals import follow_parent
@@ -23,7 +23,7 @@ def main() -> None:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a pipe would show lines late
     state, options, report = sys.argv[1:]
     try:
-        with opened(state) as memory:
+        with looking(state) as memory:
             done = take(Path.cwd(), Inbox.model_validate_json(options), memory)
     except RoadsegError as error:
         print(f"error: {error}", file=sys.stderr)

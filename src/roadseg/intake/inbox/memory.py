@@ -50,7 +50,7 @@ class Fate(BaseModel):
 
 
 class Memory:
-    """The state of the looks that feed one tree or branch; `opened` makes one."""
+    """The state of the looks that feed one tree or branch; `looking` makes one."""
 
     def __init__(self, path: Path) -> None:
         """Read what is there."""
@@ -105,7 +105,7 @@ class Memory:
 
 
 @contextmanager
-def opened(state: str) -> Iterator[Memory]:
+def looking(state: str) -> Iterator[Memory]:
     """Be the only look of this home.
 
     Args:

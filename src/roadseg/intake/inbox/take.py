@@ -59,7 +59,7 @@ def take(tree: Path, inbox: Inbox, memory: Memory, *, dry_run: bool = False) -> 
         read, known = read_all(fresh, memory, folder, again=inbox.again)
         report.notes += known
         failpoint("inbox:read")
-        view = View(folder / "data/raw", raw)
+        view = View(folder / paths.RAW, raw)
         drives = _judged(read, judge, view, layout)
         failpoint("inbox:judged")
         report.fates = {one.digest: _fate(one, drives, view, memory, inbox) for one in read}

@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from roadseg.intake.merge import Compared, compare
+from roadseg.contracts import paths
+from roadseg.intake.merge import Compared, differences
 
 
 class View:
@@ -31,9 +32,11 @@ class View:
 
     def add(self, name: str, staged: Path) -> None:
         """Link the files of a delivery that are new; equal ones and those with a fault are noted."""
-        found = compare(Path(name), staged, self.root)
+        found = differences(Path(name), staged, self.root)
         self._staged[name], self.equal[name] = staged, len(found.equal)
-        self.faults[name] = {path: said.replace(str(self.root), "data/raw") for path, said in _of_files(found, staged)}
+        self.faults[name] = {
+            path: said.replace(str(self.root), paths.RAW.as_posix()) for path, said in _of_files(found, staged)
+        }
         for path in found.new:
             if not any(str(above) in found.faults for above in Path(path).parents):
                 self.origin[path] = name
