@@ -20,7 +20,7 @@ from flows.turn import give_way, skipped, wake_waiting
 from roadseg.contracts import paths
 from roadseg.contracts.errors import BUSY, Busy, RoadsegError
 from roadseg.contracts.files import failpoint, read_json
-from roadseg.intake.inbox.memory import of_branch, looking
+from roadseg.intake.inbox.memory import looking, of_branch
 from roadseg.intake.inbox.options import Inbox
 from roadseg.intake.inbox.reading import news
 from roadseg.intake.inbox.report import Report
@@ -142,7 +142,8 @@ def version_and_push(repository: Path, tree: Path, report: Report) -> Committed:
 
 def _announce(run: Run, tree: Path, committed: Committed, drives: list[str]) -> None:
     name = (read_settings(tree / paths.PARAMS).get("scan") or {}).get("dataset") or "data"
-    run.announce(CHANGED, f"roadseg.dataset.{name}", revision=committed.commit, branch=BRANCH, drives=drives)
+    told = {"revision": committed.commit, "branch": BRANCH, "drives": drives, "summary": _counted(drives)}
+    run.announce(CHANGED, f"roadseg.dataset.{name}", **told)
 
 
 def _message(report: Report) -> str:

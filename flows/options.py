@@ -13,6 +13,7 @@ from roadseg.pipeline.runner import SECTIONS, STAGES
 Revision = Annotated[str, Field(pattern=r"^([A-Za-z0-9._/][A-Za-z0-9._/-]*)?$", max_length=200)]  # never an option
 Reason = Annotated[str, Field(max_length=500)]
 Requester = Annotated[str, Field(max_length=100)]
+Version = Annotated[int, Field(ge=1)]  # of the registered model
 WhenBusy = Literal["wait", "skip", "replace"]
 
 WORDS = {

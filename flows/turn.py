@@ -3,7 +3,10 @@
 The lock of the workspace is the truth about who works; a run that waits is back in Prefect's queue and has no process.
 """
 
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, NoReturn
 
 from prefect import get_run_logger
@@ -24,6 +27,7 @@ from prefect.states import Cancelled, Completed, Scheduled
 
 from flows.options import WhenBusy
 from flows.run import Run, ended
+from roadseg.workspace.tree import workspace
 
 WAITING = "Waiting"  # name of the state of a run that is in the queue until the workspace is free
 SOON, PATIENCE = timedelta(seconds=15), timedelta(minutes=5)  # until a waiting run looks again; whoever ends wakes it
@@ -51,7 +55,7 @@ def give_way(run: Run) -> State[Any] | None:
         for other in due:
             if other.state_type == StateType.SCHEDULED and _since(other) < _since(newest):
                 client.set_flow_run_state(other.id, Completed(name="Skipped", message=_instead(newest)), force=True)
-    return skipped(run, _instead(newest)) if newest.id != me.id else None
+    return skipped(run, _instead(newest), "a newer run takes its place") if newest.id != me.id else None
 
 
 def yield_to(run: Run, holder: str, when_busy: WhenBusy) -> State[Any]:
@@ -80,6 +84,24 @@ def yield_to(run: Run, holder: str, when_busy: WhenBusy) -> State[Any]:
         return _back_to_queue(client, run, delay, f"for {holder}")
 
 
+@contextmanager
+def in_turn(run: Run, commit: str) -> Iterator[Path]:
+    """Hold the workspace, at a commit, with the current directory in it; the runs that wait look when it is free.
+
+    Raises:
+        Held: another run holds it.
+        UsageError: see `workspace`.
+    """
+    held = False
+    try:
+        with workspace(run.repository, commit, run.holder) as tree, chdir(tree):
+            held = True
+            yield tree
+    finally:
+        if held:
+            wake_waiting()
+
+
 def wake_waiting() -> None:
     """Let the runs that wait look now: the workspace is free. Without it they look within minutes."""
     try:
@@ -91,11 +113,11 @@ def wake_waiting() -> None:
         get_run_logger().warning("runs that wait are not woken: %s: %s", type(error).__name__, error)
 
 
-def skipped(run: Run, why: str) -> State[Any]:
-    """End as one that had nothing to do."""
+def skipped(run: Run, why: str, name: str = "") -> State[Any]:
+    """End as one that had nothing to do; the name says why in a few words."""
     get_run_logger().info("skipped: %s", why)
     run.note(state="Skipped", problem="")
-    run.name_it(f"skipped: {why}")
+    run.name_it(f"skipped: {name or why}")
     return ended("Skipped", why)
 
 

@@ -32,7 +32,7 @@ app.command()(labels)
 app.command()(doctor)
 app.command()(reproduce)
 app.command()(gc)
-app.command()(runs.why)
+app.command("why")(runs.why_rerun)
 for verb in (models.predict, models.score, models.publish, models.register, gate.promote, gate.rollback):
     app.command()(verb)
 

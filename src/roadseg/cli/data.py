@@ -82,7 +82,7 @@ def ingest(
 
     Examples: `roadseg data ingest /srv/inbox --dry-run`; `roadseg data ingest /srv/inbox`, then `dvc repro`
     """
-    from roadseg.intake.inbox.memory import of_tree, looking
+    from roadseg.intake.inbox.memory import looking, of_tree
     from roadseg.intake.inbox.options import Inbox
     from roadseg.intake.inbox.take import finish, take
 

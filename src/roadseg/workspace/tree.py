@@ -1,10 +1,10 @@
 """The worktrees in home: the workspace that a run works in, and one without data that answers what changed."""
 
-import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -22,17 +22,21 @@ from roadseg.workspace.plumbing import asked, maybe, must, prefix_of
 from roadseg.workspace.remote import push_left
 from roadseg.workspace.revision import SHORT
 
+WRITES = {"checkout", "clean", "worktree", "commit", "add", "rm"}  # of git
 LEFT = 30.0  # seconds in which what a killed run has started must have ended
 
 
 @contextmanager
-def workspace(repository: Path, commit: str, me: Holder) -> Iterator[Path]:
+def workspace(
+    repository: Path, commit: str, me: Holder, say: Callable[[str], object] = lambda _: None
+) -> Iterator[Path]:
     """Hold the workspace, at a commit and with the data files to use; it is kept afterwards, so that people can look.
 
     Args:
         repository: the project folder of the person's checkout, in which nothing changes.
         commit: to work on, 40 hex.
         me: the run that works there.
+        say: is told what did not work beside it, in sentences for people.
 
     Yields:
         The project folder in it. Ignored files are those of the run before: data are brought by `bring_data`.
@@ -44,17 +48,18 @@ def workspace(repository: Path, commit: str, me: Holder) -> Iterator[Path]:
     """
     with workspace_lock(me):
         _wait_for_left(home() / "workspace")
-        push_left(repository)
+        for branch in push_left(repository):
+            say(f"{branch} is still not at the remote; the next run tries again")
         data = current_data(repository, commit)
-        if data.moves:
-            move_forward(repository, data.commit)
+        if data.moves and (problem := move_forward(repository, data.commit).problem):
+            say(problem)
         tree = stand(repository, home() / "workspace", commit)
         lay_data_files(tree, data.commit)
         yield tree
 
 
 @contextmanager
-def look(repository: Path, commit: str) -> Iterator[Path]:
+def looking_tree(repository: Path, commit: str) -> Iterator[Path]:
     """Hold the worktree that never has data, at a commit; whoever comes second waits."""
     top = home() / "look"
     top.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +102,8 @@ def stand(repository: Path, top: Path, commit: str) -> Path:
     if not maybe(repository, "cat-file", "-t", f"{commit}:{prefix}{paths.GRAPH}"):
         raise UsageError(f"commit {commit[:SHORT]} has no {prefix}{paths.GRAPH}: it does not hold the project")
     if _belongs(repository, top):
-        Path(must(top, "rev-parse", "--absolute-git-dir"), "index.lock").unlink(missing_ok=True)  # of a killed git
+        for lock in Path(must(top, "rev-parse", "--absolute-git-dir")).glob("*.lock"):  # of a git that was killed
+            lock.unlink(missing_ok=True)
         done = asked(top, "checkout", "--quiet", "--force", "--detach", commit)
         if done.returncode:
             _make(repository, top, commit)
@@ -130,11 +136,22 @@ def _belongs(repository: Path, top: Path) -> bool:
 
 
 def _make(repository: Path, top: Path, commit: str) -> None:
-    shutil.rmtree(top, ignore_errors=True)
+    _clear(top)
     top.parent.mkdir(parents=True, exist_ok=True)
     # twice force: git remembers a locked worktree whose folder is gone
     must(repository, "worktree", "add", "--quiet", "--force", "--force", "--detach", str(top), commit)
     asked(repository, "worktree", "lock", "--reason", "roadseg", str(top))
+
+
+def _clear(top: Path) -> None:
+    """Remove what is there; of a link to a folder on another disk what is in that."""
+    if not top.is_dir():
+        top.unlink(missing_ok=True)
+    elif top.is_symlink():
+        for path in top.iterdir():
+            _clear(path)
+    else:
+        shutil.rmtree(top)
 
 
 def _wait_for_left(top: Path) -> None:
@@ -152,10 +169,20 @@ def _wait_for_left(top: Path) -> None:
 
 
 def _works_in(process: psutil.Process, top: Path) -> bool:
+    """Whether a process is DVC, a stage, or git that writes there; not whoever looks around."""
     try:
-        if process.pid == os.getpid() or not Path(process.cwd()).is_relative_to(top):
-            return False
-        words = " ".join(process.cmdline())
-        return process.status() != psutil.STATUS_ZOMBIE and ("dvc" in words or "roadseg" in words)
+        words = process.cmdline()
+        there = Path(process.cwd()).is_relative_to(top) or str(top) in words  # `git worktree add` runs elsewhere
+        return there and process.status() != psutil.STATUS_ZOMBIE and _is_ours(words)
     except (psutil.Error, OSError):
         return False
+
+
+def _is_ours(words: list[str]) -> bool:
+    names = [Path(word).name for word in words[:2]]
+    modules = {word.partition(".")[0] for flag, word in pairwise(words) if flag == "-m"}
+    return (
+        "dvc" in names
+        or not modules.isdisjoint(("dvc", "roadseg"))
+        or ("git" in names and not WRITES.isdisjoint(words))
+    )
