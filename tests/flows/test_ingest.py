@@ -16,7 +16,7 @@ from workspace_project import git
 
 from flows import ingest as flow
 from flows import run as runs
-from flows.server import prefect_server
+from flows.services.server import prefect_server
 from roadseg.intake.inbox.options import Inbox
 from roadseg.workspace.data_branch import BRANCH
 from roadseg.workspace.records import read_records
@@ -73,7 +73,7 @@ def look(folder: Path) -> State[Any]:
 def killed_look(tree: Path, folder: Path, home: Path, server: str, point: str) -> bool:
     env = {"ROADSEG_HOME": str(home), "PREFECT_API_URL": server, "ROADSEG_FAILPOINT": point}
     done = run(tree, sys.executable, "-c", SCRIPT.format(folder=str(folder)), check=False, **env)
-    return done.returncode == -9
+    return done.returncode == (-9 if point.startswith("ingest:") else 1)  # else the process that judges is killed
 
 
 def files_of(tree: Path, revision: str) -> dict[str, str]:
@@ -85,7 +85,8 @@ def files_of(tree: Path, revision: str) -> dict[str, str]:
 
 POINTS = [
     "ingest:advanced",
-    *(pytest.param(point, marks=pytest.mark.soak) for point in ("ingest:taken", "ingest:pushed", "ingest:told")),
+    *(pytest.param(point, marks=pytest.mark.soak) for point in flow.FAILPOINTS if point != "ingest:advanced"),
+    *(pytest.param(point, marks=pytest.mark.soak) for point in ("inbox:begun", "add:moved", "add:merged")),
 ]
 
 

@@ -5,7 +5,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import home
 
 DAY = 86400.0  # seconds
@@ -17,7 +16,9 @@ class Inbox(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     folder: str = Field(
-        default="", description="where deliveries arrive, an absolute path; empty: inbox/new beside roadseg's home"
+        default="",
+        pattern=r"^(/.*)?$",
+        description="where deliveries arrive, a whole path from / on; empty: inbox/new beside roadseg's home",
     )
     quiet: float = Field(
         default=10.0, ge=0.0, le=3600.0, description="seconds (0 to 3600) that a delivery must stand still"
@@ -35,16 +36,8 @@ class Inbox(BaseModel):
 
     @property
     def path(self) -> Path:
-        """The folder, absolute.
-
-        Raises:
-            UsageError: a relative path was given: it would mean another place for each process.
-        """
-        if not self.folder:
-            return home().parent / "inbox/new"
-        if not Path(self.folder).is_absolute():
-            raise UsageError(f"inbox {self.folder}: give the whole path, from / on")
-        return Path(self.folder)
+        """The folder, absolute."""
+        return Path(self.folder) if self.folder else home().parent / "inbox/new"
 
     @property
     def refused(self) -> Path:
