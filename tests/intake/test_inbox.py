@@ -3,17 +3,18 @@
 import csv
 import shutil
 import tarfile
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 from inboxes import FRAMES, IMAGE, MASK, drives_in, look, make_tree, put_drive
 from small_sets import save, scene
+from typer.testing import CliRunner
 
+from roadseg.cli.app import app
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import home
-from roadseg.intake.inbox.memory import looking
 from roadseg.intake.inbox.options import Inbox
-from roadseg.intake.inbox.take import take
 
 from .conftest import contents
 
@@ -172,15 +173,23 @@ def test_of_two_versions_of_a_drive_the_one_that_came_last_is_taken(tree: Path, 
     assert "a different file of that name" in refusals(inbox)["old"][0]
 
 
-def test_a_dry_run_tells_and_changes_nothing(tree: Path, inbox: Inbox) -> None:
+def test_the_verb_does_a_look_and_with_dry_run_it_tells_and_changes_nothing(tree: Path, inbox: Inbox) -> None:
     put_drive(put_drive(inbox.path / "monday", "train/3", seed=3), "train/4", seed=4, bad=True)
     before = contents(tree), contents(inbox.path.parent)
-    with looking("test") as memory:
-        lines = take(tree, inbox, memory, dry_run=True).lines()
+    lines = verb(tree, inbox, "--dry-run")
     assert lines[0].startswith("refused: monday: train/4: gtFine/train/4/0_label.png")
-    assert "good: monday: train/3" in lines
+    assert lines[1:] == ["good: monday: train/3"]
     assert (contents(tree), contents(inbox.path.parent)) == before
-    assert look(tree, inbox).drives == ["train/3"]
+    assert verb(tree, inbox)[-1] == f"data/raw: {2 * FRAMES} new files; next: dvc repro"
+    assert drives_in(tree) == FIRST | {"train/3": WHOLE}
+    assert verb(tree, inbox) == [f"nothing new has arrived in {inbox.path}"]
+
+
+def verb(tree: Path, inbox: Inbox, *options: str) -> list[str]:
+    with chdir(tree):
+        done = CliRunner().invoke(app, ["data", "ingest", str(inbox.path), "--quiet", "0", *options])
+    assert done.exit_code == 0, done.output
+    return done.output.splitlines()
 
 
 def test_what_was_taken_is_moved_only_where_that_is_asked(tree: Path, inbox: Inbox) -> None:

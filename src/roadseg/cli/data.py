@@ -70,7 +70,7 @@ def import_(
 def ingest(
     folder: Annotated[Path, typer.Argument(help="Where archives and folders of drives arrive.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge and tell, change nothing.")] = False,
-    quiet: Annotated[float, typer.Option(min=0, max=3600, help="Seconds that a delivery must stand still.")] = 10.0,
+    quiet: Annotated[float, typer.Option(min=0, max=1800, help="Seconds that a delivery must stand still.")] = 10.0,
     days: Annotated[int, typer.Option(min=0, max=3650, help="Days that images wait for their masks.")] = 14,
     move: Annotated[bool, typer.Option("--move", help="Move what was taken to taken/ beside the folder.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Judge what was refused before once more.")] = False,
@@ -87,11 +87,12 @@ def ingest(
     from roadseg.intake.inbox.take import finish, take
 
     after: Literal["move", "keep"] = "move" if move else "keep"
-    inbox = Inbox(folder=str(folder.absolute()), quiet=quiet, days=days, after=after, again=again)
+    patience = max(2 * quiet, 60.0)  # seconds
+    inbox = Inbox(folder=str(folder.absolute()), quiet=quiet, patience=patience, days=days, after=after, again=again)
     with looking(of_tree(Path.cwd())) as memory:
         report = take(Path.cwd(), inbox, memory, dry_run=dry_run)
         moved = [] if dry_run else finish(inbox, memory, report)
-    print("\n".join([*report.lines(), *moved]) or f"nothing has arrived in {folder}")
+    print("\n".join([*report.lines(), *moved]) or f"nothing new has arrived in {folder}")
     if report.new:
         print(f"data/raw: {report.new} new files; next: dvc repro")
 
