@@ -60,7 +60,7 @@ def ask(run: Run, client: Any, question: "Entry") -> Answer:
     if question.run_id not in (context.flow_run.empirical_policy.pause_keys or ()):
         number, until = decision.candidate.version, _until(question)
         run.note(version=number, outcome="ASKED", decision=decision.to_json())
-        run.name_it(f"asks about v{number}")
+        run.name_it(f"asks about v{number}", so_far=True)
         said = f"until {until}; {'; '.join(decision.reasons)}"
         tell("asked", f"is version {number} to be champion?", reason=said, score=score(decision), link=run.record.url)
     # initial data would take the place of the fields' bounds, and an empty answer would do

@@ -12,7 +12,6 @@ from roadseg.gate.decision import Decision
 KINDS: dict[str, Kind] = {"PROMOTE": "promoted", "REJECT": "rejected", "HOLD": "held"}
 EVENTS = {"PROMOTE": "roadseg.model.promoted", "HOLD": "roadseg.gate.held"}
 PROMOTE = "promote"  # the deployment that asks
-BY_A_PERSON = "a person must approve"  # how the gate's reason begins where the policy asks for one
 
 
 def conclude(run: Run, decision: Decision) -> Decision | State[Decision]:
@@ -29,7 +28,8 @@ def conclude(run: Run, decision: Decision) -> Decision | State[Decision]:
         final=not missing,
         missing=missing,
     )
-    if run.record.deployment != PROMOTE and wants_a_person(decision) and run.deployed and _ask(run, decision):
+    open_question = decision.outcome == "HOLD" and decision.for_a_person and run.record.deployment != PROMOTE
+    if open_question and run.deployed and _ask(run, decision):
         run.note(outcome="ASKED", state="Asked")
         run.name_it(f"asked {_version(decision)}")
         return ended("Asked", f"deployment promote asks a person about version {decision.candidate.version}")
@@ -67,11 +67,6 @@ def lacks_evidence(decision: Decision) -> bool:
         return False
     judged = [decision.candidate, *filter(None, [decision.champion])]
     return any(one.weights is None for one in judged) or any(rule.held is None for rule in decision.rules)
-
-
-def wants_a_person(decision: Decision) -> bool:
-    """Whether the gate would promote it, and the policy leaves that to a person."""
-    return decision.outcome == "HOLD" and any(reason.startswith(BY_A_PERSON) for reason in decision.reasons)
 
 
 def _ask(run: Run, decision: Decision) -> bool:

@@ -15,7 +15,7 @@ from roadseg.machine.precision import AskedPrecision
 
 Folder = Annotated[str, Field(min_length=1, max_length=4096)]
 Batch = Annotated[int, Field(ge=1, le=4096)]
-Scale = Annotated[float, Field(ge=0.25, le=4)]
+Scales = Annotated[list[Annotated[float, Field(ge=0.25, le=4)]], Field(min_length=1, max_length=8)]
 Overlap = Annotated[float, Field(ge=0, le=0.75)]
 CHAMPION = "models:/roadseg@champion"
 EACH = 30.0  # seconds between two lines about how far it is
@@ -29,7 +29,7 @@ class PredictOptions(Group):
     model: Folder = CHAMPION
     batch: Batch | None = None
     flip: bool = False
-    scales: list[Scale] = Field(default=[1.0], min_length=1, max_length=8)
+    scales: Scales = Field(default=[1.0])
     overlap: Overlap = 0.0
     precision: AskedPrecision = "auto"
     requester: Requester = ""
@@ -42,7 +42,7 @@ def predict(
     model: Folder = CHAMPION,
     batch: Batch | None = None,
     flip: bool = False,
-    scales: list[Scale] = [1.0],  # noqa: B006  # never changed; None would be a toggle in the form
+    scales: Scales = [1.0],  # noqa: B006  # never changed; None would be a toggle in the form
     overlap: Overlap = 0.0,
     precision: AskedPrecision = "auto",
     requester: Requester = "",
@@ -84,7 +84,7 @@ def _write(run: Run, options: PredictOptions) -> State[Any]:
         raise UsageError(f"{source} is not there, on the machine of the worker: give a picture or a folder")
     settings = options.model_dump(exclude={"source", "out", "model", "requester"})
     count, masks = predict_folder(source, out, fetch_bundle(options.model), **settings)
-    run.name_it(f"predicts {count} pictures")
+    run.name_it(f"predicts {count} pictures", so_far=True)
     told = time.monotonic()
     for number, _ in enumerate(masks, 1):
         if time.monotonic() - told > EACH:

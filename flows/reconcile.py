@@ -1,4 +1,4 @@
-"""The deployment that looks after the others: every few minutes it ends what is dead and deletes what is old."""
+"""The deployment that looks after the others: ends what is dead, answers what nobody answered, deletes what is old."""
 
 import os
 from typing import Any
@@ -16,12 +16,12 @@ from roadseg.tracking.outage import told
 
 @flow(name="reconcile", log_prints=False)
 def reconcile() -> State[Any]:
-    """End runs whose processes are dead and questions that are overdue, and once a day delete what is old.
+    """End runs whose processes are dead, answer overdue questions, and once a day delete what is old.
 
     `make up` lets it run every five minutes.
     """
     settle()
-    lines = [*reconcile_runs(), *answer_overdue()]
+    lines = reconcile_runs() + answer_overdue()
     try:
         lines += clean(os.environ.get("ROADSEG_POOL", ""))
     except Exception as error:

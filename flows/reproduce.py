@@ -63,7 +63,7 @@ def reproduce(
 def _rebuild(run: Run, options: ReproduceOptions) -> State[Any]:
     from roadseg.registry.rebuild.reproduce import rebuild  # late: MLflow loads in seconds
 
-    run.name_it(f"rebuilds {options.model}")
+    run.name_it(f"rebuilds {options.model}", so_far=True)
     found = rebuild(options.model, run.folder / "rebuilt" if options.keep else None)
     said, equal = "\n".join(found.lines), not found.differences
     run.note(version=found.version, outcome="EQUAL" if equal else "DIFFERS", final=True)

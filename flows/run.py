@@ -88,11 +88,16 @@ class Run:
         self.record = self.record.model_copy(update=fields)
         write_record(self.record)
 
-    def name_it(self, text: str) -> None:
-        """Name the run by what it does or did, in Prefect and in the record; a server that is away changes nothing."""
+    def name_it(self, text: str, *, so_far: bool = False) -> None:
+        """Name the run by what it does or did, in Prefect and in the record; a server that is away changes nothing.
+
+        Args:
+            text: any.
+            so_far: it is what the run does now, which a failure replaces.
+        """
         text = " ".join(text.split())[:NAME]
         self.note(name=text)
-        self.named = True
+        self.named = not so_far
         try:
             with get_client(sync_client=True) as client:
                 client.update_flow_run(UUID(self.id), name=text)

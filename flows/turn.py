@@ -180,7 +180,7 @@ def _back_to_queue(client: SyncPrefectClient, run: Run, delay: timedelta, why: s
     Raises:
         Pause: always, which ends the flow's process without an end of the run.
     """
-    run.name_it(f"waits {why}")
+    run.name_it(f"waits {why}", so_far=True)
     state = _scheduled(delay, f"{why}; looks again in {delay.seconds} s at the latest")
     client.set_flow_run_state(run.id, state, force=True)
     raise Pause(state=state)

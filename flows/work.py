@@ -13,7 +13,7 @@ from flows.outcome import conclude, in_words
 from flows.pages import report_refusal, show_why
 from flows.progress import Progress
 from flows.run import Run
-from flows.stages import StageFailed, commit_sources, run_stage
+from flows.stages import NOTHING, StageFailed, commit_sources, run_stage
 from flows.steps import promote, publish_and_judge
 from flows.turn import in_turn, skipped, yield_to
 from roadseg.contracts import paths
@@ -22,7 +22,7 @@ from roadseg.contracts.files import home, replacing
 from roadseg.gate.decision import Decision
 from roadseg.pages.judgement import read_judgement
 from roadseg.pipeline.git import git, git_state
-from roadseg.pipeline.graph import read_graph, sources
+from roadseg.pipeline.graph import read_graph, sources, why_all
 from roadseg.workspace.changes import Changes, find_changes, tree_changes
 from roadseg.workspace.data import raw_md5
 from roadseg.workspace.data_branch import current_data
@@ -64,7 +64,7 @@ def in_workspace(run: Run, asked: RetrainOptions) -> Ended:
     _say_why(run, changes, (*revision.notes, *current_data(run.repository, revision.commit).notes))
     if not (changes.asks_gate or asked.force):
         return skipped(run, changes.sentence(), "nothing changed")
-    run.name_it("works: " + ("the first run" if changes.first else changes.sentence()))
+    run.name_it("works: " + ("the first run" if changes.first else changes.sentence()), so_far=True)
     try:
         with in_turn(run, revision.commit) as tree:
             decision = _work(run, asked, tree, changes, before)
@@ -102,23 +102,35 @@ def _lay_results(tree: Path, before: RunRecord) -> None:
 
 def _bring_up_to_date(run: Run, tree: Path, *, force: bool) -> None:
     """Run the graph stage by stage; the record says how each ended."""
-    graph = read_graph(tree)
+    graph, known = read_graph(tree), why_all(tree)
     progress = Progress("retrain-progress", [stage.name for stage in graph])
-    commit_sources(sources(tree), tree)
-    for name in (stage.name for stage in graph):
-        progress.begin(name)
-        began, told = time.monotonic(), {"ended": "Failed", "why": ""}
-        try:
-            state: State[Any] = run_stage(name, tree, force=force, line=progress.line, return_state=True)
-            state.result()
-            told = {"ended": str(state.name), "why": state.message or ""}
-        except StageFailed as failed:
-            _name_failure(run, tree, name, failed)
-            raise
-        finally:
-            seconds = round(time.monotonic() - began, 1)
-            run.note(stages=run.record.stages | {name: {**told, "seconds": seconds}})
+    edited = [path for path in sources(tree) if path in known]
+    commit_sources(edited, tree)
+    moved = {path.removesuffix(".dvc") for path in edited}  # what later stages must look at again
+    for stage in graph:
+        progress.begin(stage.name)
+        reasons = None if moved & set(stage.deps) else known.get(stage.name, [])
+        state = _run_stage(run, tree, stage.name, reasons, force, progress)
+        if state.message != NOTHING:
+            moved |= set(stage.outs)
     progress.end("all stages are up to date")
+
+
+def _run_stage(
+    run: Run, tree: Path, name: str, reasons: list[str] | None, force: bool, progress: Progress
+) -> State[Any]:
+    began, told = time.monotonic(), {"ended": "Failed", "why": ""}
+    try:
+        state: State[Any] = run_stage(name, tree, reasons, force=force, line=progress.line, return_state=True)
+        state.result()
+        told = {"ended": str(state.name), "why": state.message or ""}
+    except StageFailed as failed:
+        _name_failure(run, tree, name, failed)
+        raise
+    finally:
+        seconds = round(time.monotonic() - began, 1)
+        run.note(stages=run.record.stages | {name: {**told, "seconds": seconds}})
+    return state
 
 
 def _name_failure(run: Run, tree: Path, stage: str, failed: StageFailed) -> None:

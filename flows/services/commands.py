@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
 from flows.services.environment import services_environment
 from flows.services.neighbours import other_homes
 from flows.services.supervisor import control, runs_already, start, wait_until_up
@@ -17,6 +19,7 @@ from flows.services.waiting import refuse_silent, refuse_taken
 from roadseg.contracts.errors import RoadsegError, UsageError
 from roadseg.contracts.files import home, replacing
 from roadseg.tracking.repair import repair
+from roadseg.workspace.revision import remember_served
 
 FIXED = ("MLFLOW_PORT", "PREFECT_API_URL", "PREFECT_PORT")  # what a person may choose
 KEPT = (*FIXED, "MLFLOW_TRACKING_URI", "OWN_PREFECT", "PWD", "ROADSEG_POOL")  # of services that run
@@ -37,6 +40,7 @@ def up() -> None:
     else:
         _refuse_what_cannot_start(env)
         _write_down(env)
+    remember_served(Path.cwd())
     try:
         if not running:
             start(env)
@@ -127,8 +131,9 @@ def down() -> None:
     end_runs(env)  # the worker would kill them, and they would say Running for ever
     control(env, "stop", "worker")
     wait_for_processes()
+    supervisor = int(control(env, "pid").stdout)
     control(env, "shutdown")
-    while runs_already(env):
+    while psutil.pid_exists(supervisor):  # its socket goes before the servers do
         time.sleep(0.1)
     print("stopped")
 

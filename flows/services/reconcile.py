@@ -8,13 +8,18 @@ import os
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
 import psutil
+from httpx import HTTPStatusError
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
     FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
     FlowRunFilterId,
     FlowRunFilterState,
     FlowRunFilterStateType,
@@ -23,7 +28,6 @@ from prefect.client.schemas.filters import (
     TaskRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed
 
 from flows.services.alive import forget, known_runs, life, runs_at_work
@@ -31,6 +35,7 @@ from flows.services.engine import WORKER_VARIABLE
 from flows.tell import tell
 from roadseg.workspace.records import RunRecord, read_records, records_folder, write_record
 
+OWN = "reconcile"  # name of the flow that does this and nothing else
 PAGE = 200  # runs in one answer of Prefect
 AGAIN = 3.0  # seconds after which a run must look the same: one that ends right now says so itself
 UNCLAIMED = 60.0  # seconds in which a worker makes a process of a run that it took, and a flow stores its question
@@ -39,6 +44,7 @@ DEAD = (
     "no process of this run lives any more (killed, or the machine restarted); the next run goes on from what it left"
 )
 INTERRUPTED = "Interrupted"  # what a record says of a run that was told to stop, and did
+SUSPENDED = "Suspended"
 MUTE = "its question was never stored, so nobody could answer; it is asked again"
 
 
@@ -59,6 +65,7 @@ def reconcile_runs() -> list[str]:
                 at_work = runs_at_work()
             lines = [line for run in suspects if (line := _end(client, run, at_work))]
             _settle(client, at_work)
+            _drop_late(client)
     except Exception as error:
         return [f"the runs are not reconciled: {type(error).__name__}: {error}"]
     return lines
@@ -105,7 +112,9 @@ def _is_mute(client: SyncPrefectClient, run: FlowRun, state: State[Any]) -> bool
         return False
     try:
         client.read_flow_run_input(run.id, keys["schema"])
-    except ObjectNotFound:
+    except HTTPStatusError as error:
+        if error.response.status_code != HTTPStatus.NOT_FOUND:
+            raise
         return True
     return False
 
@@ -146,8 +155,25 @@ def _settle(client: SyncPrefectClient, at_work: set[str]) -> None:
         forget(str(run.id))
 
 
+def _is_open(record: RunRecord) -> bool:
+    """Whether the run may have ended since; of one that asks a person, `flows.asking` writes also the ledger."""
+    return record.state == INTERRUPTED or (record.ended is None and record.state != SUSPENDED)
+
+
 def _write_end(record: RunRecord, run: FlowRun, state: State[Any]) -> None:
     why = state.message or state.name or ""
     write_record(record.model_copy(update={"state": state.name, "ended": state.timestamp.timestamp(), "problem": why}))
     if state.type == StateType.CRASHED:
         tell("crashed", f"{record.deployment}: {run.name}", reason=why, link=record.url)
+
+
+def _drop_late(client: SyncPrefectClient) -> None:
+    """Delete the late runs that would only do this again: an outage leaves one for every five minutes."""
+    late = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC) - timedelta(seconds=UNCLAIMED)),
+    )
+    own, pool = FlowFilter(name=FlowFilterName(any_=[OWN])), os.environ.get("ROADSEG_POOL", "")
+    for run in client.read_flow_runs(flow_filter=own, flow_run_filter=late, limit=PAGE):
+        if run.work_pool_name == pool:
+            client.delete_flow_run(run.id)

@@ -18,13 +18,12 @@ from prefect.client.schemas.filters import (
     WorkPoolFilterName,
 )
 
+from flows.services.reconcile import OWN, PAGE
 from roadseg.contracts.files import home
 
 KEPT = timedelta(days=90)  # of a run; its record in home stays
 KEPT_OWN = timedelta(days=1)  # of the runs that only looked after others
 EVERY = 24 * 3600.0  # seconds between two cleanings
-PAGE = 200
-OWN = "reconcile"  # name of the flow that looks after others
 
 
 def clean(pool: str) -> list[str]:

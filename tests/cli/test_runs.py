@@ -15,7 +15,7 @@ RECORD = RunRecord(
     state="Completed",
     started=1_790_000_000.0,
     ended=1_790_004_000.0,
-    reason="weekly",
+    reason="weekly [b]",
     requester="somebody",
     revision="origin/main",
     base="a" * 40,
@@ -54,7 +54,7 @@ def test_runs_are_listed_with_what_they_did() -> None:
     assert head[:2] == ["run", "started"]
     assert (newest[0], newest[3], newest[4]) == ("77777777", "ingest", "Running")
     assert older[0] == "3fa9c120"
-    assert " ".join(older[3:]) == "retrain promoted v7 +0.012 1 h 6 min origin/main weekly"
+    assert " ".join(older[3:]) == "retrain promoted v7 +0.012 1 h 6 min origin/main weekly [b]"
 
 
 def test_only_the_last_are_listed_unless_all_are_wanted() -> None:

@@ -13,6 +13,8 @@ from uuid import UUID
 import pytest
 import yaml
 from contenders import BETTER, GOOD, Contenders, change_policy, score_here, val_tree
+from PIL import Image
+from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import Pause
@@ -22,13 +24,19 @@ from servers import ask as http
 from trees import ROOT, run
 
 from flows.asking import answer_overdue
+from flows.predict import predict
 from flows.promote import promote
+from flows.reproduce import reproduce
+from flows.rollback import rollback
 from roadseg.contracts.files import home
 from roadseg.registry import decision_page, ledger, question
+from roadseg.registry import rollback as rollback_module
 from roadseg.registry.evidence import gather, query, rescore
+from roadseg.registry.rebuild import reproduce as rebuilding
+from roadseg.registry.rebuild.compare import Comparison
 from roadseg.registry.versions import CHAMPION, MODEL, version_at
 from roadseg.tracking.store import connect
-from roadseg.workspace.lock import Holder, workspace_lock
+from roadseg.workspace.lock import Holder, present_holder, workspace_lock
 from roadseg.workspace.records import find_record
 
 
@@ -51,14 +59,13 @@ def kept_by_dvc(tree: Path) -> None:
 
 
 class Board:
-    """A repository, two models in a registry, and the deployment in Prefect."""
+    """A repository, two models in a registry, and deployments in Prefect."""
 
     kept: Path
 
     def __init__(self, contenders: Contenders, prefect: SyncPrefectClient) -> None:
         self.contenders, self.client, self.prefect = contenders, contenders.client, prefect
-        flow_id = prefect.create_flow_from_name("promote")
-        self.deployment = prefect.create_deployment(flow_id, "promote", entrypoint="flows/promote.py:promote")
+        self.flows: dict[UUID, Flow[Any, Any]] = {}
 
     def enter(self, favour: float, scoring: str = "") -> int:
         version = self.contenders.enter(favour, scoring=scoring)
@@ -69,9 +76,12 @@ class Board:
         change_policy(self.contenders.tree, **changes)
         run(self.contenders.tree, "git", "commit", "-qam", "policy")
 
-    def start(self, **parameters: Any) -> UUID:
-        """A run of the deployment, through its first pass."""
-        made = self.prefect.create_flow_run_from_deployment(self.deployment, parameters=parameters)
+    def start(self, flow: Flow[Any, Any] = promote, /, **parameters: Any) -> UUID:
+        """A run of the flow's deployment, through its first pass."""
+        flow_id = self.prefect.create_flow_from_name(flow.name)
+        deployment = self.prefect.create_deployment(flow_id, flow.name)
+        made = self.prefect.create_flow_run_from_deployment(deployment, parameters=parameters)
+        self.flows[made.id] = flow
         self.go_on(made.id)
         return made.id
 
@@ -81,7 +91,7 @@ class Board:
             patch.setenv("PREFECT__FLOW_RUN_ID", str(run_id))
             found = self.prefect.read_flow_run(run_id)
             with suppress(Pause):
-                run_flow(promote, flow_run=found, parameters=found.parameters, return_type="state")
+                run_flow(self.flows[run_id], flow_run=found, parameters=found.parameters, return_type="state")
         return self.prefect.read_flow_run(run_id)
 
     def answer(self, run_id: UUID, **fields: str) -> str:
@@ -115,7 +125,8 @@ def board(
     run(tree, "git", "add", "params.yaml", "dvc.yaml")
     run(tree, "git", "commit", "-qm", "begin")
     monkeypatch.chdir(tree)
-    monkeypatch.setattr(gather, "query", lambda *paths: query.load_and_ask(*paths))
+    for module in (gather, rollback_module):
+        monkeypatch.setattr(module, "query", lambda *paths: query.load_and_ask(*paths, *[None] * (3 - len(paths))))
     monkeypatch.setattr(rescore, "ask", score_here)
     monkeypatch.setattr(decision_page, "ask", lambda *_, **__: None)
     (home() / "mlflow").mkdir(parents=True)
@@ -255,6 +266,60 @@ def test_parameters_are_checked_by_the_flow_too(board: Board) -> None:
     assert "version: " in problem
     assert "answer_days: " in problem
     assert board.told() == []
+
+
+def test_a_rollback_compares_counts_and_names_who_asked(board: Board, capsys: pytest.CaptureFixture[str]) -> None:
+    board.start(version=1)
+    board.start(version=2)
+    ended = board.prefect.read_flow_run(board.start(rollback, reason="misses wet roads", requester="ann"))
+    assert (ended.state_name, ended.name) == ("RolledBack", "rolled back v2 to v1")
+    assert board.champion == 1
+    entry = ledger.ledger_entries(board.client)[0]
+    assert (entry.kind, entry.tags["who"], entry.tags["why"]) == ("rollback", "ann", "misses wet roads")
+    assert "not compared" not in capsys.readouterr().err
+    again = board.prefect.read_flow_run(board.start(rollback, reason="further"))
+    assert (again.state_name, "no champion before version 1" in find_record(str(again.id)).problem) == ("Failed", True)
+
+
+def test_a_prediction_writes_what_the_verb_writes_and_names_broken_pictures(board: Board, tmp_path: Path) -> None:
+    board.start(version=1)
+    pictures, out = tmp_path / "photos", tmp_path / "out"
+    pictures.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (64, 32), (128, 64, 128)).save(pictures / name)
+    ended = board.prefect.read_flow_run(board.start(predict, source=str(pictures), out=str(out)))
+    assert (ended.state_name, ended.name) == ("Predicted", "predicted 2 pictures")
+    assert sorted(path.name for path in (out / "masks").iterdir()) == ["a.png", "b.png"]
+    (pictures / "b.png").write_bytes(b"no picture")
+    refused = board.prefect.read_flow_run(board.start(predict, source="../photos", out="../out"))
+    assert (refused.state_name, refused.name) == ("Failed", "refused")
+    assert "b.png" in find_record(str(refused.id)).problem
+
+
+def test_a_rebuild_holds_the_workspace_and_fails_where_the_same_processor_gives_another_model(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def rebuild(model: str, into: Path | None) -> Comparison:
+        seen.append((model, into, present_holder()))
+        return Comparison(3, "w" * 64, 0.5, ("weights: other",) if model == "3" else (), (), ())
+
+    monkeypatch.setattr(rebuilding, "rebuild", rebuild)
+    with workspace_lock(Holder("0", "retrain of the night", 1, 0.0)):
+        waits = board.prefect.read_flow_run(board.start(reproduce))
+        assert waits.state_name == "Waiting"
+        assert board.prefect.read_flow_run(board.start(reproduce, when_busy="skip")).state_name == "Skipped"
+    assert seen == []
+    ended = board.go_on(waits.id)
+    assert (ended.state_name, ended.name) == ("Equal", "rebuilt equal v3")
+    other = board.prefect.read_flow_run(board.start(reproduce, model="3", keep=True))
+    assert (other.state_name, other.name) == ("Failed", "rebuilt, and differs: v3")
+    assert [(model, into) for model, into, _ in seen] == [
+        ("champion", None),
+        ("3", home() / "flows" / str(other.id) / "rebuilt"),
+    ]
+    assert all(holder and "reproduce" in holder.name for _, _, holder in seen)
 
 
 def form(board: Board, run_id: UUID, part: str) -> str:

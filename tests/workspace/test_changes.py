@@ -69,10 +69,10 @@ def test_overrides_are_part_of_what_is_compared(after_a_run: Path, before: RunRe
 
 def test_code_is_named_by_file_where_a_stage_depends_on_it(after_a_run: Path, before: RunRecord) -> None:
     write(after_a_run, {"src/roadseg/pages/page.py": "of no stage = 2\n", "src/roadseg/scan/notes.txt": "no code"})
-    write(after_a_run, {"src/roadseg/scan/stage.py": "two = 2\n", "src/roadseg/evaluate/new.py": "one = 1\n"})
+    write(after_a_run, {"src/roadseg/scan/stage.py": "two = 2\n", "src/roadseg/evaluate/néw.py": "one = 1\n"})
     commit(after_a_run, "code")
     found = find(after_a_run, before)
-    assert found == Changes(code=("src/roadseg/evaluate/new.py", "src/roadseg/scan/stage.py"), before="promoted v7")
+    assert found == Changes(code=("src/roadseg/evaluate/néw.py", "src/roadseg/scan/stage.py"), before="promoted v7")
     assert found.sentence() == "2 files of code changed"
 
 

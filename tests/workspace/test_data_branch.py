@@ -57,6 +57,10 @@ def test_a_file_that_the_branch_has_removed_is_not_in_the_workspace(project: Pat
     with workspace(project, head(project), me) as tree:
         (tree / LIST).unlink()
         advance(project, tree, "remove")
+        write(tree, {LIST: "again"})
+        advance(project, tree, "and back")
+        (tree / LIST).unlink()
+        advance(project, tree, "remove")
     with workspace(project, head(project), me) as tree:
         assert not (tree / LIST).exists()
 
@@ -80,13 +84,14 @@ def test_a_commit_after_a_merge_moves_the_branch_forward(project: Path, me: Hold
 
 
 def test_a_commit_that_took_the_branch_s_files_without_a_merge_moves_it_too(project: Path, me: Holder) -> None:
-    ingest(project, me, "one")
+    first = ingest(project, me, "one").commit
     change(project, LIST, "one")  # as `git checkout roadseg/data -- ...` and a commit do
     newer = change(project, LIST, "person's")
     with workspace(project, newer, me):
         pass
     assert git(project, "show", f"{BRANCH}:{LIST}") == "person's"
     assert git(project, "merge-base", newer, BRANCH) == newer
+    assert git(project, "merge-base", first, BRANCH) == first  # so it can be pushed
     ingest(project, me, "three")
     assert used(project) == "three"
 

@@ -76,6 +76,13 @@ def test_whoever_only_asks_hinders_no_run(me: Holder) -> None:
     assert {holder.name for each in asking for holder in each.result() if holder} <= {me.name, "a run that has begun"}
 
 
+def test_two_that_ask_do_not_take_each_other_for_a_run(me: Holder) -> None:
+    with workspace_lock(me):
+        pass
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: present_holder(), range(4000))) == {None}
+
+
 def test_the_file_is_in_home(me: Holder) -> None:
     with workspace_lock(me):
         assert [path.name for path in Path(os.environ["ROADSEG_HOME"]).iterdir()] == ["workspace.lock"]

@@ -15,7 +15,7 @@ from roadseg.workspace.changes import find_changes
 from roadseg.workspace.lock import Held, Holder, present_holder
 from roadseg.workspace.records import RunRecord
 from roadseg.workspace.results import branch_name, commit_results, write_overrides
-from roadseg.workspace.tree import bring_data, workspace
+from roadseg.workspace.tree import bring_data, place_of, workspace
 
 IMAGE = Path("data/raw/leftImg8bit/train/1/a_image.jpg")
 
@@ -40,6 +40,10 @@ def test_a_run_changes_nothing_of_the_person_s_also_while_they_run_dvc_repro(
         run(tree, "dvc", "--wait-for-lock", "repro", "-q")
         done = commit_results(tree, branch_name("retrain", me.run), "results")
         assert theirs.wait() == 0
+        record = RunRecord(run=me.run, commit=done.commit)
+        assert place_of(record) == f"{tree}, in use by this run"
+    assert place_of(record) == f"{tree}, as this run left it"
+    assert place_of(RunRecord(run="another", commit=head(project))) == ""
     for made in ("dvc.lock", "metrics.json", "data/scan.parquet"):
         (project / made).unlink()
     assert state_of_person(project) == person
@@ -185,8 +189,8 @@ def test_data_come_from_the_cache_of_the_person_and_else_from_the_remote(
             UsageError, match=r"data/raw \(md5 .*\): 1 of its files are not in DVC's cache .*/cache, and"
         ):
             bring_data(tree)
-    victim.parent.mkdir(exist_ok=True)
-    (tmp_path / "victim").rename(victim)
+    victim.parent.mkdir(parents=True, exist_ok=True)
+    victim.write_bytes(b"image 1")
     write(project, {".dvc/config.local": f"[core]\n    remote = shelf\n['remote \"shelf\"']\n    url = {away}\n"})
     run(project, "dvc", "push", "-q")
     shutil.rmtree(cache)

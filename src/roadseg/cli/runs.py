@@ -60,6 +60,7 @@ def runs(
     if context.invoked_subcommand:
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from roadseg.workspace.records import read_records
@@ -74,10 +75,10 @@ def runs(
             record.run[:8],
             _when(record.started),
             record.deployment,
-            record.name or record.state,
+            escape(record.name or record.state),  # people write what they like
             _took(record),
-            record.revision,
-            record.reason,
+            escape(record.revision),
+            escape(record.reason),
         )
     Console().print(table)
 
@@ -88,10 +89,10 @@ def show_run(run: Run) -> None:
 
     Example: `roadseg runs show 3fa9c120`
     """
-    from roadseg.workspace.lock import present_holder
     from roadseg.workspace.records import find_record, records_folder
+    from roadseg.workspace.tree import place_of
 
-    record, holder = find_record(run), present_holder()
+    record = find_record(run)
     facts = {
         "run": record.run,
         "what it did": record.name or record.state,
@@ -106,7 +107,7 @@ def show_run(run: Run) -> None:
         "page": record.url,
         "problem": record.problem,
         "decision and page": str(folder) if (folder := records_folder() / record.run).is_dir() else "",
-        "workspace": f"{home() / 'workspace'}, in use by this run" if holder and holder.run == record.run else "",
+        "workspace": place_of(record),
     }
     for name, value in facts.items():
         if value:

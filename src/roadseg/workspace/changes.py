@@ -190,7 +190,10 @@ def _seen(tree: Path, before: RunRecord, ends: list[str]) -> Changes | None:
 
 def _edited(tree: Path, found: Changes) -> Changes:
     """What DVC says changed since the tree's own dvc.lock, which it asks the data for."""
-    reasons = {reason for stage in read_graph(tree) for reason in why(tree, stage.name)}
+    try:
+        reasons = {reason for stage in read_graph(tree) for reason in why(tree, stage.name)}
+    except RoadsegError as error:  # it is at work here
+        return replace(found, other=(f"DVC cannot tell: {error}",))
     made = {out for stage in read_graph(tree) for out in stage.outs}
     own = sorted(reason for reason in reasons if reason.partition(" ")[0] not in made)
     code = tuple(reason.partition(" ")[0] for reason in own if reason.startswith("src/"))

@@ -73,6 +73,14 @@ def store(tree: Path, path: Path) -> str | None:
     return must(tree, "hash-object", "-w", "--", str(path)) if (tree / path).exists() else None
 
 
+def stage_files(tree: Path, files: Sequence[Path]) -> None:
+    """Put files as they are into a tree's index, also that they are gone."""
+    known = must(tree, "ls-files", "--", *map(str, files)).splitlines()
+    names = [str(path) for path in files if (tree / path).exists() or str(path) in known]
+    if names:  # git would take all files for none
+        must(tree, "add", "--all", "--force", "--", *names)
+
+
 def point(repository: Path, branch: str, commit: str, before: str) -> None:
     """Let a branch name a commit.
 

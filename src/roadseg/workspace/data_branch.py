@@ -9,7 +9,7 @@ from pathlib import Path
 
 from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
-from roadseg.workspace.commits import State, commit_files, point, state_of, states_of, store
+from roadseg.workspace.commits import State, commit_files, point, stage_files, state_of, states_of, store
 from roadseg.workspace.plumbing import commit_of, contains, must, prefix_of, root_of
 from roadseg.workspace.remote import HEADS, Committed, fetch, push, remote_of
 from roadseg.workspace.revision import SHORT, find_revision
@@ -111,7 +111,7 @@ def advance(repository: Path, tree: Path, message: str) -> Committed:
     files = {path: store(tree, path) for path in DATA_FILES}
     commit = commit_files(repository, parent, [parent], files, message)
     _move(repository, tip, commit)
-    must(tree, "add", "--force", "--", *(str(path) for path in DATA_FILES if (tree / path).exists()))
+    stage_files(tree, DATA_FILES)
     return push(repository, commit, BRANCH)
 
 

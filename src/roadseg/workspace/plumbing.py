@@ -14,6 +14,7 @@ OURS = {
     "user.name": "roadseg",
     "user.email": f"roadseg@{socket.gethostname() or 'localhost'}",
     "core.hooksPath": os.devnull,
+    "core.quotePath": "false",
     "commit.gpgSign": "false",
     "tag.gpgSign": "false",
     "push.gpgSign": "false",

@@ -8,7 +8,7 @@ from typing import Any
 from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
 from roadseg.pipeline.settings import change_settings, read_settings
-from roadseg.workspace.commits import point
+from roadseg.workspace.commits import point, stage_files
 from roadseg.workspace.data_branch import DATA_FILES
 from roadseg.workspace.plumbing import asked, commit_of, contains, must, prefix_of
 from roadseg.workspace.remote import HEADS, Committed, fetch, push, remote_of
@@ -131,9 +131,7 @@ def _free(tree: Path, branch: str, commit: str) -> str:
 
 
 def _commit(tree: Path, files: list[Path], message: str) -> None:
-    """Commit those of the files that are there or are known; nothing where nothing changed."""
-    known = must(tree, "ls-files", "--", *map(str, files)).splitlines()
-    there = [str(path) for path in files if (tree / path).exists() or str(path) in known]
-    must(tree, "add", "--all", "--force", "--", *there)
+    """Commit files as they are; nothing where nothing changed."""
+    stage_files(tree, files)
     if asked(tree, "diff", "--cached", "--quiet").returncode:
         must(tree, "commit", "--quiet", "--no-verify", "-m", message)

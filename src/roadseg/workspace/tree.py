@@ -17,8 +17,9 @@ from roadseg.pipeline.dvc import cache_folder, dvc, share_settings
 from roadseg.workspace.commits import state_of
 from roadseg.workspace.data import missing_objects, raw_md5
 from roadseg.workspace.data_branch import DATA_FILES, current_data, move_forward
-from roadseg.workspace.lock import Holder, workspace_lock
+from roadseg.workspace.lock import Holder, present_holder, workspace_lock
 from roadseg.workspace.plumbing import asked, maybe, must, prefix_of
+from roadseg.workspace.records import RunRecord
 from roadseg.workspace.remote import push_left
 from roadseg.workspace.revision import SHORT
 
@@ -73,6 +74,8 @@ def bring_data(tree: Path) -> None:
     Raises:
         UsageError: data are neither in the cache nor at a remote; says how many files.
     """
+    if not (tree / paths.RAW_DVC).exists():
+        raise UsageError(f"{tree / paths.RAW_DVC} is missing: `roadseg data import ARCHIVE`, then commit it")
     md5, cache = raw_md5((tree / paths.RAW_DVC).read_text(encoding="utf-8")), cache_folder(tree)
     if lacking := missing_objects(cache, md5):
         if not dvc(tree, "remote", "list").strip():
@@ -82,6 +85,16 @@ def bring_data(tree: Path) -> None:
             )
         dvc(tree, "pull", "--force", str(paths.RAW_DVC))
     dvc(tree, "checkout", "--force", "--allow-missing")
+
+
+def place_of(record: RunRecord) -> str:
+    """Where the workspace of a run is, in words; empty where another run has been in it since."""
+    top, holder = home() / "workspace", present_holder()
+    if holder and holder.run == record.run:
+        return f"{top}, in use by this run"
+    if record.commit and top.is_dir() and maybe(top, "rev-parse", "HEAD") == record.commit:
+        return f"{top}, as this run left it"
+    return ""
 
 
 def stand(repository: Path, top: Path, commit: str) -> Path:
