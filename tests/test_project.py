@@ -26,6 +26,7 @@ PROTOCOLS = {  # names that several modules share, since whoever calls them call
     **dict.fromkeys(("publish", "register", "promote"), "the verb, the flow's task, and what both call"),
     **dict.fromkeys(("predict", "reproduce", "rollback"), "the verb and the deployment"),
     **dict.fromkeys(("quarantine", "restore"), "the verb, and what it calls"),
+    "ingest": "the verb, and the flow that does the same for the data branch",
 }
 
 
