@@ -100,7 +100,7 @@ def compare(
         seed: of the draws.
         faults: for the finding.
     """
-    answers = [name for name in new if name in ANSWER or name.startswith(SHARE)]
+    answers = [name for name in map(str, new) if name in ANSWER or name.startswith(SHARE)]
     families = []
     for name, split, figures in (("picture", "train", list(PICTURE)), ("answer", "val", answers)):
         known = reference.split(split)

@@ -1,0 +1,30 @@
+"""The tiny project that all tests of the workspace start from."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from workspace_project import git, make_project
+
+
+@pytest.fixture(scope="session")
+def tiny(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """The project as it starts; copy it."""
+    return made_once("tiny", make_project)
+
+
+@pytest.fixture
+def project(tmp_path: Path, tiny: Path) -> Path:
+    """A checkout of its own, without a remote."""
+    return Path(shutil.copytree(tiny, tmp_path / "project", symlinks=True))
+
+
+@pytest.fixture
+def remote(tmp_path: Path, project: Path) -> Path:
+    """A bare repository that the project's branch main follows."""
+    bare = tmp_path / "remote.git"
+    git(tmp_path, "init", "-q", "--bare", "-b", "main", str(bare))
+    git(project, "remote", "add", "origin", str(bare))
+    git(project, "push", "-q", "-u", "origin", "main")
+    return bare
