@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from roadseg.contracts.files import write_json
 from roadseg.drift.figures import ANSWER, PICTURE, SHARE
+from roadseg.drift.limits import DISTANCE, LEVEL, PERMUTATIONS
 from roadseg.drift.reference import Reference
 from roadseg.drift.two_sample import Shift, find_shifts, least_probability
 
-LEVEL = 0.01  # of a false alarm in any figure
-DISTANCE = 0.2  # smaller ones are no drift, however sure many drives make them
-PERMUTATIONS = 4000
+if TYPE_CHECKING:
+    from roadseg.predict.predictor import Predictor
+
 FAMILIES = 2  # the figures of the picture, and of the answer; each gets an equal part of the level
 
 
@@ -77,6 +78,25 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """As `drift.json` holds it."""
         return {**asdict(self), "drifted": [shift.figure for shift in self.drifted], "sentence": self.sentence}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A folder of new pictures as the champion sees it.
+
+    Attributes:
+        version: of the champion.
+        predictor: has answered the pictures.
+        reference: that they are compared with.
+        new: their figures, see `measure`.
+        finding: the answer.
+    """
+
+    version: int
+    predictor: "Predictor"
+    reference: Reference
+    new: pd.DataFrame
+    finding: Finding
 
 
 def compare(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 
 PLACES = 32  # values at which the two distributions of a figure are compared, quantiles of all frames
 TOGETHER = 250  # permutations in memory at once
@@ -95,13 +96,12 @@ def _places(values: np.ndarray) -> np.ndarray:
 def _below(frame: pd.DataFrame, places: dict[str, np.ndarray]) -> np.ndarray:
     """By drive the share of its frames below a place, and up to it, (D, sum of 2 P): a value may have most frames."""
     drives, member = np.unique(frame["drive"].to_numpy(str), return_inverse=True)
-    sizes, columns = np.bincount(member), []
+    share = 1 / np.bincount(member)[member]
+    mean = csr_array((share, (member, np.arange(len(frame)))), shape=(len(drives), len(frame)))
+    columns = []
     for figure, values in places.items():
         of_frames = frame[figure].to_numpy(float)[:, None]
-        for side in (of_frames < values, of_frames <= values):
-            total = np.zeros((len(drives), len(values)))
-            np.add.at(total, member, side)
-            columns.append(total / sizes[:, None])
+        columns += [mean @ (of_frames < values).astype(float), mean @ (of_frames <= values).astype(float)]
     return np.concatenate(columns, axis=1)
 
 
