@@ -21,6 +21,18 @@ def report_refusal(tree: Path) -> None:
         get_run_logger().warning("the refusal is not shown: %s: %s", type(error).__name__, error)
 
 
+def show_why(changes: list[str], notes: tuple[str, ...]) -> None:
+    """Show on the run's page what changed since the last one, and which revision and data are taken; no failure."""
+    said = ["## What changed", "", *(f"- `{line}`" for line in changes)]
+    said += ["", "## What is taken", "", *(f"- {note}" for note in notes)] if notes else []
+    try:
+        create_markdown_artifact(
+            "\n".join(said) + "\n", key="retrain-why", description="Why this run does what it does"
+        )
+    except Exception as error:
+        get_run_logger().warning("what changed is not shown: %s: %s", type(error).__name__, error)
+
+
 def link_pages(tree: Path, published: Published) -> None:
     """Show the verdict on the data and the model's scores, with links to their pages in the MLflow run.
 
@@ -36,18 +48,16 @@ def link_pages(tree: Path, published: Published) -> None:
         get_run_logger().warning("not all is shown: %s: %s", type(error).__name__, error)
 
 
-def link_decision(tree: Path, decision: Decision) -> None:
-    """Show what the gate answered, with a link to its page in the ledger; where nothing was decided, nothing.
+def link_decision(folder: Path, decision: Decision) -> None:
+    """Show what the gate answered, with a link to its page in the ledger and the one in the run's folder.
 
     Call it in a task; a failure is logged, since the decision stands without it.
     """
     from roadseg.registry.decision_page import ledger_page  # late: MLflow loads in seconds
 
-    if decision.outcome == "CHAMPION ALREADY":
-        return
     try:
-        link = ledger_page(decision.candidate.version)
-        _show("gate-decision", "What the gate answered", decision_markdown(decision), tree / paths.DECISION_PAGE, link)
+        link, page = ledger_page(decision.candidate.version), folder / paths.DECISION_PAGE.name
+        _show("gate-decision", "What the gate answered", decision_markdown(decision), page, link)
     except Exception as error:
         get_run_logger().warning("the decision is not shown: %s: %s", type(error).__name__, error)
 

@@ -18,6 +18,8 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.log import leave_out_tracebacks
+from flows.services.alive import hold
+from flows.services.reconcile import reconcile_runs
 from flows.tell import tell
 from roadseg.contracts.errors import REFUSED
 from roadseg.contracts.files import home
@@ -124,6 +126,9 @@ def recorded(deployment: str, *, requester: str = "") -> Iterator[Run]:
     settle()  # a worker has started this process
     leave_out_tracebacks()
     run = Run(deployment, requester)
+    hold(run.id)
+    for line in reconcile_runs():
+        get_run_logger().warning("%s", line)
     try:
         yield run
     except Pause as pause:  # it goes on in another process

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +33,32 @@ class StageFailed(RoadsegError):
 def commit_sources(paths: list[str], tree: Path) -> None:
     """Commit edited data to DVC's cache; `dvc repro --single-item` would let the edit pass it by."""
     if paths:
-        _repro(["repro", *paths], tree, "data sources", {})
+        _repro(["repro", *paths], tree, "data sources", {}, lambda said: None)
 
 
 @task(task_run_name="{stage}")
-def run_stage(stage: str, tree: Path) -> State[Any]:
+def run_stage(
+    stage: str, tree: Path, *, force: bool = False, line: Callable[[str], object] = lambda said: None
+) -> State[Any]:
     """Run one stage through DVC in `tree`, its log streamed to this task.
 
     Ends Completed, named Ran or Cached, with the reason as message.
+
+    Args:
+        stage: its name.
+        tree: the folder that holds dvc.yaml.
+        force: run it although nothing changed, and whatever DVC's run cache has.
+        line: is told each line that it prints.
 
     Raises:
         Busy: another process does this very work.
         StageFailed: with the stage's own exit code and the last lines it printed.
     """
-    reasons = "; ".join(why(tree, stage))
+    reasons = "; ".join(why(tree, stage)) or ("asked for" if force else "")
+    repro = ["repro", "--single-item", *["--force"] * force, stage]
     with tempfile.TemporaryDirectory() as folder:
         receipt = Path(folder) / "receipt.json"  # only a stage command that really ran writes it
-        tail, status = _repro(["repro", "--single-item", stage], tree, stage, {VARIABLE: str(receipt)}, check=False)
+        tail, status = _repro(repro, tree, stage, {VARIABLE: str(receipt)}, line, check=False)
         left = read_receipt(receipt)
     if status and left and left["exit"] == BUSY:
         said = [line.removeprefix("error: ") for line in tail.splitlines() if line.startswith("error: ")]
@@ -62,13 +72,21 @@ def run_stage(stage: str, tree: Path) -> State[Any]:
     )
 
 
-def _repro(arguments: list[str], tree: Path, name: str, env: dict[str, str], check: bool = True) -> tuple[str, int]:
+def _repro(
+    arguments: list[str],
+    tree: Path,
+    name: str,
+    env: dict[str, str],
+    told: Callable[[str], object],
+    check: bool = True,
+) -> tuple[str, int]:
     log, tail = get_run_logger(), deque[str](maxlen=TAIL)
 
     def line(said: str) -> None:
         if said.strip() and not said.lstrip().startswith(HINTS):
             tail.append(said)
             log.info("%s", said)
+            told(said)
 
     status = stream([*WAITING, *arguments], cwd=tree, env=dvc_environment(env), line=line)
     if status:

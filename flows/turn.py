@@ -3,7 +3,10 @@
 The lock of the workspace is the truth about who works; a run that waits is back in Prefect's queue and has no process.
 """
 
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, NoReturn
 
 from prefect import get_run_logger
@@ -24,6 +27,7 @@ from prefect.states import Cancelled, Completed, Scheduled
 
 from flows.options import WhenBusy
 from flows.run import Run, ended
+from roadseg.workspace.tree import workspace
 
 WAITING = "Waiting"  # name of the state of a run that is in the queue until the workspace is free
 SOON, PATIENCE = timedelta(seconds=15), timedelta(minutes=5)  # until a waiting run looks again; whoever ends wakes it
@@ -78,6 +82,24 @@ def yield_to(run: Run, holder: str, when_busy: WhenBusy) -> State[Any]:
                     client.set_flow_run_state(other.id, Cancelled(message=f"{me.name} takes its place"), force=True)
         delay = min(PATIENCE, SOON * 2 ** min(me.run_count, 8))  # each look costs a process
         return _back_to_queue(client, run, delay, f"for {holder}")
+
+
+@contextmanager
+def in_turn(run: Run, commit: str) -> Iterator[Path]:
+    """Hold the workspace, at a commit, with the current directory in it; the runs that wait look when it is free.
+
+    Raises:
+        Held: another run holds it.
+        UsageError: see `workspace`.
+    """
+    held = False
+    try:
+        with workspace(run.repository, commit, run.holder) as tree, chdir(tree):
+            held = True
+            yield tree
+    finally:
+        if held:
+            wake_waiting()
 
 
 def wake_waiting() -> None:

@@ -1,10 +1,12 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from flows.services.server import prefect_server
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +18,17 @@ def empty_prefect(made_once: Callable[[str, Callable[[Path], None]], Path]) -> P
         subprocess.run(command, env={**os.environ, "PREFECT_HOME": str(folder)}, capture_output=True, check=True)
 
     return made_once("prefect", make) / "prefect.db"
+
+
+@pytest.fixture(scope="module")
+def prefect_api(empty_prefect: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Prefect server of the module's own, which this process talks to."""
+    folder = tmp_path_factory.mktemp("prefect")
+    shutil.copy2(empty_prefect, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_HOME", str(folder))
+        with prefect_server(folder / "server.log") as url:
+            yield url
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import yaml
 from servers import ask, free_port, kill_tree
 from trees import ROOT, command_environment, command_of, hostile, run, working_in
 
-from flows import services as module
+from flows.services import commands as module
 from roadseg.contracts.errors import UsageError
 
 UP, DOWN, UI = (["python", "-m", "flows.services", word] for word in ("up", "down", "ui"))

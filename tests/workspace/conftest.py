@@ -1,11 +1,14 @@
 """The tiny project that all tests of the workspace start from."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from workspace_project import git, make_project
+
+from roadseg.workspace.lock import Holder
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +31,8 @@ def remote(tmp_path: Path, project: Path) -> Path:
     git(project, "remote", "add", "origin", str(bare))
     git(project, "push", "-q", "-u", "origin", "main")
     return bare
+
+
+@pytest.fixture
+def me() -> Holder:
+    return Holder("0123456789", "retrain, weekly", os.getpid(), 0.0)

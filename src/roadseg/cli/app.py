@@ -34,7 +34,7 @@ app.command()(drift)
 app.command()(doctor)
 app.command()(reproduce)
 app.command()(gc)
-app.command()(runs.why)
+app.command("why")(runs.why_rerun)
 for verb in (models.predict, models.score, models.publish, models.register, gate.promote, gate.rollback):
     app.command()(verb)
 

@@ -17,7 +17,7 @@ SHOWN = 20
 Run = Annotated[str, typer.Argument(help="Its id, the first characters of it, or its name.")]
 
 
-def why(
+def why_rerun(
     revision: Annotated[
         str, typer.Option(help="A branch, a tag or a commit that a deployment would run on; else this tree.")
     ] = "",

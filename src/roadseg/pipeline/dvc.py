@@ -68,7 +68,10 @@ def share_settings(source: Path, target: Path) -> None:
         source: that checkout, the folder that holds dvc.yaml.
         target: the tree.
     """
-    with (target / ".dvc/config.local").open("w", encoding="utf-8") as opened:
+    own = target / ".dvc/config.local"
+    own.unlink(missing_ok=True)
+    own.touch(mode=0o600)  # a password may be in it
+    with own.open("w", encoding="utf-8") as opened:
         _settings(source).write(opened)
 
 

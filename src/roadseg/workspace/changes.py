@@ -1,28 +1,30 @@
 """What changed since the last run that came to a decision, found before anything is brought or run."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from roadseg.contracts import paths
 from roadseg.contracts.errors import RoadsegError
-from roadseg.contracts.files import digest_file
-from roadseg.pipeline.dvc import cache_folder, dvc
-from roadseg.pipeline.graph import read_graph
-from roadseg.workspace.commits import state_of
-from roadseg.workspace.data import Drives, compare_drives, listing, raw_md5
-from roadseg.workspace.data_branch import DATA_FILES, current_data
-from roadseg.workspace.plumbing import commit_of, maybe, must
-from roadseg.workspace.records import RunRecord, present_versions
+from roadseg.pipeline.dvc import dvc
+from roadseg.pipeline.graph import read_graph, why
+from roadseg.workspace.compare import (
+    changed_code,
+    compare_data,
+    compare_versions,
+    differing,
+    sections_of,
+    text_of,
+)
+from roadseg.workspace.data_branch import current_data
+from roadseg.workspace.plumbing import commit_of, maybe
+from roadseg.workspace.records import RunRecord, digest_lock, kept_lock
 from roadseg.workspace.results import Overrides, set_overrides
-from roadseg.workspace.tree import lay_data_files, look
+from roadseg.workspace.tree import lay_data_files, looking_tree
 
 POLICY = "promote"  # the section of params.yaml that no stage reads
 UP_TO_DATE = "Data and pipelines are up to date."
-CODE = (".py", ".csv")
 
 
 @dataclass(frozen=True)
@@ -102,14 +104,6 @@ class Changes:
         return [self.sentence()] if self.first or not found else found
 
 
-@dataclass(frozen=True)
-class _Version:
-    """What decides a run, on one side of a comparison."""
-
-    raw: str
-    params: Mapping[str, Any]
-
-
 def find_changes(repository: Path, commit: str, overrides: Overrides, before: RunRecord | None) -> Changes:
     """Find what a run on a commit would find changed; no data are brought.
 
@@ -125,10 +119,16 @@ def find_changes(repository: Path, commit: str, overrides: Overrides, before: Ru
     data = current_data(repository, commit)
     if before is None:
         return Changes(first=True)
-    with look(repository, commit) as tree:
+    with looking_tree(repository, commit) as tree:
         lay_data_files(tree, data.commit)
         set_overrides(tree, overrides)
-        return _compared(tree, before, ["--cached", before.commit])
+        found = _seen(tree, before, ["--cached", before.commit])
+        if found is None:
+            return replace(_known(before), other=(f"no commit here holds what run {before.name or before.run} made",))
+        if found.reruns:
+            return found
+        (tree / paths.LOCK).write_text(kept_lock(before) or maybe(tree, "show", f"{before.commit}:./{paths.LOCK}"))
+        return found if up_to_date(tree) else replace(found, other=("DVC finds a change that git does not show",))
 
 
 def tree_changes(tree: Path, before: RunRecord | None) -> Changes:
@@ -140,13 +140,12 @@ def tree_changes(tree: Path, before: RunRecord | None) -> Changes:
     """
     if before is None:
         return Changes(first=True)
-    lock = tree / paths.LOCK
-    if before.lock and lock.exists() and digest_file(lock) == before.lock and up_to_date(tree):
-        settings = _params((tree / paths.PARAMS).read_text(encoding="utf-8"))
-        old = (before.decision or {}).get("policy") or settings.get(POLICY, {})
-        policy = tuple(_differing({POLICY: old}, {POLICY: settings.get(POLICY, {})}))
-        return Changes(policy=policy, versions=_versions(before), again=before.missing, before=before.name)
-    return _compared(tree, before, [before.commit], locked=False)
+    found = _seen(tree, before, [before.commit])
+    if found is None:  # it worked on what nobody has committed
+        policy = tuple(differing(*_policies(tree, before)))
+        same = digest_lock(tree) == before.lock != ""
+        found = replace(_known(before), policy=policy, other=() if same else (f"{paths.LOCK} is not that of the run",))
+    return found if found.reruns or up_to_date(tree) else _edited(tree, found)
 
 
 def up_to_date(tree: Path) -> bool:
@@ -158,90 +157,53 @@ def up_to_date(tree: Path) -> bool:
     return bool(said) and said[-1].strip() == UP_TO_DATE
 
 
-def _compared(tree: Path, before: RunRecord, ends: list[str], locked: bool = True) -> Changes:
-    """Compare a tree with the commit that a run left; `ends` are what `git diff` compares."""
-    known = Changes(versions=_versions(before), again=before.missing, before=before.name or before.run)
+def _known(before: RunRecord) -> Changes:
+    """What can be said of a run without a look at any tree."""
+    return Changes(versions=compare_versions(before.versions), again=before.missing, before=before.name or before.run)
+
+
+def _seen(tree: Path, before: RunRecord, ends: list[str]) -> Changes | None:
+    """What git shows; None where no commit holds what that run worked on.
+
+    Args:
+        tree: the project folder.
+        before: the run.
+        ends: what `git diff` compares.
+    """
     if not before.commit or not commit_of(tree, before.commit):
-        return replace(known, other=(f"no commit here holds what run {known.before} worked on",))
-    old = _params(maybe(tree, "show", f"{before.commit}:./{paths.PARAMS}"))
-    new = _params((tree / paths.PARAMS).read_text(encoding="utf-8"))
-    policy = tuple(_differing({POLICY: old.pop(POLICY, {})}, {POLICY: new.pop(POLICY, {})}))
-    drives, data_files = _data(tree, before.commit)
-    params, code = tuple(_differing(old, new)), tuple(_code(tree, ends))
-    other: tuple[str, ...] = ()
-    if not (any((drives.added, drives.changed, drives.removed)) or data_files or params or code):
-        if locked:
-            lock = must(tree, "show", f"{before.commit}:./{paths.LOCK}")
-            (tree / paths.LOCK).write_text(f"{lock}\n", encoding="utf-8")
-        other = () if up_to_date(tree) else ("DVC finds a change that git does not know",)
+        return None
+    old = sections_of(maybe(tree, "show", f"{before.commit}:./{paths.PARAMS}"))
+    new = sections_of(text_of(tree / paths.PARAMS))
+    policies = {POLICY: old.pop(POLICY, {})}, {POLICY: new.pop(POLICY, {})}
+    drives, data_files = compare_data(tree, before)
     return replace(
-        known,
+        _known(before),
         drives_added=drives.added,
         drives_changed=drives.changed,
         drives_removed=drives.removed,
         data_files=data_files,
-        params=params,
-        code=code,
-        other=other,
-        policy=policy,
+        params=tuple(differing(old, new)),
+        code=tuple(changed_code(tree, ends)),
+        policy=tuple(differing(*policies)),
     )
 
 
-def _data(tree: Path, before: str) -> tuple[Drives, tuple[str, ...]]:
-    """Drives that changed since a commit, and other files that decide the data; raw.dvc where its list is unknown."""
-    was = state_of(tree, before, DATA_FILES)
-    now = [must(tree, "hash-object", "--", str(path)) if (tree / path).exists() else None for path in DATA_FILES]
-    changed = [path for path, old, new in zip(DATA_FILES, was, now, strict=True) if old != new]
-    if paths.RAW_DVC not in changed:
-        return Drives(), tuple(map(str, changed))
-    texts = maybe(tree, "show", f"{before}:./{paths.RAW_DVC}"), _text(tree / paths.RAW_DVC)
-    old_md5, new_md5 = map(raw_md5, texts)
-    others = tuple(str(path) for path in changed if path != paths.RAW_DVC)
-    if old_md5 == new_md5:
-        return Drives(), others
-    cache = cache_folder(tree)
-    old_files, new_files = listing(cache, old_md5), listing(cache, new_md5)
-    if old_files is None or new_files is None:
-        return Drives(), (str(paths.RAW_DVC), *others)
-    return compare_drives(old_files, new_files), others
+def _edited(tree: Path, found: Changes) -> Changes:
+    """What DVC says changed since the tree's own dvc.lock, which it asks the data for."""
+    reasons = {reason for stage in read_graph(tree) for reason in why(tree, stage.name)}
+    made = {out for stage in read_graph(tree) for out in stage.outs}
+    own = sorted(reason for reason in reasons if reason.partition(" ")[0] not in made)
+    code = tuple(reason.partition(" ")[0] for reason in own if reason.startswith("src/"))
+    data = tuple(reason.partition(" ")[0] for reason in own if reason.startswith(f"{paths.RAW.parent}/"))
+    params = tuple(reason for reason in own if not reason.startswith(("src/", f"{paths.RAW.parent}/")))
+    other = () if own else ("what the stages made is not there",)
+    return replace(found, code=code, data_files=data, params=params, other=other)
 
 
-def _code(tree: Path, ends: list[str]) -> Iterator[str]:
-    """Files that stages depend on and that changed, dvc.yaml among them; new ones that git does not know too."""
-    folders = sorted({dep for stage in read_graph(tree) for dep in stage.deps if dep.startswith("src/")})
-    names = must(tree, "diff", "--name-only", "--relative", "--no-renames", *ends, "--", str(paths.GRAPH), *folders)
-    new = must(tree, "ls-files", "--others", "--exclude-standard", "--", *folders)
-    for name in sorted({*names.splitlines(), *new.splitlines()}):
-        if name == str(paths.GRAPH) or name.endswith(CODE):
-            yield name
-
-
-def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    for section in sorted(old.keys() | new.keys()):
-        before, now = old.get(section) or {}, new.get(section) or {}
-        for key in sorted(before.keys() | now.keys()):
-            if before.get(key) != now.get(key):
-                yield f"{section}.{key} {before.get(key, 'absent')} -> {now.get(key, 'absent')}"
-
-
-def _versions(before: RunRecord) -> tuple[str, ...]:
-    now = present_versions()
-    names = sorted(name for name in before.versions if before.versions[name] != now.get(name))
-    return tuple(f"{name} {before.versions[name]} -> {now.get(name, 'absent')}" for name in names)
-
-
-def _params(text: str) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError:  # a commit may hold anything
-        return {}
-    return (
-        {key: value for key, value in content.items() if isinstance(value, dict)} if isinstance(content, dict) else {}
-    )
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.exists() else ""
+def _policies(tree: Path, before: RunRecord) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The policy that a run was judged by, and that of a tree; the same where nobody knows the first."""
+    now = sections_of(text_of(tree / paths.PARAMS)).get(POLICY, {})
+    return {POLICY: (before.decision or {}).get("policy") or now}, {POLICY: now}
 
 
 def _counted(found: Iterable[str], one: str, many: str) -> list[str]:

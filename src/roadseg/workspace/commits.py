@@ -1,7 +1,9 @@
 """Commits and branches made without a working tree, and which version of some files a commit has."""
 
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from roadseg.contracts.errors import UsageError
@@ -10,7 +12,7 @@ from roadseg.workspace.plumbing import reason as said
 from roadseg.workspace.remote import HEADS
 
 MOST = 1000  # versions of the files that are looked at
-NOTHING = "0" * 40
+STALE = 60.0  # seconds after which a lock of a ref of ours was left by a git that was killed
 
 State = tuple[str | None, ...]  # ids of the files' contents in order, None for a file that is not there
 
@@ -87,9 +89,17 @@ def point(repository: Path, branch: str, commit: str, before: str) -> None:
     for folder, checked_out in _checked_out(repository):
         if checked_out == HEADS + branch and commit != before:
             raise UsageError(f"branch {branch} is checked out in {folder} and cannot be moved: `git switch` to another")
-    done = asked(repository, "update-ref", HEADS + branch, commit, before or NOTHING)
+    _remove_stale_lock(repository, HEADS + branch)
+    done = asked(repository, "update-ref", HEADS + branch, commit, before)
     if done.returncode:
         raise UsageError(f"branch {branch} cannot be moved to {commit}: {said(done)}")
+
+
+def _remove_stale_lock(repository: Path, ref: str) -> None:
+    lock = Path(must(repository, "rev-parse", "--path-format=absolute", "--git-path", f"{ref}.lock"))
+    with suppress(FileNotFoundError):
+        if time.time() - lock.stat().st_mtime > STALE:
+            lock.unlink()
 
 
 def refuse_blocked(repository: Path, branch: str) -> None:

@@ -60,21 +60,20 @@ def compare_drives(before: Listing, now: Listing) -> Drives:
 
 
 def _by_drive(files: Listing) -> dict[str, set[tuple[str, str]]]:
+    folders = {path.rpartition("/")[0]: path for path in files}  # few, and one file of each
+    placed = {folder: Placed.of(path) for folder, path in folders.items()}
+    around = len({one.wraps for one in placed.values()}) == 1  # around the whole set: no drive
+    names = {folder: _drive(one, around) for folder, one in placed.items()}
     drives: dict[str, set[tuple[str, str]]] = {}
-    names: dict[str, str] = {}  # by folder: there are few
     for path, md5 in files.items():
-        folder = path.rpartition("/")[0]
-        if folder not in names:
-            names[folder] = _drive(path)
-        drives.setdefault(names[folder], set()).add((path, md5))
+        drives.setdefault(names[path.rpartition("/")[0]], set()).add((path, md5))
     return drives
 
 
-def _drive(path: str) -> str:
+def _drive(placed: Placed, around: bool) -> str:
     """Split and drive as the folders of a path name them, `train/12`; its folder where they name neither."""
-    placed = Placed.of(path)
-    named = [placed.split or "", *placed.wraps, *placed.drives]
-    return "/".join(filter(None, named)) or PurePosixPath(paths.RAW, path).parent.as_posix()
+    named = [placed.split or "", *(() if around else placed.wraps), *placed.drives]
+    return "/".join(filter(None, named)) or PurePosixPath(paths.RAW, placed.path).parent.as_posix()
 
 
 def _object(cache: Path, md5: str) -> Path:

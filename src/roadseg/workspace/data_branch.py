@@ -116,12 +116,15 @@ def advance(repository: Path, tree: Path, message: str) -> Committed:
 
 
 def move_forward(repository: Path, commit: str) -> Committed:
-    """Move the branch to the data files of a commit that has newer ones, and push it."""
+    """Move the branch to the data files of a commit that has newer ones, and push it; the next run tries again."""
     tip = branch_tip(repository)
     target = commit
     if tip.commit and not contains(repository, commit, tip.commit):
         target = commit_files(repository, commit, [tip.commit, commit], {}, f"Take the data of {commit[:SHORT]}")
-    _move(repository, tip, target)
+    try:
+        _move(repository, tip, target)
+    except UsageError as error:  # whoever takes the data of this commit has them all the same
+        return Committed(target, BRANCH, False, str(error))
     return push(repository, target, BRANCH)
 
 

@@ -60,7 +60,7 @@ def workspace_lock(me: Holder) -> Iterator[None]:
     descriptor = _open()
     try:
         for attempt in range(TRIES):
-            if _take(descriptor):
+            if _take(descriptor, fcntl.LOCK_EX):
                 break
             if attempt == TRIES - 1:
                 raise Held(_written(descriptor))
@@ -80,7 +80,7 @@ def present_holder() -> Holder | None:
         return None
     descriptor = _open()
     try:
-        if _take(descriptor):
+        if _take(descriptor, fcntl.LOCK_SH):  # two that ask do not take each other for a run
             return None
         return _written(descriptor) or Holder("", "a run that has just begun", 0, time.time())
     finally:
@@ -96,9 +96,9 @@ def _open() -> int:
     return os.open(_path(), os.O_RDWR | os.O_CREAT, 0o644)  # what we start does not inherit it
 
 
-def _take(descriptor: int) -> bool:
+def _take(descriptor: int, kind: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -6,8 +6,10 @@ import subprocess
 from pathlib import Path
 
 from roadseg.contracts.errors import UsageError
+from roadseg.pipeline.process import end_group
 
-PATIENCE = 600.0  # seconds that a remote may take
+PATIENCE, GRACE = 120.0, 5.0  # seconds that a remote may take, and that git may take to end
+TOO_LATE = 124
 OURS = {
     "user.name": "roadseg",
     "user.email": f"roadseg@{socket.gethostname() or 'localhost'}",
@@ -32,27 +34,44 @@ def asked(tree: Path, *arguments: str, told: str = "", index: Path | None = None
         told: what it reads.
         index: a file that takes the place of the tree's index.
 
+    Returns:
+        How it ended: with 124 where it was ended after `PATIENCE`, as by a remote that does not answer.
+
     Raises:
-        UsageError: git is not installed, or took longer than `PATIENCE`.
+        UsageError: git is not installed, or the folder is not there.
     """
     settings = [part for key, value in OURS.items() for part in ("-c", f"{key}={value}")]
     try:
-        return subprocess.run(
+        process = subprocess.Popen(
             ["git", *settings, *arguments],
             cwd=tree,
             env=_environment() | ({"GIT_INDEX_FILE": str(index)} if index else {}),
-            input=told,
-            capture_output=True,
-            text=True,
-            errors="surrogateescape",
-            timeout=PATIENCE,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # so that ssh ends with it
         )
     except FileNotFoundError as error:
         if error.filename != "git":
             raise UsageError(f"{tree} is not there: nothing of git can be asked in it") from None
         raise UsageError("git is not installed: on Debian `apt-get install git`") from None
-    except subprocess.TimeoutExpired:
-        raise UsageError(f"`git {' '.join(arguments)}` in {tree} took longer than {PATIENCE:.0f} s") from None
+    with process:
+        try:
+            said = process.communicate(told.encode(errors="surrogateescape"), PATIENCE)
+        except subprocess.TimeoutExpired:
+            said = (b"", f"no answer in {PATIENCE:.0f} s".encode())
+            process.returncode = _ended(process)
+        except BaseException:
+            _ended(process)
+            raise
+    output, errors = (each.decode(errors="surrogateescape") for each in said)
+    return subprocess.CompletedProcess(["git", *arguments], process.returncode, output, errors)
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """End it and what it has started."""
+    end_group(process, GRACE)
+    return TOO_LATE
 
 
 def must(tree: Path, *arguments: str, told: str = "", index: Path | None = None) -> str:

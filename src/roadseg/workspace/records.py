@@ -1,5 +1,6 @@
 """What runs leave in home for people and for later runs: `flows/<run>.json`, without Prefect and without MLflow."""
 
+import shutil
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import home, read_json, write_json
+from roadseg.contracts.files import digest_file, home, read_json, replacing, write_json
 
 DECIDING = (  # packages whose versions may change a result
     *("dvc", "great-expectations", "jax", "keras", "numpy", "pandas", "pillow", "pyarrow", "scipy"),
@@ -34,7 +36,7 @@ class RunRecord(BaseModel):
             the run worked on.
         branch: where the results are.
         data: md5 of data/raw, as raw.dvc has it.
-        lock: sha256 of the tree's dvc.lock at the end; empty where there was none.
+        lock: sha256 of the tree's dvc.lock at the end, see `keep_lock`; empty where there was none.
         changes: lines about what changed since the last final run.
         stages: by name: `ended` (Ran, Cached, Failed), `why`, `seconds`.
         version: of the registered model.
@@ -115,6 +117,26 @@ def last_final(deployment: str = "retrain") -> RunRecord | None:
     """
     wanted = (record for record in read_records() if record.deployment == deployment)
     return next((record for record in wanted if record.final or record.missing), None)
+
+
+def keep_lock(run: str, tree: Path) -> str:
+    """Keep a tree's dvc.lock beside a run's record, which outlives its branch; its sha256, see `RunRecord.lock`."""
+    digest = digest_lock(tree)
+    if digest:
+        with replacing(records_folder() / run / paths.LOCK.name) as temporary:
+            shutil.copyfile(tree / paths.LOCK, temporary)
+    return digest
+
+
+def kept_lock(record: RunRecord) -> str:
+    """The text that `keep_lock` kept; empty where it did not."""
+    path = records_folder() / record.run / paths.LOCK.name
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def digest_lock(tree: Path) -> str:
+    """Sha256 of a tree's dvc.lock; empty where there is none."""
+    return digest_file(tree / paths.LOCK) if (tree / paths.LOCK).exists() else ""
 
 
 def present_versions() -> dict[str, str]:

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import home, read_json, write_json
@@ -123,7 +125,10 @@ def find_revision(repository: Path, asked: str = "") -> Revision:
 
 def left_out(repository: Path) -> int:
     """How many files of a checkout no commit holds as they are, less those that the graph makes."""
-    made = [f":(exclude){out}" for stage in read_graph(repository) for out in stage.outs]
+    try:
+        made = [f":(exclude){out}" for stage in read_graph(repository) for out in stage.outs]
+    except (UsageError, yaml.YAMLError, TypeError, KeyError):  # somebody edits it at this moment
+        made = []
     status = maybe(repository, "status", "--porcelain", "--", ".", f":(exclude){paths.LOCK}", *made)
     return len(status.splitlines())
 
@@ -153,11 +158,13 @@ def _branch(repository: Path, branch: str, upstream: str) -> Revision | None:
 
 
 def _named(repository: Path, asked: str) -> Revision:
+    remote = remote_of(repository)
+    if remote and asked.startswith(f"{remote}/"):  # as people call what they see
+        return _named(repository, asked.removeprefix(f"{remote}/"))
     if not HEX.fullmatch(asked) and (found := _branch(repository, asked, _upstream(repository, asked))):
         return found
     if commit := commit_of(repository, asked):
         return Revision(commit, commit[:SHORT] if HEX.fullmatch(asked) else asked)
-    remote = remote_of(repository)
     if remote:
         ref = TAGS + asked
         maybe(repository, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote, f"+refs/tags/{asked}:{ref}")

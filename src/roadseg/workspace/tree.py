@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,13 +26,16 @@ LEFT = 30.0  # seconds in which what a killed run has started must have ended
 
 
 @contextmanager
-def workspace(repository: Path, commit: str, me: Holder) -> Iterator[Path]:
+def workspace(
+    repository: Path, commit: str, me: Holder, say: Callable[[str], object] = lambda _: None
+) -> Iterator[Path]:
     """Hold the workspace, at a commit and with the data files to use; it is kept afterwards, so that people can look.
 
     Args:
         repository: the project folder of the person's checkout, in which nothing changes.
         commit: to work on, 40 hex.
         me: the run that works there.
+        say: is told what did not work beside it, in sentences for people.
 
     Yields:
         The project folder in it. Ignored files are those of the run before: data are brought by `bring_data`.
@@ -44,17 +47,18 @@ def workspace(repository: Path, commit: str, me: Holder) -> Iterator[Path]:
     """
     with workspace_lock(me):
         _wait_for_left(home() / "workspace")
-        push_left(repository)
+        for branch in push_left(repository):
+            say(f"{branch} is still not at the remote; the next run tries again")
         data = current_data(repository, commit)
-        if data.moves:
-            move_forward(repository, data.commit)
+        if data.moves and (problem := move_forward(repository, data.commit).problem):
+            say(problem)
         tree = stand(repository, home() / "workspace", commit)
         lay_data_files(tree, data.commit)
         yield tree
 
 
 @contextmanager
-def look(repository: Path, commit: str) -> Iterator[Path]:
+def looking_tree(repository: Path, commit: str) -> Iterator[Path]:
     """Hold the worktree that never has data, at a commit; whoever comes second waits."""
     top = home() / "look"
     top.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +101,8 @@ def stand(repository: Path, top: Path, commit: str) -> Path:
     if not maybe(repository, "cat-file", "-t", f"{commit}:{prefix}{paths.GRAPH}"):
         raise UsageError(f"commit {commit[:SHORT]} has no {prefix}{paths.GRAPH}: it does not hold the project")
     if _belongs(repository, top):
-        Path(must(top, "rev-parse", "--absolute-git-dir"), "index.lock").unlink(missing_ok=True)  # of a killed git
+        for lock in Path(must(top, "rev-parse", "--absolute-git-dir")).glob("*.lock"):  # of a git that was killed
+            lock.unlink(missing_ok=True)
         done = asked(top, "checkout", "--quiet", "--force", "--detach", commit)
         if done.returncode:
             _make(repository, top, commit)
@@ -156,6 +161,6 @@ def _works_in(process: psutil.Process, top: Path) -> bool:
         if process.pid == os.getpid() or not Path(process.cwd()).is_relative_to(top):
             return False
         words = " ".join(process.cmdline())
-        return process.status() != psutil.STATUS_ZOMBIE and ("dvc" in words or "roadseg" in words)
+        return process.status() != psutil.STATUS_ZOMBIE and any(word in words for word in ("dvc", "roadseg", "git"))
     except (psutil.Error, OSError):
         return False
