@@ -70,7 +70,9 @@ class Finding:
         drives = self.families[0].drives[1]
         looked = f"{self.frames} pictures of {drives} {'drive' if drives == 1 else 'drives'}"
         blind = [family.name for family in self.families if not family.tellable]
-        few = f"; too few drives to tell by the {' or the '.join(blind)}" if blind else ""
+        few = (
+            f"; too few drives to tell by the {' or the '.join(blind)}: give each a folder of its own" if blind else ""
+        )
         if not self.drifted:
             return f"no drift in {looked}{few}"
         return f"drift in {looked}: {', '.join(map(_in_words, self.drifted))}{few}"

@@ -79,8 +79,8 @@ def find_shifts(
 
 
 def least_probability(reference: int, new: int) -> float:
-    """The smallest probability that permuting so many drives can show."""
-    return 1 / math.comb(reference + new, new)
+    """The smallest probability that permuting so many drives can show: both ends are equally far away."""
+    return min(1.0, 2 / math.comb(reference + new, new))
 
 
 def weights(frame: pd.DataFrame) -> np.ndarray:

@@ -117,8 +117,9 @@ def _images(stored: Stored, tree: Path) -> tuple[list[Frame], list[Frame]]:
     val = [row for row in rows if row["split"] == "val" and row["image_sha"] not in seen]
     if lacking := len(seen - train.keys()):
         raise UsageError(f"{tree}: {lacking} of its {len(seen)} training images are not in {paths.MANIFEST}")
-    if not val:
-        raise UsageError(f"{tree}: {paths.MANIFEST} holds no val images")
+    for split, there in (("train", train), ("val", val)):
+        if not there:
+            raise UsageError(f"{tree}: {paths.MANIFEST} holds none of its {split} images")
     found = [_frame(row, tree) for row in train.values()], [_frame(row, tree) for row in val]
     if absent := [frame.path for frame in found[0] + found[1] if not frame.path.is_file()]:
         raise UsageError(f"{len(absent)} images are missing, such as {absent[0]}")
