@@ -70,12 +70,12 @@ def keep_reference(version: int, tree: Path) -> None:
 
 
 def _reference(client: MlflowClient, stored: Stored, trees: Sequence[Path]) -> Reference:
-    run_id, bundle = stored.tags.get("run_id"), stored.bundle
-    if not stored.registered or run_id is None:
+    if not stored.registered:
         raise OutOfReach(f"version {stored.version} was not made by `roadseg register`: nothing says what it knows")
+    run_id = stored.tags["run_id"]
     if NAME in artifact_names(client, run_id, FOLDER):
         found = read_reference(fetched(f"runs:/{run_id}/{FOLDER}", home() / "reuse/drift" / run_id) / NAME)
-        if found.weights == bundle.card["weights"]:
+        if found.weights == stored.bundle.card["weights"]:
             return found
     made = _make(stored, trees)
     with TemporaryDirectory() as folder:
