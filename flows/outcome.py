@@ -11,6 +11,7 @@ from roadseg.gate.decision import Decision
 
 KINDS: dict[str, Kind] = {"PROMOTE": "promoted", "REJECT": "rejected", "HOLD": "held"}
 EVENTS = {"PROMOTE": "roadseg.model.promoted", "HOLD": "roadseg.gate.held"}
+PROMOTE = "promote"  # the deployment that asks
 BY_A_PERSON = "a person must approve"  # how the gate's reason begins where the policy asks for one
 
 
@@ -28,7 +29,7 @@ def conclude(run: Run, decision: Decision) -> Decision | State[Decision]:
         final=not missing,
         missing=missing,
     )
-    if wants_a_person(decision) and run.deployed and _ask_a_person(run, decision):
+    if run.record.deployment != PROMOTE and wants_a_person(decision) and run.deployed and _ask(run, decision):
         run.note(outcome="ASKED", state="Asked")
         run.name_it(f"asked {_version(decision)}")
         return ended("Asked", f"deployment promote asks a person about version {decision.candidate.version}")
@@ -73,9 +74,10 @@ def wants_a_person(decision: Decision) -> bool:
     return decision.outcome == "HOLD" and any(reason.startswith(BY_A_PERSON) for reason in decision.reasons)
 
 
-def _ask_a_person(run: Run, decision: Decision) -> bool:
+def _ask(run: Run, decision: Decision) -> bool:
     """Start a run that asks, since a run that others wait for must not; whether there is one."""
-    name = f"promote/promote{(deployment.name or '').removeprefix('retrain')}"  # on a shared server, the checkout's own
+    checkout = (deployment.name or "").removeprefix(run.record.deployment)  # what names carry on a shared server
+    name = f"{PROMOTE}/{PROMOTE}{checkout}"
     asked = {"version": decision.candidate.version, "reason": run.record.reason, "requester": run.record.requester}
     try:
         run_deployment(name, parameters=asked, timeout=0, as_subflow=False)

@@ -62,7 +62,7 @@ def promote(version: int, reason: str, folder: Path) -> Decision:
     decision = decide_and_move(version, reason=reason)
     get_run_logger().info("%s", decision)
     if decision.outcome != "CHAMPION ALREADY":
-        _keep(folder)
+        keep_decision(folder)
         link_decision(folder, decision)
     return decision
 
@@ -76,7 +76,8 @@ def publish_and_judge(run: Run, tree: Path, started_from: GitState) -> Decision:
     return promote(version, run.record.reason or "flow retrain", run.folder)
 
 
-def _keep(folder: Path) -> None:
+def keep_decision(folder: Path) -> None:
+    """Copy what the gate left in the tree of the current directory to the run's folder."""
     for path in (paths.DECISION, paths.DECISION_PAGE):
         if path.exists():  # a page is none where ROADSEG_PAGES is off
             with replacing(folder / path.name) as temporary:

@@ -55,7 +55,7 @@ def give_way(run: Run) -> State[Any] | None:
         for other in due:
             if other.state_type == StateType.SCHEDULED and _since(other) < _since(newest):
                 client.set_flow_run_state(other.id, Completed(name="Skipped", message=_instead(newest)), force=True)
-    return skipped(run, _instead(newest)) if newest.id != me.id else None
+    return skipped(run, _instead(newest), "a newer run takes its place") if newest.id != me.id else None
 
 
 def yield_to(run: Run, holder: str, when_busy: WhenBusy) -> State[Any]:
@@ -113,11 +113,11 @@ def wake_waiting() -> None:
         get_run_logger().warning("runs that wait are not woken: %s: %s", type(error).__name__, error)
 
 
-def skipped(run: Run, why: str) -> State[Any]:
-    """End as one that had nothing to do."""
+def skipped(run: Run, why: str, name: str = "") -> State[Any]:
+    """End as one that had nothing to do; the name says why in a few words."""
     get_run_logger().info("skipped: %s", why)
     run.note(state="Skipped", problem="")
-    run.name_it(f"skipped: {why}")
+    run.name_it(f"skipped: {name or why}")
     return ended("Skipped", why)
 
 

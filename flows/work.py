@@ -43,7 +43,7 @@ def in_tree(run: Run, asked: RetrainOptions) -> Ended:
     _say_why(run, changes, ())
     run.note(base=started_from.commit, commit="" if started_from.dirty else started_from.commit, data=_data(tree))
     if before and before.decision and not (changes.asks_gate or asked.force):
-        skip = skipped(run, changes.sentence())
+        skip = skipped(run, changes.sentence(), "nothing changed")
         return Completed(name=skip.name, message=skip.message, data=Decision.from_json(before.decision))
     try:
         _bring_up_to_date(run, tree, force=asked.force)
@@ -63,8 +63,8 @@ def in_workspace(run: Run, asked: RetrainOptions) -> Ended:
     run.note(revision=revision.name, base=revision.commit)
     _say_why(run, changes, (*revision.notes, *current_data(run.repository, revision.commit).notes))
     if not (changes.asks_gate or asked.force):
-        return skipped(run, changes.sentence())
-    run.name_it(f"works: {changes.sentence()}")
+        return skipped(run, changes.sentence(), "nothing changed")
+    run.name_it("works: " + ("the first run" if changes.first else changes.sentence()))
     try:
         with in_turn(run, revision.commit) as tree:
             decision = _work(run, asked, tree, changes, before)

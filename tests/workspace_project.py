@@ -37,6 +37,7 @@ FILES = {
     "src/roadseg/evaluate/stage.py": "one = 1\n",
     "src/roadseg/pages/page.py": "one = 1\n",
 }
+RESULTS = "roadseg/retrain/2026-01-31-01234567"
 DATA_FILES = ["data/raw.dvc", "data/classes.yaml", "data/quarantine.csv", "data/reference.json"]
 
 
@@ -71,13 +72,15 @@ def add_drive(tree: Path, drive: str, content: str = "image") -> None:
 
 
 def make_project(tree: Path, *dvc_init: str) -> None:
+    """Make the project, as a repository with a commit unless it is to be in one."""
     write(tree, FILES)
     if not dvc_init:
         git(tree, "init", "-q", "-b", "main")
     run(tree, "dvc", "init", "-q", *dvc_init)
     write(tree, {"data/raw/leftImg8bit/train/1/a_image.jpg": "image 1", "data/raw/gtFine/train/1/a_label.png": "mask"})
     add_drive(tree, "2")
-    commit(tree, "start")
+    if not dvc_init:
+        commit(tree, "start")
 
 
 def clone(remote: Path, target: Path) -> Path:

@@ -220,7 +220,7 @@ def test_what_a_dead_remote_did_not_take_goes_there_with_the_next_run(
     remote.rename(tmp_path / "away")
     done = ingest(project, me, "one")
     assert not done.pushed
-    assert f"it stays in {project}, and the next run pushes it; by hand `git push origin {BRANCH}`" in done.problem
+    assert f"it stays here, and the next run pushes it; by hand `git push origin {BRANCH}`" in done.problem
     said: list[str] = []
     with workspace(project, head(project), me, said.append):
         assert said == [f"{BRANCH} is still not at the remote; the next run tries again"]

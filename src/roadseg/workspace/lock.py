@@ -82,7 +82,7 @@ def present_holder() -> Holder | None:
     try:
         if _take(descriptor, fcntl.LOCK_SH):  # two that ask do not take each other for a run
             return None
-        return _written(descriptor) or Holder("", "a run that has just begun", 0, time.time())
+        return _written(descriptor) or Holder("", "a run that has begun", 0, time.time())
     finally:
         os.close(descriptor)
 

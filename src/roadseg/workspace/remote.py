@@ -78,7 +78,7 @@ def push(repository: Path, commit: str, branch: str) -> Committed:
     _keep(left | ({branch} if problem else set()))
     if problem:
         problem = (
-            f"{branch} is not at {remote} ({problem}): it stays in {repository}, and the next run pushes it; by hand "
+            f"{branch} is not at {remote} ({problem}): it stays here, and the next run pushes it; by hand "
             f"`git push {remote} {branch}`"
         )
     return Committed(commit, branch, not problem, problem)

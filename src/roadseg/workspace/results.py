@@ -10,7 +10,7 @@ from roadseg.contracts.errors import UsageError
 from roadseg.pipeline.settings import change_settings, read_settings
 from roadseg.workspace.commits import point
 from roadseg.workspace.data_branch import DATA_FILES
-from roadseg.workspace.plumbing import asked, commit_of, contains, must
+from roadseg.workspace.plumbing import asked, commit_of, contains, must, prefix_of
 from roadseg.workspace.remote import HEADS, Committed, fetch, push, remote_of
 
 RESULTS = (paths.PARAMS, paths.LOCK, paths.METRICS, paths.VERDICT)
@@ -101,10 +101,10 @@ def apply_results(repository: Path, branch: str) -> list[str]:
     commit = _find(repository, branch)
     listed = must(repository, "ls-tree", "-r", "--name-only", commit, "--", *map(str, (*RESULTS, *DATA_FILES)))
     files = listed.splitlines()
-    if status := must(repository, "status", "--porcelain", "--", *files).splitlines():
+    status = must(repository, "status", "--porcelain", "--no-renames", "-z", "--", *files).split("\0")
+    if edited := [entry[3:].removeprefix(prefix_of(repository)) for entry in status if entry]:
         raise UsageError(
-            f"{', '.join(line[3:] for line in status)}: changed and not committed, so nothing is brought: commit or "
-            "`git restore` them first"
+            f"{', '.join(edited)}: changed and not committed, so nothing is brought: commit or `git restore` them first"
         )
     changed = must(repository, "diff", "--name-only", "--relative", "HEAD", commit, "--", *files).splitlines()
     if changed:

@@ -1,10 +1,10 @@
 """The worktrees in home: the workspace that a run works in, and one without data that answers what changed."""
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -22,6 +22,7 @@ from roadseg.workspace.plumbing import asked, maybe, must, prefix_of
 from roadseg.workspace.remote import push_left
 from roadseg.workspace.revision import SHORT
 
+WRITES = {"checkout", "clean", "worktree", "commit", "add", "rm"}  # of git
 LEFT = 30.0  # seconds in which what a killed run has started must have ended
 
 
@@ -135,11 +136,22 @@ def _belongs(repository: Path, top: Path) -> bool:
 
 
 def _make(repository: Path, top: Path, commit: str) -> None:
-    shutil.rmtree(top, ignore_errors=True)
+    _clear(top)
     top.parent.mkdir(parents=True, exist_ok=True)
     # twice force: git remembers a locked worktree whose folder is gone
     must(repository, "worktree", "add", "--quiet", "--force", "--force", "--detach", str(top), commit)
     asked(repository, "worktree", "lock", "--reason", "roadseg", str(top))
+
+
+def _clear(top: Path) -> None:
+    """Remove what is there; of a link to a folder on another disk what is in that."""
+    if not top.is_dir():
+        top.unlink(missing_ok=True)
+    elif top.is_symlink():
+        for path in top.iterdir():
+            _clear(path)
+    else:
+        shutil.rmtree(top)
 
 
 def _wait_for_left(top: Path) -> None:
@@ -157,10 +169,20 @@ def _wait_for_left(top: Path) -> None:
 
 
 def _works_in(process: psutil.Process, top: Path) -> bool:
+    """Whether a process is DVC, a stage, or git that writes there; not whoever looks around."""
     try:
-        if process.pid == os.getpid() or not Path(process.cwd()).is_relative_to(top):
-            return False
-        words = " ".join(process.cmdline())
-        return process.status() != psutil.STATUS_ZOMBIE and any(word in words for word in ("dvc", "roadseg", "git"))
+        words = process.cmdline()
+        there = Path(process.cwd()).is_relative_to(top) or str(top) in words  # `git worktree add` runs elsewhere
+        return there and process.status() != psutil.STATUS_ZOMBIE and _is_ours(words)
     except (psutil.Error, OSError):
         return False
+
+
+def _is_ours(words: list[str]) -> bool:
+    names = [Path(word).name for word in words[:2]]
+    modules = {word.partition(".")[0] for flag, word in pairwise(words) if flag == "-m"}
+    return (
+        "dvc" in names
+        or not modules.isdisjoint(("dvc", "roadseg"))
+        or ("git" in names and not WRITES.isdisjoint(words))
+    )
