@@ -16,7 +16,6 @@ from flows.options import Group, Requester, check
 from flows.run import Run, ended, recorded
 from flows.tell import tell
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import home
 from roadseg.drift.limits import DISTANCE, LEVEL, MOST
 
 FOUND = "roadseg.drift.found"
@@ -102,11 +101,11 @@ def compare(repository: Path, out: Path, options: MonitorOptions) -> tuple[int, 
     """
     from roadseg.drift.finding import write_finding
     from roadseg.pages.drift_page import write_drift_page
-    from roadseg.registry.drift import look
+    from roadseg.registry.drift import at_hand, look
 
     limits = {"level": options.level, "distance": options.distance}
-    folder, trees = Path(options.folder), [repository, home() / "workspace"]
-    seen = look(folder, trees, **limits, most=options.most)
+    folder = Path(options.folder)
+    seen = look(folder, at_hand(repository), **limits, most=options.most)
     write_drift_page(out / "drift.html", seen, folder, pictures=os.environ.get("ROADSEG_PICTURES") != "off")
     write_finding(out / "drift.json", seen.finding)
     for fault in seen.finding.faults:

@@ -32,12 +32,11 @@ def drift(
 
     Examples: `roadseg drift new-drives`; `roadseg drift .roadseg/serving/kept --level 0.001`
     """
-    from roadseg.contracts.files import home
     from roadseg.drift.finding import write_finding
     from roadseg.pages.drift_page import write_drift_page
-    from roadseg.registry.drift import look
+    from roadseg.registry.drift import at_hand, look
 
-    seen = look(folder, [Path.cwd(), home() / "workspace"], level=level, distance=distance, most=most)
+    seen = look(folder, at_hand(Path.cwd()), level=level, distance=distance, most=most)
     shown = pictures and os.environ.get("ROADSEG_PICTURES") != "off"
     write_drift_page(out, seen, folder, pictures=shown)
     write_finding(out.with_suffix(".json"), seen.finding)

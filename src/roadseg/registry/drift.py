@@ -22,6 +22,7 @@ from roadseg.predict.predictor import Predictor
 from roadseg.registry.evidence.stored import Stored, fetched
 from roadseg.registry.versions import CHAMPION, version_at
 from roadseg.tracking.store import artifact_names, connect
+from roadseg.workspace.plumbing import maybe
 
 FOLDER = "drift"
 
@@ -57,6 +58,11 @@ def look(folder: Path, trees: Sequence[Path], *, level: float, distance: float, 
         raise DataRefused(f"none of the {len(frames)} pictures in {folder} can be read: {faults[0]}")
     finding = compare(reference, new, level=level, distance=distance, faults=faults)
     return Seen(version, predictor, reference, new, finding)
+
+
+def at_hand(repository: Path) -> list[Path]:
+    """Where a champion's images may be: a checkout, and the workspace in home that runs work in."""
+    return [repository, home() / "workspace" / maybe(repository, "rev-parse", "--show-prefix")]
 
 
 def keep_reference(version: int, tree: Path) -> None:
