@@ -16,6 +16,7 @@ from roadseg.drift.two_sample import Shift, find_shifts, least_probability
 if TYPE_CHECKING:
     from roadseg.predict.predictor import Predictor
 
+NAMED = 5  # figures in the sentence; the page has all
 FAMILIES = 2  # the figures of the picture, and of the answer; each gets an equal part of the level
 
 
@@ -75,7 +76,8 @@ class Finding:
         )
         if not self.drifted:
             return f"no drift in {looked}{few}"
-        return f"drift in {looked}: {', '.join(map(_in_words, self.drifted))}{few}"
+        more = f" and {len(self.drifted) - NAMED} more" if len(self.drifted) > NAMED else ""
+        return f"drift in {looked}: {', '.join(map(_in_words, self.drifted[:NAMED]))}{more}{few}"
 
     def to_json(self) -> dict[str, Any]:
         """As `drift.json` holds it."""
