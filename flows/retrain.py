@@ -1,11 +1,9 @@
-"""The retraining flow: data sources, a task per stage of dvc.yaml, then publish, register, promote.
+"""The retraining flow: what changed, a task per stage of dvc.yaml, then publish, register, promote.
 
-`python -m flows.retrain` works in the tree it is started in.
+`python -m flows.retrain` works in the tree it is started in; a deployment works in the workspace in home.
 """
 
-import os
 import sys
-from pathlib import Path
 from typing import Any
 
 if __name__ == "__main__":
@@ -13,111 +11,87 @@ if __name__ == "__main__":
 
     make_ready()
 
-from prefect import flow, get_run_logger, task
+import typer
+from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
 
-from flows.log import leave_out_tracebacks
-from flows.pages import link_decision, link_pages, report_refusal
-from flows.server import prefect_server
-from flows.stages import StageFailed, commit_sources, run_stage
-from roadseg.contracts.errors import REFUSED, Busy
+from flows.options import AS_COMMITTED, Overrides, Reason, Requester, RetrainOptions, Revision, WhenBusy, check
+from flows.run import recorded
+from flows.services.server import prefect_server
+from flows.turn import give_way
+from flows.work import in_tree, in_workspace
+from roadseg.contracts.errors import Busy
 from roadseg.contracts.files import home
 from roadseg.gate.decision import Decision
-from roadseg.pipeline.environment import settle
-from roadseg.pipeline.git import GitState, git_state
-from roadseg.pipeline.graph import read_graph, sources
 from roadseg.tracking.outage import told
-from roadseg.tracking.published import Published
 
 
-@flow(name="retrain", log_prints=False)
-def retrain() -> Decision | State[Any]:
+@flow(name="retrain", log_prints=False, validate_parameters=False)  # checked in the flow, in one line
+def retrain(
+    revision: Revision = "",
+    overrides: Overrides = AS_COMMITTED,
+    reason: Reason = "",
+    force: bool = False,
+    when_busy: WhenBusy = "wait",
+    requester: Requester = "",
+) -> Decision | State[Any]:
     """Bring the graph up to date, put the result into MLflow, and let the gate decide.
 
-    Ends Completed, named Skipped, where another run or `dvc repro` works on the same files.
+    Args:
+        revision: Branch, tag or commit to work on. Empty: the head of the branch that the checkout was on at `make up`,
+            of its remote where it has one.
+        overrides: Parameters that differ from those of the revision, for this run alone; they are committed with it.
+        reason: Why you start it; at most 500 characters. It stands in the ledger.
+        force: Run every stage although nothing changed, as after an update of packages.
+        when_busy: What to do where another run works: wait (it starts by itself), skip, or replace (wait, and take the
+            place of the runs of this deployment that wait).
+        requester: Your name, which is recorded as the claim it is.
     """
-    tree = Path.cwd()
-    os.environ["ROADSEG_HOME"] = str(home())  # one home for this process and every stage
-    settle()  # a worker has started this process
-    leave_out_tracebacks()
-    get_run_logger().info("tree %s, home %s", tree, home())
-    try:
-        return _bring_up_to_date(tree)
-    except Busy as busy:
-        get_run_logger().warning("%s", busy)
-        return Completed(name="Skipped", message=str(busy))
+    given = {
+        "revision": revision,
+        "overrides": overrides,
+        "reason": reason,
+        "force": force,
+        "when_busy": when_busy,
+        "requester": requester,
+    }
+    with recorded("retrain", requester=str(requester)) as run:
+        asked = check(RetrainOptions, given)
+        run.note(reason=asked.reason)
+        if not run.deployed:
+            return in_tree(run, asked)
+        return give_way(run) or in_workspace(run, asked)
 
 
-def _bring_up_to_date(tree: Path) -> Decision:
-    started_from = git_state(tree)  # people go on editing while it runs
-    commit_sources(sources(tree), tree)
-    for stage in read_graph(tree):
-        try:
-            run_stage(stage.name, tree)
-        except StageFailed as failed:
-            if stage.name == "validate" and failed.exit_code == REFUSED:
-                report_refusal(tree)
-            raise
-    published = publish(tree, started_from)
-    version = register(published)
-    return promote(version)
+def run_once(*, force: bool = False, reason: str = "") -> Decision:
+    """Run the flow in this process and tree, with the configured server or one of its own.
 
+    Args:
+        force: run every stage although nothing changed.
+        reason: kept in the ledger.
 
-@task(task_run_name="publish")
-def publish(tree: Path, started_from: GitState) -> Published:
-    """Send to MLflow what it lacks of this training and evaluation."""
-    from roadseg.tracking.publish import publish as send  # late: MLflow and Keras load in seconds
-
-    published = send(tree, started_from)
-    get_run_logger().info("MLflow run %s, val mIoU %.4f", published.run_id, published.miou)
-    link_pages(tree, published)
-    return published
-
-
-@task(task_run_name="register")
-def register(published: Published) -> int:
-    """Register the model; the same training and evaluation stays the same version."""
-    from roadseg.registry.card import write_card
-    from roadseg.registry.versions import register as enter
-
-    version = enter(published)
-    write_card(str(version))
-    get_run_logger().info("version %d", version)
-    return version
-
-
-@task(task_run_name="promote")
-def promote(version: int) -> Decision:
-    """Ask the gate; HOLD and REJECT are results, not failures."""
-    from roadseg.registry.promote import promote as decide_and_move
-
-    decision = decide_and_move(version, reason="flow retrain")
-    get_run_logger().info("%s", decision)
-    link_decision(Path.cwd(), decision)
-    return decision
-
-
-def run_once() -> Decision:
-    """Run the flow in this process, with the configured server or one of its own.
+    Returns:
+        What the gate answered; where nothing changed, what it answered then.
 
     Raises:
         Busy: another run works here.
         RoadsegError: a stage failed, or a server did.
     """
     with prefect_server(home() / "prefect-server.log"):
-        state = retrain(return_state=True)
-        if state.name == "Skipped":
-            raise Busy(state.message or "another run works here")
+        state = retrain(force=force, reason=reason, return_state=True)
         decision = state.result()
-    assert isinstance(decision, Decision)
+    if not isinstance(decision, Decision):
+        raise Busy(state.message or "another run works here")
     return decision
 
 
-def main() -> None:
-    """Run the flow once; ends with the exit code of the stage that failed, 5 where another run works here, or 0."""
+def main(
+    force: bool = typer.Option(False, "--force", help="Run every stage although nothing changed."),
+    reason: str = typer.Option("", help="Kept in the ledger."),
+) -> None:
+    """Run the flow once in this tree; ends with the exit code of the stage that failed, 5 where another works, or 0."""
     try:
-        run_once()
+        print(run_once(force=force, reason=reason))
     except Exception as error:
         if (line := told(error)) is None:
             raise
@@ -126,4 +100,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

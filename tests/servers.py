@@ -21,12 +21,13 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def ask(url: str, body: dict[str, Any] | None = None) -> Any:
-    """What a server answers in JSON; with a body it is a POST."""
+def ask(url: str, body: dict[str, Any] | list[Any] | None = None) -> Any:
+    """What a server answers in JSON, None where it says nothing; with a body it is a POST."""
     request = Request(url, json.dumps(body).encode() if body is not None else None)
     request.add_header("Content-Type", "application/json")
-    with urlopen(request, timeout=10) as answer:
-        return json.load(answer)
+    with urlopen(request, timeout=30) as answer:
+        said = answer.read()
+    return json.loads(said) if said else None
 
 
 def kill_tree(process: subprocess.Popen[bytes]) -> None:

@@ -1,10 +1,14 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from middles import make_before
+
+from flows.services.server import prefect_server
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +22,23 @@ def empty_prefect(made_once: Callable[[str, Callable[[Path], None]], Path]) -> P
     return made_once("prefect", make) / "prefect.db"
 
 
+@pytest.fixture(scope="module")
+def prefect_database(prefect_api: str) -> Path:
+    """The database of the module's server: what only Prefect's own services may write can be written here."""
+    return Path(os.environ["PREFECT_HOME"]) / "prefect.db"
+
+
+@pytest.fixture(scope="module")
+def prefect_api(empty_prefect: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Prefect server of the module's own, which this process talks to."""
+    folder = tmp_path_factory.mktemp("prefect")
+    shutil.copy2(empty_prefect, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_HOME", str(folder))
+        with prefect_server(folder / "server.log") as url:
+            yield url
+
+
 @pytest.fixture(scope="session")
 def with_stores(empty_store: Path, empty_prefect: Path) -> Callable[[Path], Path]:
     """Give a checkout the empty databases of MLflow and Prefect."""
@@ -29,6 +50,17 @@ def with_stores(empty_store: Path, empty_prefect: Path) -> Callable[[Path], Path
         return tree
 
     return give
+
+
+@pytest.fixture(scope="session")
+def before(imported: Path, finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A checkout in which all that comes before a stage has run; made once."""
+
+    @cache
+    def made(stage: str) -> Path:
+        return make_before(stage, imported, finished, tmp_path_factory.mktemp(stage) / "tree")
+
+    return made
 
 
 @pytest.fixture

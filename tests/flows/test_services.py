@@ -16,7 +16,9 @@ import yaml
 from servers import ask, free_port, kill_tree
 from trees import ROOT, command_environment, command_of, hostile, run, working_in
 
-from flows import services as module
+from flows.services import commands as module
+from flows.services.environment import services_environment
+from flows.services.neighbours import other_homes
 from roadseg.contracts.errors import UsageError
 
 UP, DOWN, UI = (["python", "-m", "flows.services", word] for word in ("up", "down", "ui"))
@@ -61,7 +63,8 @@ def services(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def first_ended(tree: Path, port: str) -> dict[str, Any]:
-    wanted = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}}}}
+    ended_ones = {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}}}
+    wanted = {"flows": {"name": {"any_": ["retrain"]}}, "flow_runs": ended_ones}
     while not (ended := ask(f"http://127.0.0.1:{port}/api/flow_runs/filter", wanted)):
         time.sleep(1)
     found: dict[str, Any] = ended[0]
@@ -106,13 +109,32 @@ def test_the_schedule_starts_a_run_that_a_worker_finishes(
         assert version["version"] == "1"
         page = f"get-artifact?run_uuid={version['run_id']}&path=bundle/card.json"
         assert "fingerprint" in ask(f"http://127.0.0.1:{server}/{page}")
-    assert "run already" in run(tree, *UP, check=False, **env).stderr
     kill_tree(ui)
+
+
+def test_up_again_updates_the_deployments_and_starts_nothing_twice(services: Services, finished: Path) -> None:
+    tree, env, _ = services
+    before = {process.pid for process in working_in(tree) if "services.conf" in command_of(process)}
+    path = tree / "prefect.yaml"
+    path.write_text(path.read_text().replace("interval: 20", "interval: 30"))
+    said = run(tree, *UP, **env)
+    assert "the services run already" in said.stdout
+    [schedule] = ask(f"{services.prefect}/deployments/name/retrain/retrain")["schedules"]
+    assert schedule["schedule"]["interval"] == 30
+    assert {process.pid for process in working_in(tree) if "services.conf" in command_of(process)} == before
+    automations = ask(f"{services.prefect}/automations/filter", {})
+    assert len({each["name"] for each in automations}) == len(automations)
+    elsewhere = run(finished, *UP, check=False, **env | {"ROADSEG_HOME": str(tree / ".roadseg")})
+    assert elsewhere.returncode == 2
+    assert f"run for {tree}: `make down` first" in elsewhere.stderr
+    moved = run(tree, *UP, check=False, **env | {"MLFLOW_PORT": str(free_port())})
+    assert f"the services run with MLFLOW_PORT={env['MLFLOW_PORT']}" in moved.stderr
 
 
 def test_down_leaves_nothing_at_work_and_the_shell_reads_what_the_servers_wrote(services: Services) -> None:
     tree, env, _ = services
-    run(tree, *DOWN, **env)
+    without_ports = {name: value for name, value in env.items() if not name.endswith("_PORT")}
+    run(tree, *DOWN, **without_ports)  # it knows with which they were started
     deadline = time.monotonic() + 30
     while working_in(tree) and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -131,15 +153,15 @@ def answers(url: str) -> bool:
 
 def test_on_a_shared_server_names_carry_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert (module.services_environment()["POOL"], module.services_environment()["OWN_PREFECT"]) == ("roadseg", "true")
+    assert (services_environment()["ROADSEG_POOL"], services_environment()["OWN_PREFECT"]) == ("roadseg", "true")
     monkeypatch.setenv("PREFECT_API_URL", "https://team.example.org/api")
     pools = []
     for name in ("a/a b", "c/a b"):
         (tmp_path / name).mkdir(parents=True)
         monkeypatch.chdir(tmp_path / name)
-        env = module.services_environment()
+        env = services_environment()
         assert (env["PREFECT_API_URL"], env["OWN_PREFECT"]) == ("https://team.example.org/api", "false")
-        pools.append(env["POOL"])
+        pools.append(env["ROADSEG_POOL"])
     assert len(set(pools)) == 2
     assert all(re.fullmatch(r"roadseg-a-b-[0-9a-f]{8}", pool) for pool in pools)
 
@@ -157,6 +179,22 @@ def test_a_shared_server_that_is_gone_and_a_home_without_models_are_named(
     monkeypatch.setenv("PREFECT_PORT", "many")
     with pytest.raises(UsageError, match="PREFECT_PORT is many: give a number"):
         module.up()
+
+
+def test_another_home_that_trains_on_this_machine_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, background: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    beside = str(tmp_path / "beside")
+    mine, other = (
+        background(
+            [sys.executable, "-c", "import time; time.sleep(600)", "-m", "roadseg", "train"], env={"ROADSEG_HOME": home}
+        )
+        for home in (str(tmp_path / "mine"), beside)
+    )
+    monkeypatch.setenv("ROADSEG_HOME", str(tmp_path / "mine"))
+    found = other_homes()
+    assert found[beside] == other.pid
+    assert mine.pid not in found.values()
 
 
 @pytest.mark.parametrize("pin", ["fastapi<0.151", "sqlalchemy<2.1"])

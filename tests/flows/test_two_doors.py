@@ -73,7 +73,8 @@ def test_epochs_rerun_train_and_evaluate_through_either_door(finished_checkout: 
     assert reasons["train"] == "train.epochs modified"
     assert {(ended[stage], reasons[stage]) for stage in STAGES[:3]} == {("Cached", "nothing changed")}
     assert "<img src" in (finished_checkout / "reports/model.html").read_text()
-    verdict, scores, decision = sorted(shown_in_prefect(finished_checkout))
+    verdict, scores, decision, why = sorted(shown_in_prefect(finished_checkout))
+    assert why.startswith("## What changed")
     assert verdict.startswith("## Data accepted")
     assert decision.startswith("## PROMOTE version 1")
     assert "first model" in Path(re.findall(r"In MLflow: `file://(.*)`", decision)[0]).read_text()
@@ -83,6 +84,10 @@ def test_epochs_rerun_train_and_evaluate_through_either_door(finished_checkout: 
     assert "champion" in roadseg(finished_checkout, "models", "list")
     assert "CHAMPION ALREADY" in roadseg(finished_checkout, "promote")
     assert repro(finished_checkout) == []
+    again = run(finished_checkout, "python", "-m", "flows.retrain")
+    assert "skipped: nothing changed since promoted v1" in again.stderr
+    assert "Task run" not in again.stderr
+    assert again.stdout.startswith("PROMOTE version 1"), "what the gate answered then"
     change_params(finished_checkout, {"train": {"epochs": 2}})
     said = run(finished_checkout, "dvc", "repro").stdout
     assert re.findall(r"Stage '(\w+)' is cached - skipping run", said) == ["train", "evaluate"]
@@ -146,7 +151,7 @@ def test_refused_data_are_named_at_either_door_and_the_run_after_the_repair_work
         assert "Data refused" in (checkout / "reports/data.html").read_text()
         (checkout / "reports/data.html").unlink()
         assert in_cache(checkout, mask), "an edit reaches the cache through either door"
-    [shown] = shown_in_prefect(checkout)
+    shown, _ = sorted(shown_in_prefect(checkout))
     assert shown.startswith("## Data refused")
     assert f"In MLflow: `file://{page}`" in shown
     mask.write_bytes(content)

@@ -8,11 +8,11 @@ from pathlib import Path
 import grimp
 import pytest
 import yaml
-from trees import ROOT, run
+from trees import ROOT, change_params, run
 
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.params import Section
-from roadseg.pipeline.graph import read_graph, sources, why
+from roadseg.pipeline.graph import read_graph, sources, why, why_all
 from roadseg.pipeline.runner import SECTIONS, STAGES
 
 GRAPH = {stage.name: stage for stage in read_graph(ROOT)}
@@ -101,6 +101,25 @@ def test_what_changed_is_said_by_name(finished_checkout: Path) -> None:
     with (tree / "src/roadseg/train/run/loop.py").open("a") as code:
         code.write("# changed\n")
     assert set(why(tree, "train")) == {"train.seed modified", "src/roadseg/train modified"}
+
+
+def test_all_that_changed_is_said_at_once(finished_checkout: Path) -> None:
+    tree = finished_checkout
+    assert why_all(tree) == {}
+    change_params(tree, {"train": {"seed": 1}})
+    image = next((tree / "data/raw/leftImg8bit/train").rglob("*.jpg"))
+    image.write_bytes(image.read_bytes() + b"\0")
+    lock = yaml.safe_load((tree / "dvc.lock").read_text())
+    del lock["stages"]["validate"]
+    (tree / "dvc.lock").write_text(yaml.safe_dump(lock))
+    assert why_all(tree) == {
+        "data/raw.dvc": ["data/raw modified"],
+        "scan": ["data/raw modified"],
+        "validate": ["dvc.lock does not know it yet"],
+        "preprocess": ["data/raw modified"],
+        "train": ["train.seed modified"],
+        "evaluate": ["data/raw modified"],
+    }
 
 
 def test_two_checkouts_run_their_own_code(imported: Path, tmp_path: Path) -> None:

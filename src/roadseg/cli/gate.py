@@ -35,6 +35,8 @@ def promote(
 
     def approve(decision: "Decision") -> bool:
         print(_shown(decision))
+        if paths.DECISION_PAGE.exists():
+            print(f"the page with pictures: {paths.DECISION_PAGE}")
         return yes or (sys.stdin.isatty() and typer.confirm(f"Make version {decision.candidate.version} champion?"))
 
     decision = decide_and_move(version, reason=reason, dry_run=dry_run, new_table=new_table, approve=approve)
@@ -80,7 +82,7 @@ def history(
         print("the ledger is empty: `roadseg promote` writes its first entry")
         return
     for row in rows:  # no table: reasons are sentences
-        before, stayed = row["from"] or "none", row["what"] in ("hold", "reject")
+        before, stayed = row["from"] or "none", row["what"].startswith(("hold", "reject"))
         moved = f"version {row['to']} against {before}" if stayed else f"{before} -> {row['to']}"
         print(f"{row['when']}  {row['what']}  {moved}  by {row['who']}")
         for name in ("why", "evidence", "page"):

@@ -145,18 +145,15 @@ def predict(
     """
     from rich.progress import track
 
-    from roadseg.contracts.bundle import Bundle
-    from roadseg.predict.predictor import Predictor
     from roadseg.registry.versions import fetch_bundle
-    from roadseg.serving.folders import pictures_in, predict_files
+    from roadseg.serving.folders import predict_folder
 
-    paths = pictures_in(source, out)
-    bundle = Bundle.open(fetch_bundle(model))
-    predictor = Predictor(bundle, batch=batch or "auto", flip=flip, scales=scale, overlap=overlap, precision=precision)
-    root = source if source.is_dir() else source.parent
-    for _ in track(predict_files(predictor, paths, root, out), "predict", len(paths)):
+    count, masks = predict_folder(
+        source, out, fetch_bundle(model), batch=batch, flip=flip, scales=scale, overlap=overlap, precision=precision
+    )
+    for _ in track(masks, "predict", count):
         pass
-    print(f"{len(paths)} masks in {out / 'masks'}, overlays in {out / 'overlays'}")
+    print(f"{count} masks in {out / 'masks'}, overlays in {out / 'overlays'}")
 
 
 def score(

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 from roadseg.contracts.errors import DONE, HELD
 
 Outcome = Literal["PROMOTE", "HOLD", "REJECT", "CHAMPION ALREADY"]
+BY_A_PERSON = "a person must approve"  # how the reason begins where the policy leaves it to one
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,11 @@ class Decision:
     def exit_code(self) -> int:
         """For `roadseg promote`: 0 where the candidate is champion now, else 4."""
         return DONE if self.outcome in {"PROMOTE", "CHAMPION ALREADY"} else HELD
+
+    @property
+    def for_a_person(self) -> bool:
+        """Whether the gate would promote it, and leaves, or left, the last word to a person."""
+        return any(reason.startswith(BY_A_PERSON) for reason in self.reasons)
 
     def __str__(self) -> str:
         return f"{self.outcome} version {self.candidate.version}: " + "; ".join(self.reasons)

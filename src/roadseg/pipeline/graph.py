@@ -12,6 +12,8 @@ from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
 from roadseg.pipeline.dvc import dvc_json
 
+UNKNOWN = "dvc.lock does not know it yet"  # why a stage runs that never did
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -61,20 +63,36 @@ def sources(tree: Path) -> list[str]:
 
 def why(tree: Path, stage: str) -> list[str]:
     """What changed since the stage last ran: `train.epochs modified`, `src/roadseg/train modified`."""
+    lock = _locked(tree)
+    if stage not in lock:
+        return [UNKNOWN]
+    return list(_reasons(tree, lock[stage], dvc_json(tree, "status", stage).get(stage, [])))
+
+
+def why_all(tree: Path) -> dict[str, list[str]]:
+    """The same for every stage and data source (`data/raw.dvc`) in which something changed, before any of them runs.
+
+    Asked once, since each question costs seconds, and many more where the data are many files.
+    """
+    lock, status = _locked(tree), dvc_json(tree, "status")
+    new = {stage.name: [UNKNOWN] for stage in read_graph(tree) if stage.name not in lock}
+    return {name: list(_reasons(tree, lock.get(name, {}), entries)) for name, entries in status.items()} | new
+
+
+def _locked(tree: Path) -> dict[str, Any]:
     lock = tree / paths.LOCK
-    locked = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"].get(stage) if lock.exists() else None
-    if locked is None:
-        return ["dvc.lock does not know it yet"]
-    reasons = []
-    for entry in dvc_json(tree, "status", stage).get(stage, []):
+    return dict(yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"]) if lock.exists() else {}
+
+
+def _reasons(tree: Path, locked: dict[str, Any], entries: list[Any]) -> Iterable[str]:
+    for entry in entries:
         if not isinstance(entry, dict):
-            reasons.append(str(entry))  # such as "changed command"
+            yield str(entry)  # such as "changed command"
             continue
         for changes in entry.values():
             params = changes.pop(str(paths.PARAMS), {})
-            reasons += [f"{path} {change}" for path, change in changes.items()]
-            reasons += _changed_keys(tree, locked, params)
-    return reasons
+            yield from (f"{path} {change}" for path, change in changes.items())
+            yield from _changed_keys(tree, locked, params)
 
 
 def _changed_keys(tree: Path, locked: dict[str, Any], sections: dict[str, str] | str) -> Iterable[str]:

@@ -26,14 +26,18 @@ LOG = "decision-page.log"
 REMEDY = "roadseg promote --dry-run"
 
 
-def leave_page(client: MlflowClient, decision: Decision, run_id: str | None = None) -> None:
-    """Write reports/decision.html, and send it to a run of the ledger; what goes wrong is a warning.
+def leave_page(client: MlflowClient, decision: Decision) -> bool:
+    """Write reports/decision.html; what goes wrong is a warning, and no page of another decision stays there.
 
-    The pictures are made in a process of its own, which has the models; without it the page comes without them. With
-    `ROADSEG_PICTURES=off` MLflow gets none; `ROADSEG_PAGES=off` makes no page.
+    The pictures are made in a process of its own, which has the models; without it the page comes without them.
+    `ROADSEG_PAGES=off` makes no page.
+
+    Returns:
+        Whether the page is there.
     """
+    paths.DECISION_PAGE.unlink(missing_ok=True)
     if os.environ.get("ROADSEG_PAGES") == "off":
-        return
+        return False
     try:
         with TemporaryDirectory() as folder:
             asked, page = Path(folder, paths.DECISION.name), Path(folder, paths.DECISION_PAGE.name)
@@ -46,12 +50,23 @@ def leave_page(client: MlflowClient, decision: Decision, run_id: str | None = No
                 make_page(client, decision, page, pictures=False)
             with replacing(paths.DECISION_PAGE) as temporary:
                 temporary.write_bytes(page.read_bytes())
-            if run_id and drawn and os.environ.get("ROADSEG_PICTURES") == "off":
-                make_page(client, decision, page, pictures=False)
-            if run_id:
-                client.log_artifact(run_id, str(page))
     except Exception as error:
         print(f"warning: no page: {type(error).__name__}: {error}", file=sys.stderr)
+        return False
+    return True
+
+
+def send_page(client: MlflowClient, decision: Decision, run_id: str) -> None:
+    """Send what `leave_page` wrote to a run of the ledger, without pictures where `ROADSEG_PICTURES` is off."""
+    try:
+        with TemporaryDirectory() as folder:
+            page = paths.DECISION_PAGE
+            if decision.difference is not None and os.environ.get("ROADSEG_PICTURES") == "off":
+                page = Path(folder, paths.DECISION_PAGE.name)
+                make_page(client, decision, page, pictures=False)
+            client.log_artifact(run_id, str(page))
+    except Exception as error:
+        print(f"warning: the page is not in MLflow: {type(error).__name__}: {error}", file=sys.stderr)
 
 
 def make_page(client: MlflowClient, decision: Decision, out: Path, pictures: bool = True) -> None:

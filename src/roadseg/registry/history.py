@@ -1,9 +1,12 @@
 """The ledger as people read it."""
 
+from datetime import UTC, datetime
+
 from roadseg.contracts import paths
 from roadseg.registry import ledger
 from roadseg.registry.alias import settle_moves
 from roadseg.registry.ledger import Entry
+from roadseg.registry.question import ANSWER
 from roadseg.tracking.data_page import page_link
 from roadseg.tracking.store import artifact_names, connect
 
@@ -43,6 +46,9 @@ def _why(entry: Entry) -> str:
 
 def _what(entry: Entry) -> str:
     said = entry.tags.get("decision", entry.kind).lower()
+    if entry.kind == ledger.ASKED:
+        until = datetime.fromtimestamp(float(entry.tags["deadline"]), UTC)
+        return f"{said} (asked until {until:%Y-%m-%d %H:%M} UTC: {entry.tags.get(ANSWER, 'no answer yet')})"
     ended = entry.tags.get("state")
     return said if ended in (None, ledger.DONE) else f"{said} ({ended})"
 

@@ -19,7 +19,7 @@ from roadseg.tracking.store import every, experiment_id
 
 EXPERIMENT = "roadseg-ledger"
 INTENT, DONE, UNDONE = "intent", "done", "undone"
-PROMOTE, ROLLBACK, BY_HAND = "promote", "rollback", "hand-moved"  # kinds
+PROMOTE, ROLLBACK, BY_HAND, ASKED = "promote", "rollback", "hand-moved", "asked"  # kinds
 DEADLINE = 120.0  # seconds that a move may take; a writer on another machine is taken for dead after them
 PAGE = 1000  # entries in one answer of MLflow
 LONGEST = 5000  # characters that a tag of MLflow is sure to hold
@@ -121,6 +121,16 @@ def open_moves(client: MlflowClient) -> list[Entry]:
 def done_moves(client: MlflowClient, most: int | None = None) -> list[Entry]:
     """Moves that were done, or so many, the newest first."""
     return _search(client, f"tags.state = '{DONE}'", most)
+
+
+def asked_entries(client: MlflowClient) -> list[Entry]:
+    """What people were asked, answered or not, the newest first."""
+    return _search(client, f"tags.kind = '{ASKED}'")
+
+
+def answers_to(client: MlflowClient, question: Entry) -> list[Entry]:
+    """What was decided on a question without a move, the newest first; one at most, unless two died over it."""
+    return _search(client, f"tags.question = '{question.run_id}'")
 
 
 def position(client: MlflowClient) -> int | None:

@@ -1,6 +1,7 @@
 """Judge a version and move the champion alias."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 
 from mlflow import MlflowClient
@@ -10,17 +11,18 @@ from roadseg.contracts.errors import Busy, UsageError
 from roadseg.contracts.files import write_json
 from roadseg.contracts.params import read_params
 from roadseg.gate.decide import decide
-from roadseg.gate.decision import Decision
+from roadseg.gate.decision import BY_A_PERSON, Decision
 from roadseg.gate.policy import Policy
 from roadseg.pipeline.runner import SECTIONS
 from roadseg.registry import ledger
 from roadseg.registry.alias import Moved, me, move, settle_moves, write_tags
-from roadseg.registry.decision_page import leave_page
-from roadseg.registry.evidence.gather import gather
+from roadseg.registry.decision_page import leave_page, send_page
+from roadseg.registry.evidence.gather import Gathered, gather
+from roadseg.registry.evidence.rescore import Alone
 from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, version_at
 from roadseg.tracking.store import connect
 
-Approve = Callable[[Decision], bool]  # shows the decision to a person and asks
+Approve = Callable[[Decision], bool | str]  # shows the decision to a person and asks; True or a name is a yes
 TRIES = 3  # to decide anew, where the champion changed meanwhile
 
 
@@ -28,9 +30,12 @@ def promote(
     version: int | None = None,
     *,
     reason: str = "",
+    requester: str = "",
     dry_run: bool = False,
     new_table: bool = False,
     approve: Approve | None = None,
+    deadline: float | None = None,
+    alone: Alone = nullcontext,
 ) -> Decision:
     """Judge a version against the champion; make it champion if it wins.
 
@@ -40,9 +45,13 @@ def promote(
     Args:
         version: registered version; the newest candidate if None.
         reason: kept in the ledger.
+        requester: who asks for it, as they say; the account of this process if empty.
         dry_run: decide only, write nothing to MLflow.
         new_table: take a model of another class table.
-        approve: asks a person; None where there is nobody to ask: what needs one is held.
+        approve: asks a person, who can look at the page by then; None where there is nobody to ask: what needs one is
+            held.
+        deadline: what needs a person and has no yes is a question in the ledger until then, seconds since the epoch.
+        alone: held while a model is scored again.
 
     Raises:
         UsageError: there is no such version, or nothing is registered.
@@ -50,22 +59,35 @@ def promote(
     """
     client, policy = connect(), read_params(SECTIONS)["promote"]
     assert isinstance(policy, Policy)
+    shown: list[Decision] = []  # whose page is there already
+
+    def ask(decision: Decision) -> bool | str:
+        if dry_run or approve is None:
+            return dry_run
+        write_json(paths.DECISION, "decision", decision.to_json())
+        if leave_page(client, decision):
+            shown.append(decision)
+        return approve(decision)
+
     for attempt in range(TRIES):
         champion = version_at(client, CHAMPION) if dry_run else settle_moves(client)
         candidate = version_at(client, CANDIDATE) or champion if version is None else version
         if candidate is None:
             raise UsageError(f"no version of {MODEL} is registered: run `roadseg register`")
-        decision = _judge(client, candidate, champion, policy, new_table=new_table, send=not dry_run)
+        found = gather(client, candidate, champion, send=not dry_run, alone=alone)
+        decision = _judged(found, policy, new_table=new_table)
         if decision.outcome == "CHAMPION ALREADY":
             return decision
-        ask = (lambda _: True) if dry_run else approve
-        decision, approver = _approved(client, decision, policy, ask, named=version is not None)
+        decision, approver, asked = _approved(client, decision, policy, ask, named=version is not None)
         write_json(paths.DECISION, "decision", decision.to_json())
         if dry_run:
             leave_page(client, decision)
             return decision
+        tags = ledger.of_decision(decision, who=requester or me(), why=reason, approver=approver)
+        if asked and deadline:
+            tags |= {"kind": ledger.ASKED, "deadline": f"{deadline:.0f}"}
         try:
-            _write(client, ledger.of_decision(decision, who=me(), why=reason, approver=approver), decision)
+            _write(client, tags, decision, page=decision in shown)
         except Busy as error:
             paths.DECISION.unlink()  # nothing of it has come true
             if not isinstance(error, Moved) or attempt == TRIES - 1:
@@ -75,10 +97,7 @@ def promote(
     return decision
 
 
-def _judge(
-    client: MlflowClient, candidate: int, champion: int | None, policy: Policy, *, new_table: bool, send: bool
-) -> Decision:
-    found = gather(client, candidate, champion, send=send)
+def _judged(found: Gathered, policy: Policy, *, new_table: bool) -> Decision:
     decision = decide(found.candidate, found.champion, policy, left_out=found.left_out, new_table=new_table)
     if found.faults:
         return replace(decision, outcome="REJECT", reasons=(*found.faults, *decision.reasons))
@@ -86,27 +105,25 @@ def _judge(
 
 
 def _approved(
-    client: MlflowClient, decision: Decision, policy: Policy, approve: Approve | None, *, named: bool
-) -> tuple[Decision, str]:
-    """The decision, held where a person must take it and did not; and who took it.
+    client: MlflowClient, decision: Decision, policy: Policy, ask: Approve, *, named: bool
+) -> tuple[Decision, str, bool]:
+    """The decision, held where a person must take it and did not; who took it; and whether that is all it lacks.
 
     What was rolled back comes again only when its version is named: a script that says `--yes` every night does not.
     """
-    if decision.outcome != "PROMOTE":
-        return decision, ""
-    asked = []
-    if policy.approval:
-        asked.append("a person must approve (promote.approval)")
-    if said := _taken_back(client, decision):
-        asked.append(said)
-        approve = approve if named else None
-    if not asked:
-        return decision, ""
-    shown = replace(decision, reasons=(*decision.reasons, *asked))
-    if approve and approve(shown):
-        return shown, me()
+    lacking = []
+    if decision.outcome == "PROMOTE" and policy.approval:
+        lacking.append(f"{BY_A_PERSON} (promote.approval)")
+    back = _taken_back(client, decision) if decision.outcome == "PROMOTE" else None
+    if back:
+        lacking.append(back)
+    if not lacking:
+        return decision, "", False
+    shown = replace(decision, reasons=(*decision.reasons, *lacking))
+    if (named or not back) and (yes := ask(shown)):
+        return shown, me() if yes is True else str(yes), False
     command = f"`roadseg promote {decision.candidate.version}` asks for it"
-    return replace(decision, outcome="HOLD", reasons=(*asked, command, *decision.reasons)), ""
+    return replace(decision, outcome="HOLD", reasons=(*lacking, command, *decision.reasons)), "", True
 
 
 def _taken_back(client: MlflowClient, decision: Decision) -> str | None:
@@ -122,11 +139,12 @@ def _taken_back(client: MlflowClient, decision: Decision) -> str | None:
     return None
 
 
-def _write(client: MlflowClient, tags: dict[str, str], decision: Decision) -> None:
+def _write(client: MlflowClient, tags: dict[str, str], decision: Decision, *, page: bool) -> None:
     if decision.outcome == "PROMOTE":
         entry = move(client, tags)
     else:
         entry = ledger.record(client, tags)
         write_tags(client, tags["candidate"], tags)
     client.log_artifact(entry.run_id, str(paths.DECISION))
-    leave_page(client, decision, entry.run_id)
+    if page or leave_page(client, decision):
+        send_page(client, decision, entry.run_id)

@@ -19,7 +19,7 @@ from roadseg.registry.ledger import Entry
 from roadseg.tracking.store import connect
 
 
-def roll_back(to: int | None = None, *, reason: str) -> tuple[int, int]:
+def roll_back(to: int | None = None, *, reason: str, requester: str = "") -> tuple[int, int]:
     """Load and ask an earlier version, then make it champion.
 
     Its counts are compared where the tree in the current directory has the val split of its evaluation; elsewhere it
@@ -28,15 +28,32 @@ def roll_back(to: int | None = None, *, reason: str) -> tuple[int, int]:
     Args:
         to: the version; None: the champion before the present one, by the ledger.
         reason: kept in the ledger.
+        requester: who asks for it, as they say; the account of this process if empty.
 
     Returns:
         The version that was champion, and the one that is.
 
     Raises:
-        UsageError: there is no champion, or none before it.
+        UsageError: see `find_ends`.
         RoadsegError: the earlier version does not answer as it should; nothing has moved.
     """
     client = connect()
+    champion, target = find_ends(client, to)
+    _ask(Stored.find(client, target))
+    move(client, _tags(client, champion, target, reason) | {"who": requester or me()})
+    return champion, target
+
+
+def find_ends(client: MlflowClient, to: int | None = None) -> tuple[int, int]:
+    """From which champion to which version a rollback goes.
+
+    Args:
+        client: of the store.
+        to: see `roll_back`.
+
+    Raises:
+        UsageError: there is no champion, or none before it, or `to` is champion already.
+    """
     champion = settle_moves(client)
     if champion is None:
         raise UsageError("there is no champion to roll back: `roadseg promote` makes the first")
@@ -45,8 +62,6 @@ def roll_back(to: int | None = None, *, reason: str) -> tuple[int, int]:
         raise UsageError(f"the ledger knows no champion before version {champion}: name one by --to VERSION")
     if target == champion:
         raise UsageError(f"version {target} is champion already")
-    _ask(Stored.find(client, target))
-    move(client, _tags(client, champion, target, reason))
     return champion, target
 
 
@@ -90,7 +105,7 @@ def _comparable(stored: Stored) -> Path | None:
 def _tags(client: MlflowClient, champion: int, target: int, reason: str) -> dict[str, str]:
     """What the ledger keeps; of what is left also by which evidence and policy it had won, to know it again."""
     tags = {"kind": ledger.ROLLBACK, "decision": "ROLLBACK", "from": str(champion), "to": str(target)}
-    tags |= {"who": me(), "why": reason, "reasons": f"version {champion} was rolled back"}
+    tags |= {"why": reason, "reasons": f"version {champion} was rolled back"}
     left = Stored.find(client, champion).tags.get("weights")
     won = (move for move in ledger.done_moves(client) if move.target == champion and move.kind == ledger.PROMOTE)
     known = next((move.tags for move in won), {})

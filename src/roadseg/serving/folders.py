@@ -6,9 +6,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
+from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.files import replacing
 from roadseg.imaging.pixels import SUFFIXES, Undecodable, read_image
+from roadseg.machine.precision import AskedPrecision
 from roadseg.pages.draw import overlay
 from roadseg.predict.predictor import Predictor
 from roadseg.scan.layouts.names import folded
@@ -94,6 +96,39 @@ def predict_files(predictor: Predictor, paths: list[Path], root: Path, out: Path
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         done = len(paths) - len(faults)
         raise DataRefused(f"{'; '.join(faults[:SHOWN])}{more}; the other {done} have masks in {out / WRITTEN[0]}")
+
+
+def predict_folder(
+    source: Path,
+    out: Path,
+    bundle: Path,
+    *,
+    batch: int | None,
+    flip: bool,
+    scales: list[float],
+    overlap: float,
+    precision: AskedPrecision,
+) -> tuple[int, Iterator[Path]]:
+    """Predict a picture or a folder of pictures.
+
+    Args:
+        source: a picture or a folder, see `pictures_in`.
+        out: see `predict_files`.
+        bundle: the folder of the model.
+        batch: tiles predicted at once; None: sized to the device.
+        flip, scales, overlap, precision: see `Predictor`.
+
+    Returns:
+        How many pictures there are, and what `predict_files` yields as it goes.
+
+    Raises:
+        UsageError: there is no model, or no picture.
+    """
+    pictures = pictures_in(source, out)
+    model = Bundle.open(bundle)
+    predictor = Predictor(model, batch=batch or "auto", flip=flip, scales=scales, overlap=overlap, precision=precision)
+    root = source if source.is_dir() else source.parent
+    return len(pictures), predict_files(predictor, pictures, root, out)
 
 
 def _save(picture: Image.Image, path: Path, form: str) -> Path:

@@ -1,7 +1,10 @@
 """From MLflow and the tree to what the gate must know of candidate and champion."""
 
 import shutil
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
 from mlflow import MlflowClient
 
@@ -16,7 +19,7 @@ from roadseg.gate.leakage import find_leaks
 from roadseg.gate.settings import compared_settings, key_of
 from roadseg.pipeline.settings import read_settings
 from roadseg.registry.evidence.query import LOG, Answered, query
-from roadseg.registry.evidence.rescore import score_again
+from roadseg.registry.evidence.rescore import Alone, score_again
 from roadseg.registry.evidence.stored import Stored, training_samples
 
 COLUMNS = ["sample", "image", "mask", "dataset", "drive", "split", "image_sha", "mask_sha", "phash", "coding"]
@@ -39,7 +42,9 @@ class Gathered:
     faults: tuple[str, ...] = ()
 
 
-def gather(client: MlflowClient, version: int, champion: int | None, *, send: bool = True) -> Gathered:
+def gather(
+    client: MlflowClient, version: int, champion: int | None, *, send: bool = True, alone: Alone = nullcontext
+) -> Gathered:
     """Fetch, look up or make what the gate must know; the tree in the current directory has the val images.
 
     Args:
@@ -47,6 +52,7 @@ def gather(client: MlflowClient, version: int, champion: int | None, *, send: bo
         version: of the candidate.
         champion: version of the champion; None where there is none.
         send: leave new scores of the champion in MLflow.
+        alone: held while a model is scored again; what it raises comes through.
 
     Raises:
         UsageError: there is no such version. Whatever else is missing is evidence, and the gate holds.
@@ -60,7 +66,8 @@ def gather(client: MlflowClient, version: int, champion: int | None, *, send: bo
         return Gathered(candidate, Evidence(champion, None) if champion else None)
     found = Gathered(candidate, None)
     if theirs:
-        found = Gathered(*_comparable(client, candidate, ours, theirs, manifest, send))
+        again = partial(score_again, client, manifest=manifest, settings=candidate.settings, send=send, alone=alone)
+        found = Gathered(*_comparable(candidate, ours, theirs, again))
     return _asked(_leaks(client, found, ours, theirs, manifest), ours, theirs)
 
 
@@ -103,7 +110,7 @@ def _evidence(stored: Stored, evaluation: Evaluation) -> Evidence:
 
 
 def _comparable(
-    client: MlflowClient, candidate: Evidence, ours: Stored, theirs: Stored, manifest: Manifest, send: bool
+    candidate: Evidence, ours: Stored, theirs: Stored, again: Callable[[Stored], Evaluation]
 ) -> tuple[Evidence, Evidence]:
     """Both on the candidate's val split, with its settings and by one code: as they are stored where that fits."""
     assert candidate.evaluation
@@ -112,14 +119,14 @@ def _comparable(
             return candidate, Evidence(theirs.version, None, classes=theirs.bundle.classes)
         if theirs.registered and not theirs.older and _fits(theirs.evaluation, candidate.evaluation):
             return candidate, _evidence(theirs, theirs.evaluation)
-        champion = _evidence(theirs, score_again(client, theirs, manifest, candidate.settings, send=send))
+        champion = _evidence(theirs, again(theirs))
     except UsageError as error:
         said = f"champion {theirs.version} has no score on the candidate's val split: {error}"
         return candidate, Evidence(theirs.version, None, missing=(said,))
     if candidate.evaluation.scoring == scoring_code():
         return candidate, champion
     try:
-        return _evidence(ours, score_again(client, ours, manifest, candidate.settings, send=send)), champion
+        return _evidence(ours, again(ours)), champion
     except UsageError as error:
         said = f"version {ours.version} was evaluated by other code than this: {error}"
         return replace(candidate, missing=(*candidate.missing, said)), champion

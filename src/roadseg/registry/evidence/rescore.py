@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,10 +25,17 @@ from roadseg.tracking.store import artifact_names
 PATIENCE = 6 * 3600.0  # seconds; 2,000 large images take minutes on a GPU and hours on two cores
 LOG = "rescore.log"
 LAST = "images.parquet"  # sent last: it says that the arrays are there
+Alone = Callable[[], AbstractContextManager[object]]  # held while a model is scored, which takes a machine's cores
 
 
 def score_again(
-    client: MlflowClient, stored: Stored, manifest: Manifest, settings: Mapping[str, Any], *, send: bool = True
+    client: MlflowClient,
+    stored: Stored,
+    manifest: Manifest,
+    settings: Mapping[str, Any],
+    *,
+    send: bool = True,
+    alone: Alone = nullcontext,
 ) -> Evaluation:
     """The answers of a registered model on the val split in this tree.
 
@@ -37,6 +45,7 @@ def score_again(
         manifest: of the tree in the current directory, which has the images.
         settings: of the predictor, see `compared_settings`.
         send: leave the result in MLflow, beside the run of the version, so that no other machine predicts again.
+        alone: held while it is predicted, where that is needed.
 
     Returns:
         The evaluation; the version's own evidence stays as it is.
@@ -53,7 +62,8 @@ def score_again(
         else:
             images = len(manifest.records("val"))
             print(f"scoring version {stored.version} on {images} images of val, see {home() / LOG}", flush=True)
-            _predict(stored.bundle, settings, folder)
+            with alone():
+                _predict(stored.bundle, settings, folder)
     if send and run_id and LAST not in artifact_names(client, run_id, place):
         for path in sorted(folder.iterdir(), key=lambda path: path.name == LAST):
             client.log_artifact(run_id, str(path), place)

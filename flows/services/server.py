@@ -15,7 +15,7 @@ from pathlib import Path
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.waiting import refuse_silent, wait_for
+from flows.services.waiting import refuse_silent, wait_for
 from roadseg.pipeline.process import tied
 
 

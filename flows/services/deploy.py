@@ -1,0 +1,80 @@
+"""What `make up` puts on the Prefect server: the work pool, the deployments, and a second net for lost runs."""
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.workers.process import ProcessWorker
+
+from flows.services.environment import checkout_name
+from flows.services.supervisor import run
+
+COMMAND = "setpriv --pdeathsig TERM python -m flows.services.engine"  # a run ends with its worker
+SILENCE = timedelta(hours=1)  # twenty heartbeats: one that is merely late must not end a run
+
+
+def deploy(env: dict[str, str]) -> list[dict[str, Any]]:
+    """Make or update the work pool, the deployments of prefect.yaml and the automation.
+
+    Returns:
+        The deployments as prefect.yaml has them, under the names that they have on the server.
+    """
+    with temporary_settings({PREFECT_API_URL: env["PREFECT_API_URL"]}), get_client(sync_client=True) as client:
+        _make_pool(client, env["ROADSEG_POOL"])
+        _make_automation(client, env["ROADSEG_POOL"])
+    content = yaml.safe_load(Path("prefect.yaml").read_text(encoding="utf-8"))
+    for deployment in content["deployments"]:
+        deployment["work_pool"]["name"] = env["ROADSEG_POOL"]
+        if env["OWN_PREFECT"] != "true":
+            deployment["name"] += f"-{checkout_name()}"
+    written = Path(env["SERVICES"]) / "prefect.yaml"
+    written.write_text(yaml.safe_dump(content), encoding="utf-8")
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(written)]
+    run(command, env, Path(env["SERVICES"]) / "deploy.log")
+    return list(content["deployments"])
+
+
+def _make_pool(client: SyncPrefectClient, name: str) -> None:
+    """Make the pool, or give it our command and let it run; limits that a person has set stay."""
+    template = ProcessWorker.get_default_base_job_template()
+    template["variables"]["properties"]["command"]["default"] = COMMAND
+    try:
+        client.read_work_pool(name)
+        client.update_work_pool(name, WorkPoolUpdate(base_job_template=template, is_paused=False))
+    except ObjectNotFound:
+        client.create_work_pool(WorkPoolCreate(name=name, type="process", base_job_template=template))
+
+
+def _make_automation(client: SyncPrefectClient, pool: str) -> None:
+    """Let Prefect call a run Crashed that sends no heartbeat: the second net, for when this whole machine is gone."""
+    wanted = AutomationCore(
+        name=f"{pool}: crash runs without a heartbeat",
+        description="`make up` keeps it; the deployment reconcile knows earlier and surely.",
+        trigger=EventTrigger(
+            posture=Posture.Proactive,
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.*"},  # ends that flows name themselves send events of their names
+            match={"prefect.resource.id": "prefect.flow-run.*"},
+            match_related={"prefect.resource.role": "work-pool", "prefect.resource.name": pool},
+            for_each={"prefect.resource.id"},
+            threshold=1,
+            within=SILENCE,
+        ),
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message="its heartbeat stopped")],
+    )
+    known = client.read_automations_by_name(wanted.name)
+    for double in known[1:]:
+        client.delete_automation(double.id)
+    if known:
+        client.update_automation(known[0].id, wanted)
+    else:
+        client.create_automation(wanted)

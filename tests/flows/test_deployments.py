@@ -1,0 +1,47 @@
+"""The forms of the deployments: what Prefect's page shows and its server checks is what the code checks."""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect import Flow
+from prefect.utilities.callables import parameter_schema
+from trees import ROOT
+
+from flows.options import Group
+from flows.predict import PredictOptions, predict
+from flows.promote import PromoteOptions, promote
+from flows.reproduce import ReproduceOptions, reproduce
+from flows.rollback import RollbackOptions, rollback
+
+FLOWS = [
+    (promote, PromoteOptions),
+    (rollback, RollbackOptions),
+    (predict, PredictOptions),
+    (reproduce, ReproduceOptions),
+]
+UNSEEN = ("title", "description", "position")
+
+
+@pytest.mark.parametrize(("flow", "options"), FLOWS, ids=lambda each: getattr(each, "name", ""))
+def test_the_form_shows_what_the_flow_checks_and_says_what_each_field_means(
+    flow: Flow[Any, Any], options: type[Group]
+) -> None:
+    shown, checked = parameter_schema(flow).model_dump(), options.model_json_schema()
+    assert shown["properties"].keys() == checked["properties"].keys()
+    assert set(shown.get("required", [])) == set(checked.get("required", []))
+    for name, field in shown["properties"].items():
+        assert len(field["description"]) > 10, name
+        assert {key: value for key, value in field.items() if key not in UNSEEN} == {
+            key: value for key, value in checked["properties"][name].items() if key not in UNSEEN
+        }, name
+
+
+def test_each_deployment_names_a_flow_that_is_there() -> None:
+    listed = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    entries = {each["name"]: each["entrypoint"] for each in listed}
+    for flow, _ in FLOWS:
+        path, _, name = entries[flow.name].partition(":")
+        assert (Path(inspect.getfile(flow.fn)), name) == (ROOT / path, flow.name)
