@@ -42,7 +42,10 @@ def up() -> None:
         _write_down(env)
     remember_served(Path.cwd())
     try:
-        if not running:
+        if running:
+            for name in ("prefect", "mlflow") if env["OWN_PREFECT"] == "true" else ("mlflow",):
+                control(env, "start", name)  # one that was given up
+        else:
             start(env)
             print(f"starting {'Prefect, ' * (env['OWN_PREFECT'] == 'true')}MLflow and a worker ...", flush=True)
         _bring_up(env)

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
@@ -19,6 +20,7 @@ from flows.services.environment import checkout_name
 from flows.services.supervisor import run
 
 COMMAND = "setpriv --pdeathsig TERM python -m flows.services.engine"  # a run ends with its worker
+PAGE = 200  # deployments in one answer of Prefect
 SILENCE = timedelta(hours=1)  # twenty heartbeats: one that is merely late must not end a run
 
 
@@ -30,7 +32,12 @@ def deploy(env: dict[str, str]) -> list[dict[str, Any]]:
     """
     with temporary_settings({PREFECT_API_URL: env["PREFECT_API_URL"]}), get_client(sync_client=True) as client:
         _make_pool(client, env["ROADSEG_POOL"])
+        deployments = _deploy_all(env)
         _make_automation(client, env["ROADSEG_POOL"])
+    return deployments
+
+
+def _deploy_all(env: dict[str, str]) -> list[dict[str, Any]]:
     content = yaml.safe_load(Path("prefect.yaml").read_text(encoding="utf-8"))
     for deployment in content["deployments"]:
         deployment["work_pool"]["name"] = env["ROADSEG_POOL"]
@@ -56,6 +63,7 @@ def _make_pool(client: SyncPrefectClient, name: str) -> None:
 
 def _make_automation(client: SyncPrefectClient, pool: str) -> None:
     """Let Prefect call a run Crashed that sends no heartbeat: the second net, for when this whole machine is gone."""
+    ours = client.read_deployments(work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[pool])), limit=PAGE)
     wanted = AutomationCore(
         name=f"{pool}: crash runs without a heartbeat",
         description="`make up` keeps it; the deployment reconcile knows earlier and surely.",
@@ -64,7 +72,10 @@ def _make_automation(client: SyncPrefectClient, pool: str) -> None:
             after={"prefect.flow-run.heartbeat"},
             expect={"prefect.flow-run.*"},  # ends that flows name themselves send events of their names
             match={"prefect.resource.id": "prefect.flow-run.*"},
-            match_related={"prefect.resource.role": "work-pool", "prefect.resource.name": pool},
+            match_related={  # heartbeats name no pool
+                "prefect.resource.role": "deployment",
+                "prefect.resource.id": [f"prefect.deployment.{each.id}" for each in ours],
+            },
             for_each={"prefect.resource.id"},
             threshold=1,
             within=SILENCE,

@@ -10,7 +10,7 @@ from pathlib import Path
 from roadseg.contracts.errors import RoadsegError, UsageError
 from roadseg.doctor.services import listener
 
-PATIENCE = 90.0  # seconds; the first start creates the database
+PATIENCE = 240.0  # seconds; the first start creates the database, and a busy machine takes minutes
 SAID = 3  # last lines of a log that an error repeats
 
 
