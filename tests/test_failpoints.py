@@ -7,12 +7,14 @@ from trees import ROOT
 
 from roadseg.contracts.files import REPLACING
 from roadseg.intake import places
+from roadseg.intake.inbox import take
 from roadseg.preprocess import encode, stage, store
 from roadseg.registry import alias
 from roadseg.scan import remember
 
 LISTED = {
     *places.FAILPOINTS,
+    *take.FAILPOINTS,
     *remember.FAILPOINTS,
     *encode.FAILPOINTS,
     *stage.FAILPOINTS,

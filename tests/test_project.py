@@ -25,6 +25,7 @@ PROTOCOLS = {  # names that several modules share, since whoever calls them call
     "build": "of the models",
     **dict.fromkeys(("publish", "register", "promote"), "the verb, the flow's task, and what both call"),
     **dict.fromkeys(("quarantine", "restore"), "the verb, and what it calls"),
+    "ingest": "the verb, and the flow that does the same for the data branch",
 }
 
 

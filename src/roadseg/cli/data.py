@@ -1,7 +1,7 @@
 """`roadseg data`: bring data in, or make some."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -64,6 +64,36 @@ def import_(
     found = install(Path.cwd(), source, chosen, name=name, **found_by)
     table = ClassTable.read(paths.CLASSES)
     print(f"data/raw holds {source.name} (layout {found}, classes {table.name}); next: dvc repro")
+
+
+@app.command()
+def ingest(
+    folder: Annotated[Path, typer.Argument(help="Where archives and folders of drives arrive.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge and tell, change nothing.")] = False,
+    quiet: Annotated[float, typer.Option(min=0, max=3600, help="Seconds that a delivery must stand still.")] = 10.0,
+    days: Annotated[int, typer.Option(min=0, max=3650, help="Days that images wait for their masks.")] = 14,
+    move: Annotated[bool, typer.Option("--move", help="Move what was taken to taken/ beside the folder.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Judge what was refused before once more.")] = False,
+) -> None:
+    """Take what has arrived in a folder: judge each new drive beside data/raw, add the good ones, refuse the others.
+
+    A drive that is refused lies in refused/ beside the folder with the reasons; one that lacks masks waits for them.
+    What was taken before is known by its content and passed over. The folder's files stay where they are.
+
+    Examples: `roadseg data ingest /srv/inbox --dry-run`; `roadseg data ingest /srv/inbox`, then `dvc repro`
+    """
+    from roadseg.intake.inbox.memory import looking, of_tree
+    from roadseg.intake.inbox.options import Inbox
+    from roadseg.intake.inbox.take import finish, take
+
+    after: Literal["move", "keep"] = "move" if move else "keep"
+    inbox = Inbox(folder=str(folder.absolute()), quiet=quiet, days=days, after=after, again=again)
+    with looking(of_tree(Path.cwd())) as memory:
+        report = take(Path.cwd(), inbox, memory, dry_run=dry_run)
+        moved = [] if dry_run else finish(inbox, memory, report)
+    print("\n".join([*report.lines(), *moved]) or f"nothing has arrived in {folder}")
+    if report.new:
+        print(f"data/raw: {report.new} new files; next: dvc repro")
 
 
 @app.command()

@@ -14,7 +14,7 @@ from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.files import failpoint, sync_disk, sync_folder
 from roadseg.intake.archive import unpack
 from roadseg.intake.places import MERGE, STAGED, alone, laid_out, move_in
-from roadseg.intake.records import finding, refuse_one_class, write_records
+from roadseg.intake.records import FINDING, finding, refuse_one_class, write_records
 from roadseg.pipeline.dvc import dvc
 from roadseg.scan.layouts.known import look
 from roadseg.scan.layouts.names import folded
@@ -49,17 +49,27 @@ def merge(
         UsageError: there is nothing to add to; or see `install`.
         DataRefused: the layout is another, or a file would replace a different one: names it, and nothing is changed.
     """
+    records = finding(tree, **given) | ({} if name is None else {"dataset": name})
+    return _add(tree, source, classes, records, placed=False)
+
+
+def merge_placed(tree: Path, source: Path) -> Merged:
+    """As `merge`, of files that lie below `source` as they shall lie in data/raw; they were judged so."""
+    return _add(tree, source, None, finding(tree), placed=True)
+
+
+def _add(tree: Path, source: Path, classes: ClassTable | None, records: dict[str, str], *, placed: bool) -> Merged:
     with alone(tree):
         if not (tree / paths.RAW).is_dir():
             raise UsageError(f"{tree / paths.RAW} is missing, so nothing can be added to it: import without --add")
-        found_by = finding(tree, **given)
+        found_by = {key: records[key] for key in FINDING}
         refuse_one_class(classes)
         try:
             failpoint("add:unpack")
             staged = unpack(source, tree / STAGED)
             failpoint("add:unpacked")
             there, _ = look(tree / paths.RAW, **found_by)
-            staged, layout = _fitting(tree, source, staged, there, found_by)
+            staged, layout = (tree / STAGED, there) if placed else _fitting(tree, source, staged, there, found_by)
             if layout != there:
                 raise DataRefused(f"{source} has layout {layout} and data/raw {there}: nothing was added")
             new, known = _keep_new(source, staged, tree / paths.RAW)
@@ -75,7 +85,7 @@ def merge(
         failpoint("add:begun")
         if new:
             move_in(tree)
-        write_records(tree, classes, found_by if name is None else found_by | {"dataset": name})
+        write_records(tree, classes, records)
         dvc(tree, "add", str(paths.RAW))
         failpoint("add:added")
     failpoint("add:done")
@@ -125,25 +135,39 @@ def _link(source: str | Path, target: str | Path) -> None:
 
 def _keep_new(source: Path, staged: Path, raw: Path) -> tuple[int, int]:
     """Delete from `staged` what `raw` has; numbers of files that are new and that were there."""
-    names = [path.relative_to(raw).as_posix() for path in raw.rglob("*")]
-    spelled = {folded(name): name for name in names}
-    faults, equal, new = [], [], 0
+    found = differences(source, staged, raw)
+    if faults := list(found.faults.values()):
+        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        raise DataRefused("; ".join(faults[:SHOWN]) + more + "; nothing was added")
+    for name in found.equal:
+        (staged / name).unlink()
+    return len(found.new), len(found.equal)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Files and folders of a delivery by their paths: what is wrong with one in words, equal ones, and new files."""
+
+    faults: dict[str, str]
+    equal: list[str]
+    new: list[str]
+
+
+def differences(source: Path, staged: Path, raw: Path) -> Compared:
+    """Compare what came from `source` and lies in `staged` with the data in `raw`."""
+    spelled = {folded(name): name for name in (path.relative_to(raw).as_posix() for path in raw.rglob("*"))}
+    found = Compared({}, [], [])
     for path in sorted(staged.rglob("*")):
         name = path.relative_to(staged).as_posix()
         there = spelled.get(folded(name))
         if there is None:
-            new += path.is_file()
+            found.new.extend([name] if path.is_file() else [])
         elif there != name:
-            faults.append(f"{raw / there}: {source} has it as {name}, which is one name on some disks")
+            found.faults[name] = f"{raw / there}: {source} has it as {name}, which is one name on some disks"
         elif path.is_dir() != (raw / name).is_dir():
-            faults.append(f"{raw / name} is a file here and a folder there, {source} has it the other way")
+            found.faults[name] = f"{raw / name} is a file here and a folder there, {source} has it the other way"
         elif path.is_file() and not filecmp.cmp(path, raw / name, shallow=False):
-            faults.append(f"{raw / name}: {source} has a different file of that name; keep one of the two")
+            found.faults[name] = f"{raw / name}: {source} has a different file of that name; keep one of the two"
         elif path.is_file():
-            equal.append(path)
-    if faults:
-        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        raise DataRefused("; ".join(faults[:SHOWN]) + more + "; nothing was added")
-    for path in equal:
-        path.unlink()
-    return new, len(equal)
+            found.equal.append(name)
+    return found

@@ -83,6 +83,15 @@ def move_in(tree: Path) -> None:
     failpoint("add:merged")
 
 
+def forget_addition(tree: Path) -> None:
+    """Drop what an import that was killed has staged or begun to add, where its source is there to begin again.
+
+    For a workspace alone: its data/raw is checked out anew, so that a part of an addition would be left of it.
+    """
+    for folder in (STAGED, MERGE):
+        shutil.rmtree(tree / folder, ignore_errors=True)
+
+
 def _recover(tree: Path) -> None:
     """Where the old data were moved and the new did not arrive they return; a merge that had begun is completed."""
     shutil.rmtree(tree / STAGED, ignore_errors=True)

@@ -1,12 +1,13 @@
 """Stage scan: what is in data/raw, facts only; a broken file is a row with an error."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from roadseg.contracts import paths
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.manifest import from_rows, write_manifest
+from roadseg.contracts.manifest import Manifest, from_rows, write_manifest
 from roadseg.contracts.params import Section
 from roadseg.scan.agreement import note_contradictions, table_of
 from roadseg.scan.describe import describe
@@ -36,8 +37,14 @@ class ScanParams(Section):
 
 def run(*, scan: ScanParams) -> None:
     """Describe every sample of data/raw."""
-    root = paths.RAW
-    classes = ClassTable.read(paths.CLASSES)
+    found = scanned(paths.RAW, ClassTable.read(paths.CLASSES), scan)
+    write_manifest(paths.SCAN, "scan", found)
+    broken = len(found.rows) - found.rows["error"].null_count
+    print(f"scan: {len(found.rows)} samples in layout {found.layout}, {broken} with a file that cannot be read")
+
+
+def scanned(root: Path, classes: ClassTable, scan: ScanParams) -> Manifest:
+    """Describe every sample below a folder; errors as in `look` and `assign_splits`."""
     layout, found = look(root, scan.layout, scan.images, scan.masks)
     found = assign_splits(found, root, scan.split, Shares(scan.val_share, scan.test_share, scan.seed))
     rows = describe(root, found, classes, layout)
@@ -45,7 +52,4 @@ def run(*, scan: ScanParams) -> None:
         print(f"scan: masks hold 255 beside another value of its class, so {classes.name} is read with 255 as void")
         classes, rows = settled, describe(root, found, settled, layout)
     note_contradictions(rows, classes)
-    rows = [row | {"dataset": scan.dataset or None} for row in rows]
-    write_manifest(paths.SCAN, "scan", from_rows(rows, layout, classes))
-    broken = sum(row["error"] is not None for row in rows)
-    print(f"scan: {len(rows)} samples in layout {layout}, {broken} with a file that cannot be read")
+    return from_rows([row | {"dataset": scan.dataset or None} for row in rows], layout, classes)
