@@ -61,6 +61,14 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def many_drives(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """Scenes of many drives; do not change them."""
+    from drifting import scenes_of_drives  # late: it loads Keras
+
+    return made_once("many-drives", scenes_of_drives)
+
+
+@pytest.fixture(scope="session")
 def made_once(
     tmp_path_factory: pytest.TempPathFactory, worker_id: str
 ) -> Callable[[str, Callable[[Path], None]], Path]:

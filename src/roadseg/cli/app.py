@@ -4,6 +4,7 @@ import typer
 
 from roadseg.cli import data, gate, models, report, runs
 from roadseg.cli.doctor import doctor
+from roadseg.cli.drift import drift
 from roadseg.cli.gc import gc
 from roadseg.cli.labels import labels
 from roadseg.cli.params import params
@@ -29,6 +30,7 @@ app.add_typer(runs.app, name="runs")
 app.command()(params)
 app.command("slice")(slice_)
 app.command()(labels)
+app.command()(drift)
 app.command()(doctor)
 app.command()(reproduce)
 app.command()(gc)
