@@ -19,14 +19,15 @@ from flows.services.supervisor import control
 UP, DOWN = (["python", "-m", "flows.services", word] for word in ("up", "down"))
 SLOW = 900.0  # seconds for what takes a minute on a quiet machine
 OPEN = ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING"]
-QUIET = 12.0  # seconds without anything due: a trigger takes some
+QUIET = 6.0  # seconds without anything due: what one run starts is there before that ends
 
 
 class Machine:
     """Servers and a worker of a checkout, as `make up` starts them."""
 
     def __init__(self, tree: Path) -> None:
-        self.tree, self.ports = tree, {name: str(free_port()) for name in ("PREFECT_PORT", "MLFLOW_PORT")}
+        self.tree, self._seen = tree, set[str]()
+        self.ports = {name: str(free_port()) for name in ("PREFECT_PORT", "MLFLOW_PORT")}
 
     @property
     def api(self) -> str:
@@ -58,17 +59,32 @@ class Machine:
         since, deadline = time.monotonic(), time.monotonic() + SLOW
         while time.monotonic() - since < QUIET:
             assert time.monotonic() < deadline, f"{self.due()}\n{self.log()}"
-            if self.due():
+            if self._busy():
                 since = time.monotonic()
             time.sleep(1)
 
     def settle_new_data(self) -> None:
-        """The trigger starts a run within seconds; where it does not, somebody sees it in the table of days."""
+        self.wait_for_trigger()
         self.settle()
+
+    def wait_for_trigger(self) -> None:
+        """Wait for the run that an event starts; each is waited for once."""
+        self.wait_for(lambda: bool(self._by_events() - self._seen), "the trigger")
+        self._seen = self._by_events()
+
+    def _by_events(self) -> set[str]:
+        found = ask(f"{self.api}/flow_runs/filter", {"flows": {"name": {"any_": ["retrain"]}}})
+        return {run["id"] for run in found if (run["created_by"] or {}).get("type") == "AUTOMATION"}
 
     def answer(self, run: str, **fields: str) -> None:
         said = ask(f"{self.api}/flow_runs/{run}/resume", {"run_input": fields})
         assert said["status"] == "ACCEPT", said
+
+    def _busy(self) -> bool:
+        try:
+            return bool(self.due())
+        except OSError:  # a server at the end of its strength answers the next time
+            return True
 
     def due(self) -> list[dict[str, Any]]:
         """The runs that work or are to work now, less those that look after others."""

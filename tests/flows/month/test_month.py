@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from roadseg.contracts.files import home
 from tests.flows.month.audit import (
     check_champion,
     check_data,
@@ -24,20 +23,20 @@ from tests.flows.month.team import Team, make_pool, make_team
 DAYS = int(os.environ.get("ROADSEG_DAYS", len(MONTH)))  # of the month, for those who have less than two hours
 RECIPE = {"train": {"epochs": 6}, "promote": {"drives": 6}}
 MIB = 1 << 20
-OF_A_VERSION, OF_A_DAY = 8 * MIB, 6 * MIB  # what home may grow by
+OF_A_VERSION, OF_A_DAY = 8 * MIB, 6 * MIB  # what checkout and home may grow by
 
 
 class Log:
     """A table of days, written as they pass."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._write("| day | event | what the runs said | champion | home, MiB | s |", "w")
+    def __init__(self, path: Path, tree: Path) -> None:
+        self.path, self.tree = path, tree
+        self._write("| day | event | what the runs said | champion | disk, MiB | s |", "w")
         self._write("|---|---|---|---|---|---|")
 
     def day(self, number: int, event: str, champion: int | None, began: float) -> None:
         said = "; ".join(f"{each.deployment}: {each.name}" for each in records_since(began)) or "-"
-        size, seconds = disk_use(home()) / MIB, time.time() - began
+        size, seconds = disk_use(self.tree) / MIB, time.time() - began
         self._write(f"| {number} | {event} | {said} | {champion or '-'} | {size:.0f} | {seconds:.0f} |")
 
     def _write(self, line: str, mode: str = "a") -> None:
@@ -63,11 +62,11 @@ def team(tmp_path: Path, with_stores: Callable[[Path], Path], monkeypatch: pytes
 @pytest.mark.soak
 @pytest.mark.timeout(4 * 3600)
 def test_a_month_of_a_team_can_be_explained_and_nothing_is_lost(team: Team, tmp_path: Path) -> None:
-    log = Log(Path(os.environ.get("ROADSEG_MONTH", tmp_path / "month.md")))
+    log = Log(Path(os.environ.get("ROADSEG_MONTH", tmp_path / "month.md")), team.tree)
     machine = team.hands
     assert isinstance(machine, Machine)
     for number, day in enumerate(MONTH[:DAYS], 1):
-        began, size = time.time(), disk_use(home())
+        began, size = time.time(), disk_use(team.tree)
         try:
             day.happens(team, machine)
         finally:
@@ -79,4 +78,4 @@ def test_a_month_of_a_team_can_be_explained_and_nothing_is_lost(team: Team, tmp_
         check_data(team)
         check_trained(team, records)
         versions = {each.version for each in records if each.version}
-        assert disk_use(home()) - size < OF_A_DAY + len(versions) * OF_A_VERSION
+        assert disk_use(team.tree) - size < OF_A_DAY + len(versions) * OF_A_VERSION
