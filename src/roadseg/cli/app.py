@@ -7,6 +7,7 @@ from roadseg.cli.doctor import doctor
 from roadseg.cli.gc import gc
 from roadseg.cli.labels import labels
 from roadseg.cli.params import params
+from roadseg.cli.predict import predict
 from roadseg.cli.reproduce import reproduce
 from roadseg.cli.slices import slice_
 from roadseg.cli.stages import run_verb
@@ -31,7 +32,7 @@ app.command()(labels)
 app.command()(doctor)
 app.command()(reproduce)
 app.command()(gc)
-for verb in (models.predict, models.score, models.publish, models.register, gate.promote, gate.rollback):
+for verb in (predict, models.score, models.publish, models.register, gate.promote, gate.rollback):
     app.command()(verb)
 
 
