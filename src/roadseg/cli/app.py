@@ -4,6 +4,7 @@ import typer
 
 from roadseg.cli import data, gate, models, report
 from roadseg.cli.doctor import doctor
+from roadseg.cli.export import export
 from roadseg.cli.gc import gc
 from roadseg.cli.labels import labels
 from roadseg.cli.params import params
@@ -32,7 +33,7 @@ app.command()(labels)
 app.command()(doctor)
 app.command()(reproduce)
 app.command()(gc)
-for verb in (predict, models.score, models.publish, models.register, gate.promote, gate.rollback):
+for verb in (predict, export, models.score, models.publish, models.register, gate.promote, gate.rollback):
     app.command()(verb)
 
 
