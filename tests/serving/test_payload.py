@@ -30,6 +30,7 @@ PICTURES: dict[str, Any] = {
     "column of arrays": {"image": np.array(TEXTS)},
     "records": [{"image": text} for text in TEXTS],
     "array of records": np.array([{"image": text} for text in TEXTS]),
+    "records as MLflow makes them": [{"image": np.array(text)} for text in TEXTS],
     "rows": np.array(TEXTS)[:, None],
     "table": pd.DataFrame({"image": TEXTS}),
     "table of bytes": pd.DataFrame({"image": [base64.b64decode(text) for text in TEXTS]}),

@@ -53,10 +53,10 @@ def _column(given: Any) -> Any:
     if isinstance(given, pd.DataFrame):
         given = {name: given[name].tolist() for name in given.columns}
     if not isinstance(given, Mapping):
-        return given
+        return given.item() if isinstance(given, np.ndarray) and not given.ndim else given
     if len(given) != 1:
         raise DataRefused(f"there are the columns {', '.join(map(str, given)) or 'none'} and not one; {WANTED}")
-    return next(iter(given.values()))
+    return _column(next(iter(given.values())))
 
 
 def _listed(content: Any) -> list[Any]:

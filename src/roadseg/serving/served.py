@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 
 
 class RoadSegmentation(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # MLflow ships no types
@@ -16,7 +17,8 @@ class RoadSegmentation(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # MLfl
 
         self._predictor = Predictor(Bundle.open(Path(context.artifacts["bundle"])), precision="auto")
 
-    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+    # tables, lists and dictionaries come too; of this hint alone MLflow makes neither a signature nor a remark
+    def predict(self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None) -> Any:
         """Predict pictures or arrays, see `roadseg.serving.payload`; what cannot be used is answered with 400."""
         from roadseg.contracts.errors import DataRefused
         from roadseg.serving.payload import answer_to, images_of
