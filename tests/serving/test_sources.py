@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
         path = tmp_path / "photos" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (40, 30)).save(path)
-    (tmp_path / "photos/notes.md").write_text("not a picture, and not named like one")
+    (tmp_path / "photos/notes.html").write_text("not a picture, and not named like one")
     return tmp_path / "photos"
 
 
@@ -39,6 +39,7 @@ def test_a_picture_is_named_from_its_folder(folder: Path) -> None:
     [
         ("one/*.png", "one", ["a.png"]),
         ("one/*/*", "one", ["two/b.c.JPG", "two/d.png"]),
+        ("o*", "", ["one/a.png", "one/two/b.c.JPG", "one/two/d.png"]),
         ("**/*.[jp]*g", "", ["one/a.png", "one/two/d.png", "top.jpg"]),
         ("o?e/two/d.*", "", ["one/two/d.png"]),
     ],

@@ -10,7 +10,7 @@ from roadseg.machine.precision import AskedPrecision
 CHAMPION = "models:/roadseg@champion"
 
 
-def predict(
+def predict(  # a verb's options are its arguments
     sources: Annotated[
         list[str],
         typer.Argument(metavar="SOURCE...", help="Pictures, folders, quoted globs, lists (.txt, a path a line)."),
@@ -59,6 +59,6 @@ def predict(
     masks = predict_files(predictor, pictures, out, again=again, submission=submission is not None)
     kept = sum(mask.kept for mask in track(masks, "predict", len(pictures.paths)))
     stood = f", {kept} of which stood there (--again makes them anew)" if kept else ""
-    print(f"{len(pictures.paths)} masks in {out / 'masks'}{stood}; overlays in {out / 'overlays'}")
+    print(f"{len(pictures.paths)} masks in {out / 'masks'}{stood}, overlays in {out / 'overlays'}")
     if submission:
-        print(f"the submission is {out / 'submission'}: a folder for each drive")
+        print(f"submission: {out / 'submission'}, a folder for each drive")

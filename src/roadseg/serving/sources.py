@@ -33,9 +33,9 @@ def find_pictures(given: Sequence[str | Path], out: Path | None = None) -> Pictu
     """The pictures of all that is given, frames in the order of their numbers.
 
     Args:
-        given: each a picture, a folder, a glob, or a list (`LISTS`) with a path a line, relative to the list's folder;
-            empty lines and those that start with # are passed over. Of folders and globs hidden files and what a
-            prediction wrote are passed over too.
+        given: each a picture, a folder, a glob of pictures or folders, or a list (`LISTS`) with a path a line, relative
+            to the list's folder; empty lines and those that start with # are passed over. Of folders and globs hidden
+            files and what a prediction wrote are passed over too.
         out: where this prediction writes.
 
     Raises:
@@ -56,17 +56,21 @@ def find_pictures(given: Sequence[str | Path], out: Path | None = None) -> Pictu
 def _one(given: str, out: Path | None) -> Pictures:
     path = Path(given)
     if path.is_dir():
-        names = [PurePosixPath(name) for name in picture_names(path)]
-        return Pictures(path, _theirs(path, names, out, given))
+        inner = [PurePosixPath(name) for name in picture_names(path)]
+        return Pictures(path, _theirs(path, inner, out, given))
     if path.is_file():
         return _listed(path) if path.suffix.lower() in LISTS else Pictures(path.parent, [path])
     if WILDCARDS.isdisjoint(given):
         raise UsageError(f"{given} is no file, no folder and no pattern such as 'photos/*.jpg'")
     fixed = next(number for number, part in enumerate(path.parts) if not WILDCARDS.isdisjoint(part))
     root = Path(*path.parts[:fixed])
-    hits = (PurePosixPath(hit.relative_to(root)) for hit in root.glob(str(Path(*path.parts[fixed:]))) if hit.is_file())
-    names = [name for name in hits if is_data(name) and name.suffix.lower() in SUFFIXES]
-    return Pictures(root, _theirs(root, names, out, given))
+    names: list[PurePosixPath] = []
+    for hit in root.glob(str(Path(*path.parts[fixed:]))):
+        name = PurePosixPath(hit.relative_to(root))
+        if is_data(name):
+            hits = [name / below for below in picture_names(hit)] if hit.is_dir() else [name]
+            names += [each for each in hits if each.suffix.lower() in SUFFIXES]
+    return Pictures(root, _theirs(root, list(dict.fromkeys(names)), out, given))
 
 
 def _theirs(root: Path, names: list[PurePosixPath], out: Path | None, given: str) -> list[Path]:

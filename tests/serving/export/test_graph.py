@@ -91,7 +91,7 @@ def one_layer(make: Callable[[keras.KerasTensor], keras.KerasTensor]) -> keras.M
     return keras.Model(image, make(layers.Rescaling(1 / 255, offset=-0.5, name="scale")(image)), name="one")
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(
     size=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     stride=st.sampled_from([1, 2, 4]),

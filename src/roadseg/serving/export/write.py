@@ -20,7 +20,7 @@ from roadseg.imaging.tiles import cut
 from roadseg.predict.batch import MAX_ON_CPU
 from roadseg.predict.forward import forward
 from roadseg.predict.predictor import Predictor
-from roadseg.serving.export.compare import Compared, compare, milliseconds
+from roadseg.serving.export.comparison import Compared, compare_models, milliseconds
 from roadseg.serving.export.runtime import OnnxPredictor, onnxruntime, run_by
 from roadseg.synthetic.dataset import generate
 
@@ -152,7 +152,7 @@ def _asked(
 ) -> list[Exported]:
     predictors = [Predictor(bundle, batch=MAX_ON_CPU)]
     predictors += [OnnxPredictor(bundle, content, MAX_ON_CPU) for content in files.values()]
-    compared = compare(predictors, pictures, rows)
+    compared = compare_models(predictors, pictures, rows)
     [tile, *_] = _tiles(read_image(pictures[0]), bundle.framing)
     models = [forward(bundle.load(), (1, *tile.shape)), *map(run_by, files.values())]
     sizes = [(bundle.folder / "model.keras").stat().st_size, *map(len, files.values())]

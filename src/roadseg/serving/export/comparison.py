@@ -36,7 +36,7 @@ class Compared:
     worst: float
 
 
-def compare(
+def compare_models(
     predictors: Sequence[Predictor], pictures: Sequence[Path], rows: Sequence[dict[str, Any]] = ()
 ) -> list[Compared]:
     """Predict the pictures with each; a picture of each is in memory.
