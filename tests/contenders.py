@@ -35,9 +35,9 @@ GOOD, BETTER, WORSE = 0.2, 0.0, 0.4  # favour of one class: the less, the better
 SETTINGS = {"flip": False, "scales": [1.0], "overlap": 0.0, "precision": "float32"}
 
 
-def val_tree(tree: Path, drives: int = 16, **promote: Any) -> Path:
+def val_tree(tree: Path, drives: int = 16, table: ClassTable | None = None, **promote: Any) -> Path:
     """A tree with two noisy images of each drive in val, and the project's parameters, some of the policy changed."""
-    classes, rng, rows = ClassTable.find(NAME), np.random.default_rng(0), []
+    classes, rng, rows = table or ClassTable.find(NAME), np.random.default_rng(0), []
     (tree / "data/raw").mkdir(parents=True, exist_ok=True)
     for number in range(2 * drives):
         mask = np.repeat(np.arange(64, dtype=np.uint8) // 10, 32).reshape(64, 32).T.copy()
@@ -64,9 +64,11 @@ def change_policy(tree: Path, **changes: Any) -> None:
     (tree / "params.yaml").write_text(yaml.safe_dump(params))
 
 
-def bundle_of(folder: Path, favour: float, seen: list[dict[str, Any]] | None = None, **card: Any) -> Bundle:
+def bundle_of(
+    folder: Path, favour: float, seen: list[dict[str, Any]] | None = None, table: ClassTable | None = None, **card: Any
+) -> Bundle:
     """A model that prefers the last class by `favour`, trained on the samples in `seen`."""
-    classes = ClassTable.find(NAME)
+    classes = table or ClassTable.find(NAME)
     colours = classes.palette[: classes.count] / 255
     bias = -(colours**2).sum(1)
     bias[-1] += favour
@@ -91,6 +93,7 @@ class Contenders:
         seen: list[dict[str, Any]] | None = None,
         parent: str | None = None,
         scoring: str = "",
+        table: ClassTable | None = None,
         **settings: Any,
     ) -> int:
         """Publish and register a model with its evaluation on the tree's val split; its version.
@@ -102,7 +105,7 @@ class Contenders:
         name = digest_of([favour, seen, parent, scoring, settings, val])[:12]
         folder = self.made / name
         if not folder.exists():
-            bundle = bundle_of(folder / "bundle", favour, seen, parent=parent)
+            bundle = bundle_of(folder / "bundle", favour, seen, table, parent=parent)
             with chdir(self.tree):
                 found = predict_val(bundle, SETTINGS | settings)
             write_evaluation(folder / "evaluation", replace(found, scoring=scoring or found.scoring))

@@ -48,8 +48,9 @@ def test_an_answer_depends_on_nothing_else_in_its_batch(
 ) -> None:
     predictor = Predictor(bundle, batch=4, precision=precision)
     together = list(predictor.with_confidence(pictures[:7]))
-    for number in (0, 2, 6):
-        [(mask, confidence)] = predictor.with_confidence([pictures[number]])
+    alone = Predictor(bundle, batch=1, precision=precision)
+    for number, other in ((0, predictor), (2, alone), (6, predictor)):
+        [(mask, confidence)] = other.with_confidence([pictures[number]])
         np.testing.assert_array_equal(mask, together[number][0])
         np.testing.assert_array_equal(confidence, together[number][1])
 

@@ -163,7 +163,7 @@ def test_the_probabilities_sum_to_one_and_the_largest_is_the_confidence(
 def test_scales_average_the_scores_at_the_image_s_size(leaner: Bundle) -> None:
     images = noise(5, [(32, 64), (50, 90)])
     one, half, both = (
-        [next(iter(Predictor(leaner, batch=1, scales=scales)._at_full_size([image]))) for image in images]
+        [next(iter(Predictor(leaner, batch=1, scales=scales)._at_full_size([image], np.asarray))) for image in images]
         for scales in ([1.0], [0.5], [1.0, 0.5])
     )
     for whole, small, mean in zip(one, half, both, strict=True):

@@ -22,8 +22,8 @@ def noise(size: tuple[int, int]) -> np.ndarray:
 
 
 def scores(predictor: Predictor, image: np.ndarray) -> np.ndarray:
-    [found] = predictor._at_full_size([image])
-    return np.asarray(found)
+    [found] = predictor._at_full_size([image], np.asarray)
+    return found
 
 
 def framed(bundle: Bundle, **card: Any) -> Bundle:
@@ -108,8 +108,8 @@ def test_the_model_sees_the_working_size_whatever_the_scale(leaner: Bundle, monk
     monkeypatch.setattr(predictor, "_predict", lambda batch: seen.append(batch.shape) or predict(batch))
     list(predictor([noise((130, 260))] * 2))
     assert {shape[1:3] for shape in seen} == {(HEIGHT, WIDTH)}
-    assert {shape[0] for shape in seen} == {4}
-    assert sum(shape[0] for shape in seen) == 2 * 28  # 25 windows, and the last batch filled up
+    assert max(shape[0] for shape in seen) == 4
+    assert sum(shape[0] for shape in seen) == 2 * 25  # windows
 
 
 def test_no_more_windows_than_a_batch_are_in_memory(leaner: Bundle) -> None:

@@ -3,11 +3,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from contenders import BETTER, GOOD, SETTINGS, WORSE, Contenders, bundle_of, change_policy
+from contenders import BETTER, GOOD, NAME, SETTINGS, WORSE, Contenders, bundle_of, change_policy, val_tree
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from roadseg.cli.app import app
+from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.evaluation import write_evaluation
 from roadseg.gate.decision import Decision
@@ -111,3 +112,20 @@ def test_a_missing_version_is_named_and_nothing_written(contenders: Contenders, 
 def test_with_nothing_registered_the_remedy_is_said(contenders: Contenders) -> None:
     with pytest.raises(UsageError, match="roadseg register"):
         promote()
+
+
+def test_a_model_of_another_class_table_is_taken_by_a_person_alone(contenders: Contenders) -> None:
+    contenders.enter(GOOD)
+    promote()
+    table = ClassTable.find(NAME).model_copy(update={"name": "ours"})
+    val_tree(contenders.tree, table=table)
+    version = contenders.enter(WORSE, table=table)
+    held = CliRunner().invoke(app, ["promote"])
+    assert held.exit_code == 4
+    assert "--new-table" in held.output
+    assert version_at(contenders.client, CHAMPION) == 1
+    taken = CliRunner().invoke(app, ["promote", "--new-table", "--reason", "we renamed our classes"])
+    assert taken.exit_code == 0, taken.output
+    assert version_at(contenders.client, CHAMPION) == version
+    newest = ledger.ledger_entries(contenders.client)[0]
+    assert (newest.origin, newest.target, newest.tags["why"]) == (1, version, "we renamed our classes")

@@ -23,7 +23,7 @@ from roadseg.pipeline.git import GitState, git, git_state
 from roadseg.registry.rebuild import reproduce as module
 from roadseg.registry.rebuild.compare import Comparison, compare_rebuilt
 from roadseg.registry.rebuild.recorded import Recorded, fetch_recorded, find_version
-from roadseg.registry.rebuild.tree import bring_data, check_out
+from roadseg.registry.rebuild.tree import bring_old_data, check_out
 from roadseg.registry.versions import CHAMPION, MODEL, register
 from roadseg.tracking.origin import DECIDE, send_origin
 from roadseg.tracking.publish import publish
@@ -228,7 +228,7 @@ def test_data_come_from_the_remote_and_are_missing_where_there_is_none(
     (tree / ".dvc/config.local").write_text(
         "[core]\n    remote = there\n['remote \"there\"']\n    url = ../../remote\n"
     )
-    bring_data(tree, check_out(tree, recorded.origin, tmp_path / "new"))
+    bring_old_data(tree, check_out(tree, recorded.origin, tmp_path / "new"))
     files = {path.relative_to(tree): path for path in (tree / "data/raw").rglob("*") if path.is_file()}
     assert files
     for name, path in files.items():

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from roadseg.cli.app import app
 from roadseg.contracts.errors import RoadsegError, UsageError
 from roadseg.contracts.files import home
 from roadseg.registry import ledger, rollback
+from roadseg.registry.alias import FAILPOINTS, settle_moves
+from roadseg.registry.evidence.query import Answered
 from roadseg.registry.history import history_rows
 from roadseg.registry.promote import promote
 from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, version_at
@@ -89,3 +92,25 @@ def test_a_champion_moved_by_hand_is_judged_against(contenders: Contenders) -> N
     assert decision.champion.version == 2
     assert version_at(client, CHAMPION) == version
     assert [entry.kind for entry in ledger.ledger_entries(client)] == ["promote", "hand-moved", "promote"]
+
+
+@pytest.mark.parametrize("point", FAILPOINTS)
+def test_a_rollback_killed_anywhere_is_finished_or_undone_by_the_next_call(
+    point: str,
+    contenders: Contenders,
+    killed: Callable[[Path, str, Callable[[], None]], bool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for favour in (GOOD, BETTER):
+        contenders.enter(favour)
+        promote()
+    monkeypatch.setattr(rollback, "query", lambda *_: Answered([]))  # a fork of a process with TensorFlow hangs in it
+    assert killed(home().parent, point, lambda: rollback.roll_back(reason="misses wet roads"))
+    champion = settle_moves(contenders.client)
+    begun = point not in ("move:intend", "move:intended")
+    assert champion == (1 if begun else 2)
+    assert ledger.position(contenders.client) == champion
+    assert not ledger.open_moves(contenders.client)
+    assert told(contenders.client).count(("ROLLBACK", "done")) == begun
+    if not begun:
+        assert rollback.roll_back(reason="misses wet roads") == (2, 1)

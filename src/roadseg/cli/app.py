@@ -2,7 +2,7 @@
 
 import typer
 
-from roadseg.cli import data, gate, models, report
+from roadseg.cli import data, gate, models, report, runs
 from roadseg.cli.doctor import doctor
 from roadseg.cli.export import export
 from roadseg.cli.gc import gc
@@ -27,12 +27,14 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(report.app, name="report")
+app.add_typer(runs.app, name="runs")
 app.command()(params)
 app.command("slice")(slice_)
 app.command()(labels)
 app.command()(doctor)
 app.command()(reproduce)
 app.command()(gc)
+app.command("why")(runs.why_rerun)
 for verb in (predict, export, models.score, models.publish, models.register, gate.promote, gate.rollback):
     app.command()(verb)
 

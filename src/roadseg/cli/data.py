@@ -134,6 +134,24 @@ def restore(
     print(f"samples back in: {len(gone)}; next: dvc repro")
 
 
+@app.command("adopt")
+def adopt_data(
+    revision: Annotated[str, typer.Argument(help="A commit or a branch whose data files shall be used.")],
+) -> None:
+    """Settle which data the deployments use, where a commit and the branch roadseg/data both changed them.
+
+    The other side stays in the branch's history. Your own files and branches stay as they are.
+
+    Examples: `roadseg data adopt main`; `roadseg data adopt roadseg/data`
+    """
+    from roadseg.workspace.data_branch import adopt
+
+    adopted = adopt(Path.cwd(), revision)
+    print(f"{adopted.branch} is at {adopted.commit[:9]} now, with the data files of {revision}")
+    if adopted.problem:
+        print(f"warning: {adopted.problem}")
+
+
 @app.command("card")
 def data_card(
     out: Annotated[Path, typer.Option("--out", "-o", help="The JSON-LD file.")] = Path("croissant.json"),

@@ -1,5 +1,6 @@
 """DVC as a command in a tree; in one process it would resolve paths against the current folder and take no lock."""
 
+import configparser
 import json
 import os
 import re
@@ -58,3 +59,39 @@ def _reason(said: str) -> str:
 def dvc_json(tree: Path, *arguments: str) -> Any:
     """Run one DVC command with `--json` and parse what it prints."""
     return json.loads(dvc(tree, *arguments, "--json") or "{}")
+
+
+def share_settings(source: Path, target: Path) -> None:
+    """Let a tree use the cache and the remotes of another checkout of the project.
+
+    Args:
+        source: that checkout, the folder that holds dvc.yaml.
+        target: the tree.
+    """
+    own = target / ".dvc/config.local"
+    own.unlink(missing_ok=True)
+    own.touch(mode=0o600)  # a password may be in it
+    with own.open("w", encoding="utf-8") as opened:
+        _settings(source).write(opened)
+
+
+def cache_folder(tree: Path) -> Path:
+    """Where DVC keeps a checkout's files, as its settings say: asking DVC takes a second and a half."""
+    return Path(_settings(tree)["cache"]["dir"])
+
+
+def _settings(tree: Path) -> configparser.ConfigParser:
+    """DVC's settings of a checkout, and of the user and the machine; what they name relative to it becomes absolute."""
+    folder = tree / ".dvc"
+    user = os.environ.get("DVC_GLOBAL_CONFIG_DIR") or Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config", "dvc")
+    machine = os.environ.get("DVC_SYSTEM_CONFIG_DIR") or "/etc/xdg/dvc"
+    settings = configparser.ConfigParser(interpolation=None)
+    settings["cache"] = {"dir": "cache"}
+    outside = [Path(each).expanduser() / "config" for each in (machine, user)]
+    settings.read([*outside, folder / "config", folder / "config.local"], encoding="utf-8")
+    for section in settings.values():
+        for key, value in section.items():
+            place = folder / value.strip("\"'")
+            if (key, section.name) == ("dir", "cache") or (value and place.exists()):
+                section[key] = str(place.resolve())
+    return settings

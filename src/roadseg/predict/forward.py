@@ -1,6 +1,7 @@
 """A model as a function of one fixed shape, in the precision asked for.
 
-Of one shape, because kernels round by it: an image's scores then depend on nothing else in its batch.
+Of one shape, because kernels round by it: an image's scores then depend on nothing else in its batch. On a CPU under
+TensorFlow not even on the batch's size.
 """
 
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from roadseg.machine.hardware import has_gpu
 from roadseg.machine.precision import Precision
 
 Forward = Callable[[np.ndarray], np.ndarray]
@@ -39,7 +41,8 @@ def forward(model: keras.Model, shape: tuple[int, ...]) -> Forward:
     """The model for batches of exactly this shape.
 
     On TensorFlow the weights become constants of the graph, so that they are cast and brought into the kernels' own
-    layout once, not at each call: two to three times as fast in bfloat16.
+    layout once, not at each call: two to three times as fast in bfloat16. On a CPU each image goes through kernels of
+    its own, several images at once: see `machine.threads`.
 
     Args:
         model: uint8 (N, H, W, 3) to float32 (N, H, W, K).
@@ -56,10 +59,27 @@ def forward(model: keras.Model, shape: tuple[int, ...]) -> Forward:
         [weight.numpy() for weight in each] for each in (model.trainable_variables, model.non_trainable_variables)
     ]
 
+    parts = shape[0] if _one_by_one() else 1
+
     def compute(batch: "tf.Tensor") -> "tf.Tensor":
         constants = [[tf.constant(weight) for weight in each] for each in weights]
-        return model.stateless_call(*constants, batch, training=False)[0]
+        one = tf.function(lambda part: model.stateless_call(*constants, part, training=False)[0], autograph=False)
+        return tf.concat([one(part) for part in tf.split(batch, parts)], 0)
 
     # traced here and not at its first call, so that nothing but the graph keeps a copy of the weights
     traced = tf.function(compute, autograph=False).get_concrete_function(tf.TensorSpec(shape, tf.uint8))
     return lambda batch: np.asarray(traced(tf.constant(batch)))
+
+
+def filled_to(images: int, batch: int) -> int:
+    """How many images a batch must hold for `images` of them to be answered as in any other.
+
+    Args:
+        images: that there are, at most `batch`.
+        batch: of the predictor; where each image goes by itself fewer do, of few sizes, since each is another graph.
+    """
+    return min(batch, 1 << (images - 1).bit_length()) if _one_by_one() else batch
+
+
+def _one_by_one() -> bool:
+    return keras.backend.backend() == "tensorflow" and not has_gpu()

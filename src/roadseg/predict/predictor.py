@@ -1,11 +1,12 @@
 """The one way from an image to a mask at the image's own size."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import reduce
 from itertools import islice
 from operator import add
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import keras
 import numpy as np
@@ -19,7 +20,10 @@ from roadseg.machine.hardware import capabilities
 from roadseg.machine.instruction_set import instruction_set
 from roadseg.machine.precision import AskedPrecision, resolve_precision
 from roadseg.predict.batch import fitting_tiles
-from roadseg.predict.forward import Forward, forward, in_precision
+from roadseg.predict.forward import Forward, filled_to, forward, in_precision
+
+Answer = TypeVar("Answer")
+AT_FULL_SIZE = 2  # images whose scores are in memory at once; the operations on them have a thread each
 
 
 class Predictor:
@@ -40,7 +44,7 @@ class Predictor:
         Args:
             bundle: what to predict with.
             batch: tiles predicted at once; auto: sized to the device, see `fitting_tiles`. It changes no score by more
-                than rounding. The last is filled up, so that no score depends on what else is predicted.
+                than rounding; on a CPU under TensorFlow none at all. No score depends on what else is predicted.
             flip: average with the mirrored image.
             scales: factors of the working size; scores are averaged over them.
             overlap: with 0 a scale enlarges the tiles. Over 0 a window of the working size slides over the scaled
@@ -85,8 +89,7 @@ class Predictor:
         Yields:
             uint8 (H, W) class ids for each image, in order.
         """
-        for scores in self._at_full_size(images):
-            yield _best(scores)[1]
+        return self._at_full_size(images, lambda scores: _best(scores)[1])
 
     def with_confidence(self, images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Predict a stream as calling does.
@@ -94,13 +97,16 @@ class Predictor:
         Yields:
             The same ids, and float32 (H, W): the probability given to each, 0..1.
         """
-        for scores in self._at_full_size(images):
+
+        def finish(scores: keras.KerasTensor) -> tuple[np.ndarray, np.ndarray]:
             best, ids = _best(scores)
             if self._answers_probabilities:
                 confidence = best[..., 0] / keras.ops.sum(scores, -1)
             else:  # of the likeliest class alone, at half the cost of all probabilities
                 confidence = 1 / keras.ops.sum(keras.ops.exp(scores - best), -1)
-            yield ids, keras.ops.convert_to_numpy(confidence)
+            return ids, keras.ops.convert_to_numpy(confidence)
+
+        return self._at_full_size(images, finish)
 
     def probabilities(self, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Predict a stream as calling does.
@@ -108,21 +114,34 @@ class Predictor:
         Yields:
             float32 (H, W, K) for each image: the probability given to each class, 0..1; they sum to 1.
         """
-        for scores in self._at_full_size(images):
+
+        def finish(scores: keras.KerasTensor) -> np.ndarray:
             if not self._answers_probabilities:
                 scores = keras.ops.exp(scores - keras.ops.max(scores, -1, keepdims=True))
-            yield keras.ops.convert_to_numpy(scores / keras.ops.sum(scores, -1, keepdims=True))
+            return np.asarray(keras.ops.convert_to_numpy(scores / keras.ops.sum(scores, -1, keepdims=True)))
 
-    def _at_full_size(self, images: Iterable[np.ndarray]) -> Iterator[keras.KerasTensor]:
-        """Scores (H, W, K) of each image: classes are compared there, so edges come out smoother than enlarged ids."""
+        return self._at_full_size(images, finish)
+
+    def _at_full_size(
+        self, images: Iterable[np.ndarray], finish: Callable[[keras.KerasTensor], Answer]
+    ) -> Iterator[Answer]:
+        """What `finish` makes of the scores (H, W, K) of each image, of two at a time.
+
+        Classes are compared at full size, so edges come out smoother than enlarged ids.
+        """
+
+        def answer(image: np.ndarray, *parts: np.ndarray) -> Answer:
+            size = image.shape[:2]
+            # added up one by one: at full size scores are the largest thing in memory
+            total = reduce(add, (keras.ops.image.resize(part[None], size, "bilinear")[0] for part in parts))
+            return finish(total if len(parts) == 1 else total / len(parts))
+
         stream = iter(images)
-        while group := list(islice(stream, self._images)):
-            views = [self._joined(group, framing) for framing in self._framings]
-            for image, *parts in zip(group, *views, strict=True):
-                size = image.shape[:2]
-                # added up one by one: at full size scores are the largest thing in memory
-                total = reduce(add, (keras.ops.image.resize(part[None], size, "bilinear")[0] for part in parts))
-                yield total if len(parts) == 1 else total / len(parts)
+        with ThreadPoolExecutor(AT_FULL_SIZE) as workers:
+            while group := list(islice(stream, self._images)):
+                views = zip(group, *(self._joined(group, framing) for framing in self._framings), strict=True)
+                while some := list(islice(views, AT_FULL_SIZE)):
+                    yield from workers.map(answer, *zip(*some, strict=True))
 
     def _joined(self, group: list[np.ndarray], framing: Framing) -> list[np.ndarray]:
         tiles = [_tiles(image, framing) for image in group]
@@ -134,7 +153,8 @@ class Predictor:
         """The scores of each tile, float32 (H, W, K); a batch of them is in memory."""
         for start in range(0, len(tiles), self._batch):
             batch = tiles[start : start + self._batch]
-            filled = np.concatenate([batch, np.zeros((self._batch - len(batch), *batch.shape[1:]), np.uint8)])
+            added = filled_to(len(batch), self._batch) - len(batch)
+            filled = np.concatenate([batch, np.zeros((added, *batch.shape[1:]), np.uint8)])
             scores = self._predict(filled)
             if self._flip:
                 scores = (scores + self._predict(filled[:, :, ::-1])[:, :, ::-1]) / 2

@@ -11,6 +11,8 @@ from roadseg.machine.hardware import capabilities
 from roadseg.machine.precision import AskedPrecision, Precision, resolve_precision
 from roadseg.train.data.view import ViewRecipe
 
+CHAINS = 2  # of kernels in a step on a CPU, see `GuardedModel`; more make what is normalised together too few
+
 
 class Extent(Section):
     """What is trained, and how long."""
@@ -72,9 +74,10 @@ def resolve(train: TrainParams, shards: Shards) -> Resolved:
 
 
 def configure_tensorflow(threads: int) -> None:
-    """Set what TensorFlow reads when it is imported."""
+    """Set what TensorFlow reads when it is imported; a step is `CHAINS` chains of kernels, which share the threads."""
     os.environ["TF_DETERMINISTIC_OPS"] = "1"
-    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
+    os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
+    os.environ["TF_NUM_INTRAOP_THREADS"] = str(max(1, threads // CHAINS))
 
 
 def epoch_sizes(height: int, width: int, stride: int, epochs: int, reduced_share: float) -> list[tuple[int, int]]:

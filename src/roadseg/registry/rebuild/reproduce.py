@@ -22,7 +22,7 @@ from roadseg.pipeline.dvc import WAITING, dvc_environment
 from roadseg.pipeline.process import stream
 from roadseg.registry.rebuild.compare import Comparison, compare_rebuilt
 from roadseg.registry.rebuild.recorded import Recorded, fetch_recorded, find_version
-from roadseg.registry.rebuild.tree import bring_data, check_origin, check_out, forget_tree
+from roadseg.registry.rebuild.tree import bring_old_data, check_origin, check_out, forget_tree
 from roadseg.tracking.store import connect, find_runs
 
 # Every stage shall really run. --force: DVC's run cache would else restore what the registered training left, and the
@@ -70,7 +70,7 @@ def prepare(client: MlflowClient, recorded: Recorded, repository: Path, folder: 
     print(f"reproduce: version {recorded.version}, {said}, in {folder}", flush=True)
     tree = check_out(repository, recorded.origin, folder / "tree")
     check_origin(tree, recorded.origin)
-    bring_data(repository, tree)
+    bring_old_data(repository, tree)
     bring_parent(client, recorded.bundle, folder / "home")
     return tree
 

@@ -1,6 +1,5 @@
 """A folder that holds what a version was made of: commit, uncommitted changes, and what decides its data."""
 
-import configparser
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,7 +9,7 @@ import yaml
 
 from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
-from roadseg.pipeline.dvc import dvc, dvc_json
+from roadseg.pipeline.dvc import dvc, dvc_json, share_settings
 from roadseg.pipeline.git import git
 from roadseg.pipeline.graph import read_graph
 from roadseg.tracking.origin import DECIDE, DIFF, NONE, OFF, TOO_LARGE, UNKNOWN, WHOLE, Origin
@@ -76,7 +75,7 @@ def forget_tree(repository: Path, folder: Path) -> None:
     git(repository, "worktree", "remove", "--force", str(folder))
 
 
-def bring_data(source: Path, tree: Path) -> None:
+def bring_old_data(source: Path, tree: Path) -> None:
     """Get the data that dvc.lock names, from the cache or the remote of another checkout.
 
     Args:
@@ -86,7 +85,7 @@ def bring_data(source: Path, tree: Path) -> None:
     Raises:
         UsageError: they are in neither; with what DVC said.
     """
-    _take_settings(source / ".dvc", tree / ".dvc")
+    share_settings(source, tree)
     locked = _locked_data(tree)
     _point(tree / paths.RAW_DVC, locked)
     try:
@@ -118,20 +117,6 @@ def _point(path: Path, locked: dict[str, Any]) -> None:
     if content["outs"][0].get("md5") != locked["md5"]:
         content = {"outs": [{**locked, "path": paths.RAW.name}]}
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
-
-
-def _take_settings(source: Path, target: Path) -> None:
-    """Use the cache and the remotes of another checkout; what they name relative to it becomes absolute."""
-    settings = configparser.ConfigParser(interpolation=None)
-    settings["cache"] = {"dir": "cache"}
-    settings.read([source / "config", source / "config.local"], encoding="utf-8")
-    for section in settings.values():
-        for key, value in section.items():
-            place = source / value.strip("\"'")
-            if (key, section.name) == ("dir", "cache") or (value and place.exists()):
-                section[key] = str(place.resolve())
-    with (target / "config.local").open("w", encoding="utf-8") as opened:
-        settings.write(opened)
 
 
 def check_origin(tree: Path, origin: Origin) -> None:

@@ -7,9 +7,11 @@ compute. On TensorFlow one fused kernel moves all weights; elsewhere the compile
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from roadseg.train.models.fast import on_tensorflow
+from roadseg.train.params import CHAINS
 
 BETA_1, EPSILON = 0.9, 1e-7
 
@@ -50,13 +52,14 @@ class FlatAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ship
         self._momentum, self._accumulate = average, accumulate
 
     def build(self, variables: list[keras.Variable]) -> None:
-        """Make the buffers: one of each kind for the kernels, and one for the rest."""
+        """Make the buffers: `CHAINS` of each kind for the kernels, which work side by side, and one for the rest."""
         if self.built:
             return
         super().build(variables)
         kernels = [number for number, variable in enumerate(variables) if len(variable.shape) > 1]
         rest = [number for number, variable in enumerate(variables) if len(variable.shape) <= 1]
-        parts = (("kernels", kernels, self._decay), ("rest", rest, 0.0))
+        parts = [(f"kernels_{n}", part, self._decay) for n, part in enumerate(_shared(kernels, variables))]
+        parts.append(("rest", rest, 0.0))
         self._parts = [_Part(self, variables, *part) for part in parts if part[1]]
         self.skipped = self.add_variable((), dtype="int32", name="skipped")
 
@@ -81,7 +84,7 @@ class FlatAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ship
         powers = [ops.power(momentum, step) for momentum in (BETA_1, self._beta_2)]
         average = ops.where(stepped, ops.where(ops.equal(steps, 0), 0.0, self._momentum), 1.0)
         for part, each in zip(self._parts, flat, strict=True):
-            gradient = ops.where(stepped, each * scale, 0.0)
+            gradient = _times(each, ops.where(stepped, scale, 0.0))
             part.move(gradient, ops.where(stepped, rate, 0.0), momenta, powers, average)
         self.skipped.assign_add(ops.cast(ops.logical_not(finite), "int32"))
         self._iterations.assign_add(ops.cast(finite, self._iterations.dtype))
@@ -144,7 +147,7 @@ class _Part:
         moved = (self._moved if self._weights is None else self._moved_at_once)(
             weights, gradient, rate, momenta, powers
         )
-        self.average.assign(average * self.average + (1 - average) * moved)
+        self.average.assign_add((moved - self.average) * (1 - average))
         self.scatter(moved)
 
     def scatter(self, weights: Any) -> None:
@@ -177,6 +180,22 @@ class _Part:
             grad=gradient,
         )
         return self._weights.read_value()
+
+
+def _shared(numbers: list[int], variables: list[keras.Variable]) -> list[list[int]]:
+    """The numbers of variables in `CHAINS` groups of about as many weights."""
+    weights = np.cumsum([int(ops.size(variables[number])) for number in numbers])
+    group = (CHAINS * (weights - 1)) // max(1, weights[-1]) if numbers else weights
+    return [[number for number, each in zip(numbers, group, strict=True) if each == n] for n in range(CHAINS)]
+
+
+def _times(gradient: Any, scale: Any) -> Any:
+    """The gradient times a scale; zeros where that is 0, whatever the gradient is."""
+    if on_tensorflow():
+        import tensorflow as tf  # late: another backend must not load it
+
+        return tf.math.multiply_no_nan(gradient, scale)
+    return ops.where(scale == 0, 0.0, gradient * scale)
 
 
 def _joined(arrays: list[Any]) -> Any:

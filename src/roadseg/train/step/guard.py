@@ -11,15 +11,30 @@ from keras import ops
 
 from roadseg.contracts.errors import RoadsegError
 from roadseg.contracts.files import replacing
+from roadseg.machine.hardware import has_gpu
 from roadseg.train.models.fast import on_tensorflow
+from roadseg.train.params import CHAINS
 from roadseg.train.step.memory import enough_memory
 from roadseg.train.step.worker_processes import SINGLE_PROCESS, WorkerProcesses
 
+SMALLEST = 4  # images that may be normalised by themselves
 IN_A_ROW = 5  # steps; one may be an odd batch, so many are a wrong parameter or broken data
 
 
 class GuardedModel(keras.Model):  # type: ignore[misc]  # Keras ships no types
-    """A model whose averages of normalisation, too, stay as they were where its optimiser leaves a step out."""
+    """A model whose averages of normalisation, too, stay as they were where its optimiser leaves a step out.
+
+    On a CPU TensorFlow's kernels lose more by sharing their work between threads than they gain. So there a batch in
+    training is `CHAINS` parts, each normalised by itself, whose kernels have one thread each and run side by side.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Compute the outputs of a batch."""
+        images = inputs.shape[0] or 0
+        if not training or not on_tensorflow() or has_gpu() or images < CHAINS * SMALLEST or images % CHAINS:
+            return super().call(inputs, training=training, mask=mask)
+        parts = ops.split(inputs, CHAINS)
+        return ops.concatenate([super(GuardedModel, self).call(part, training=training, mask=mask) for part in parts])
 
     def train_step(self, *given: Any) -> Any:
         """Make a step: of the data on TensorFlow, of the whole state and the data on JAX, as Keras asks there."""
