@@ -76,14 +76,19 @@ def predict(  # each is a field of the form
 
 
 def _write(run: Run, options: PredictOptions) -> State[Any]:
-    from roadseg.registry.versions import fetch_bundle  # late: MLflow and Keras load in seconds
-    from roadseg.serving.folders import predict_folder
+    from roadseg.contracts.bundle import Bundle  # late: MLflow and Keras load in seconds
+    from roadseg.predict.predictor import Predictor
+    from roadseg.registry.versions import fetch_bundle
+    from roadseg.serving.folders import predict_files
+    from roadseg.serving.sources import find_pictures
 
     source, out = run.repository / options.source, run.repository / options.out
     if not source.exists():
         raise UsageError(f"{source} is not there, on the machine of the worker: give a picture or a folder")
-    settings = options.model_dump(exclude={"source", "out", "model", "requester"})
-    count, masks = predict_folder(source, out, fetch_bundle(options.model), **settings)
+    pictures = find_pictures([str(source)], out)
+    settings = options.model_dump(include={"flip", "scales", "overlap", "precision"})
+    predictor = Predictor(Bundle.open(fetch_bundle(options.model)), batch=options.batch or "auto", **settings)
+    count, masks = len(pictures.paths), predict_files(predictor, pictures, out)
     run.name_it(f"predicts {count} pictures", so_far=True)
     told = time.monotonic()
     for number, _ in enumerate(masks, 1):

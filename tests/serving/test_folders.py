@@ -2,14 +2,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bundles import painter as painter_in
 from PIL import Image
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.classes import ClassTable
-from roadseg.contracts.errors import DataRefused, UsageError
+from roadseg.contracts.errors import DataRefused
 from roadseg.pages.draw import overlay
 from roadseg.predict.predictor import Predictor
-from roadseg.serving.folders import pictures_in, predict_files
+from roadseg.serving import folders
+from roadseg.serving.folders import Written, predict_files
+from roadseg.serving.sources import find_pictures
 
 PICTURES = {"top.jpg": 0, "one/a.png": 3, "one/two/b.c.JPG": 6, "one/two/d.png": 1, "z.bmp": 2}  # path: class
 
@@ -35,8 +38,8 @@ def written(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize("batch", [1, 2, 9])
 def test_a_nested_folder_keeps_its_shape(folder: Path, tmp_path: Path, painter: Bundle, batch: int) -> None:
-    out, paths = tmp_path / "out", pictures_in(folder)
-    masks = list(predict_files(Predictor(painter, batch=batch), paths, folder, out))
+    out = tmp_path / "out"
+    masks = [mask.path for mask in predict_files(Predictor(painter, batch=batch), find_pictures([folder]), out)]
     stems = {str(Path(name).with_suffix("")): kind for name, kind in PICTURES.items()}
     assert written(out) == {f"masks/{stem}.png" for stem in stems} | {f"overlays/{stem}.jpg" for stem in stems}
     assert {path.relative_to(out / "masks").with_suffix("").as_posix() for path in masks} == stems.keys()
@@ -47,15 +50,14 @@ def test_a_nested_folder_keeps_its_shape(folder: Path, tmp_path: Path, painter: 
 
 
 def test_one_picture_is_written_by_its_name(folder: Path, tmp_path: Path, painter: Bundle) -> None:
-    path = folder / "one/a.png"
-    list(predict_files(Predictor(painter, batch=4), pictures_in(path), path.parent, tmp_path / "out"))
+    list(predict_files(Predictor(painter, batch=4), find_pictures([folder / "one/a.png"]), tmp_path / "out"))
     assert written(tmp_path / "out") == {"masks/a.png", "overlays/a.jpg"}
 
 
 def test_an_overlay_shows_its_own_picture(
     folder: Path, tmp_path: Path, painter: Bundle, idd_level1: ClassTable
 ) -> None:
-    list(predict_files(Predictor(painter, batch=2), pictures_in(folder), folder, tmp_path / "out"))
+    list(predict_files(Predictor(painter, batch=2), find_pictures([folder]), tmp_path / "out"))
     for name in PICTURES:
         stem, image = Path(name).with_suffix(""), pixels(folder / name)
         expected = overlay(image, pixels(tmp_path / f"out/masks/{stem}.png"), idd_level1)
@@ -68,37 +70,9 @@ def test_what_is_no_picture_is_named_when_all_others_are_done(folder: Path, tmp_
         (folder / name).write_bytes(b"no picture")
     done = []
     with pytest.raises(DataRefused, match=r"/broken\.jpg: not a picture.*one/broken\.jpg: .*the other 5 have masks"):
-        done += predict_files(Predictor(painter, batch=2), pictures_in(folder), folder, tmp_path / "out")
+        done += predict_files(Predictor(painter, batch=2), find_pictures([folder]), tmp_path / "out")
     for name, kind in PICTURES.items():
         assert set(np.unique(pixels(tmp_path / "out/masks" / Path(name).with_suffix(".png")))) == {kind}
-
-
-@pytest.mark.parametrize("out", ["out", ".", "one/results"])
-def test_hidden_files_and_what_a_prediction_wrote_are_no_pictures(folder: Path, painter: Bundle, out: str) -> None:
-    for path in list(folder.rglob("*.*")):
-        (path.parent / f"._{path.name}").write_bytes(b"no picture")
-    before = pictures_in(folder)
-    assert {path.relative_to(folder).as_posix() for path in before} == set(PICTURES)
-    list(predict_files(Predictor(painter, batch=4), before, folder, folder / out))
-    assert pictures_in(folder) == pictures_in(folder, folder / out) == pictures_in(folder, folder / "other") == before
-
-
-def test_two_pictures_whose_names_differ_in_letters_are_refused(folder: Path) -> None:
-    (folder / "one/A.png").write_bytes((folder / "one/a.png").read_bytes())
-    with pytest.raises(UsageError, match="differ in the ending only, or in large letters"):
-        pictures_in(folder)
-
-
-def test_a_folder_without_pictures_is_named(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(UsageError, match="holds no pictures"):
-        pictures_in(tmp_path)
-
-
-def test_two_pictures_that_differ_in_the_ending_only_are_refused(folder: Path) -> None:
-    (folder / "one/a.bmp").write_bytes((folder / "z.bmp").read_bytes())
-    with pytest.raises(UsageError, match=r"a\.png and .*a\.bmp differ in the ending only"):
-        pictures_in(folder)
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
@@ -110,7 +84,7 @@ def test_a_picture_that_lies_on_its_side_is_predicted_as_viewers_show_it(
     exif[274] = 6
     path = tmp_path / f"photo.{ending}"
     lying.save(path, exif=exif, **({"lossless": True} if ending == "webp" else {}))
-    list(predict_files(Predictor(painter, batch=1), [path], tmp_path, tmp_path / "out"))
+    list(predict_files(Predictor(painter, batch=1), find_pictures([path]), tmp_path / "out"))
     mask = pixels(tmp_path / "out/masks/photo.png")
     assert mask.shape == pixels(tmp_path / "out/overlays/photo.jpg").shape[:2] == (30, 40)
     assert (set(np.unique(mask[:14])), set(np.unique(mask[-4:]))) == ({3}, {0})
@@ -119,4 +93,108 @@ def test_a_picture_that_lies_on_its_side_is_predicted_as_viewers_show_it(
 def test_grey_of_which_nothing_says_what_is_white_is_refused_by_name(tmp_path: Path, painter: Bundle) -> None:
     Image.fromarray(np.full((30, 40), 4000, np.uint16)).save(tmp_path / "thermal.png")
     with pytest.raises(DataRefused, match=rf"{tmp_path}/thermal\.png: has 16 bits a channel of which the upper ones"):
-        list(predict_files(Predictor(painter, batch=1), [tmp_path / "thermal.png"], tmp_path, tmp_path / "out"))
+        list(predict_files(Predictor(painter, batch=1), find_pictures([tmp_path / "thermal.png"]), tmp_path / "out"))
+
+
+def run(folder: Path, out: Path, predictor: Predictor, **options: bool) -> dict[str, bool]:
+    """Whether each mask was kept, by the picture's stem."""
+    return {
+        mask.path.stem: mask.kept for mask in predict_files(predictor, find_pictures([folder], out), out, **options)
+    }
+
+
+def test_what_stands_from_the_same_is_not_made_again(
+    folder: Path, tmp_path: Path, painter: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor, out = Predictor(painter, batch=2), tmp_path / "out"
+    assert not any(run(folder, out, predictor).values())
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.*")}
+    with monkeypatch.context() as patch:
+        patch.setattr(folders, "decode_image", None)  # nothing is decoded
+        assert run(folder, out, predictor) == dict.fromkeys(["a", "b.c", "d", "top", "z"], True)
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.*")} == before
+    assert not any(run(folder, out, predictor, again=True).values())
+
+
+def test_what_is_cut_short_or_of_another_picture_is_made_again(folder: Path, tmp_path: Path, painter: Bundle) -> None:
+    predictor, out = Predictor(painter, batch=2), tmp_path / "out"
+    run(folder, out, predictor)
+    (out / "overlays/top.jpg").unlink()
+    (out / "masks/one/a.png").write_bytes((out / "masks/one/a.png").read_bytes()[:30])
+    Image.new("RGB", (44, 30), "red").save(folder / "z.bmp")  # as large as before
+    (out / "masks/one/two/d.png").unlink()
+    assert run(folder, out, predictor) == {"top": False, "a": False, "z": False, "d": False, "b.c": True}
+    assert all(run(folder, out, predictor).values())
+
+
+def test_other_weights_and_other_settings_make_all_again(
+    folder: Path, tmp_path: Path, painter: Bundle, idd_level1: ClassTable
+) -> None:
+    out = tmp_path / "out"
+    run(folder, out, Predictor(painter, batch=2))
+    surer = painter_in(tmp_path / "surer", idd_level1, sure=2.0)
+    assert all(run(folder, out, Predictor(painter, batch=4)).values())  # it changes no mask
+    for other in (Predictor(painter, batch=2, flip=True), Predictor(surer, batch=2)):
+        assert not any(run(folder, out, other).values())
+
+
+def test_a_stopped_call_is_finished_by_the_next(folder: Path, tmp_path: Path, painter: Bundle) -> None:
+    predictor, out = Predictor(painter, batch=1), tmp_path / "out"
+    stopped = predict_files(predictor, find_pictures([folder]), out)
+    first = next(stopped)
+    stopped.close()
+    assert first == Written(out / "masks/one/a.png", kept=False)
+    kept = run(folder, out, predictor)
+    assert kept["a"]
+    assert len(kept) == 5
+
+
+def test_pictures_that_no_one_may_read_do_not_stop_the_others(
+    folder: Path, tmp_path: Path, painter: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(path: Path) -> bytes:
+        if path.name == "a.png":
+            raise PermissionError(13, "Permission denied", str(path))
+        return path.read_bytes()
+
+    monkeypatch.setattr(folders, "read_bytes", read)
+    with pytest.raises(DataRefused, match=r"one/a\.png: cannot be read: Permission denied; the other 4 have masks"):
+        run(folder, tmp_path / "out", Predictor(painter, batch=2))
+    assert len(list((tmp_path / "out/masks").rglob("*.png"))) == 4
+
+
+def test_no_more_pictures_are_in_memory_than_said(
+    tmp_path: Path, painter: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(60):
+        Image.new("RGB", (20, 10), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    decoded, most, decode = 0, 0, folders.decode_image
+
+    def counting(content: bytes) -> np.ndarray:
+        nonlocal decoded
+        decoded += 1
+        return decode(content)
+
+    monkeypatch.setattr(folders, "decode_image", counting)
+    for number, _ in enumerate(predict_files(Predictor(painter, batch=2), find_pictures([tmp_path]), tmp_path / "o")):
+        most = max(most, decoded - number)
+    assert decoded == 60
+    assert most <= 2 * folders.AHEAD + 2 + 2  # waiting at both ends, in a batch, and at work
+
+
+def test_a_submission_is_what_the_authors_scripts_look_for(
+    tmp_path: Path, painter: Bundle, idd_level1: ClassTable
+) -> None:
+    pictures = [tmp_path / f"test/{drive}/{name}_image.jpg" for drive, name in (("7", "000012"), ("12", "frame3"))]
+    for number, path in enumerate(pictures):
+        path.parent.mkdir(parents=True)
+        Image.new("RGB", (40, 30), tuple(idd_level1.palette[number].tolist())).save(path, quality=95)
+    run(tmp_path / "test", tmp_path / "out", Predictor(painter, batch=2), submission=True)
+    assert written(tmp_path / "out/submission") == {"7/000012_label.png", "12/frame3_label.png"}
+    for name, number in (("7/000012", 0), ("12/frame3", 1)):
+        mask = pixels(tmp_path / f"out/submission/{name}_label.png")
+        np.testing.assert_array_equal(mask, pixels(tmp_path / f"out/masks/{name}_image.png"))
+        assert (mask.shape, set(np.unique(mask))) == ((30, 40), {number})
+    (tmp_path / "out/submission/7/000012_label.png").unlink()
+    kept = run(tmp_path / "test", tmp_path / "out", Predictor(painter, batch=2), submission=True)
+    assert kept == {"000012_image": False, "frame3_image": True}

@@ -163,9 +163,7 @@ def test_the_model_takes_any_size_and_predicts_like_the_predictor(
     model = mlflow.pyfunc.load_model(f"models:/{place.published[0].model_id}")
     for size in ((227, 320), (64, 128), (30, 50)):
         np.testing.assert_array_equal(model.predict(images(*size)), predicted(place.tree, images(*size)))
-    signature = model.metadata.signature
-    shapes = [tensors.to_dict()[0]["tensor-spec"] for tensors in (signature.inputs, signature.outputs)]
-    assert shapes == [{"dtype": "uint8", "shape": (-1, -1, -1, 3)}, {"dtype": "uint8", "shape": (-1, -1, -1)}]
+    assert model.metadata.signature is None  # it would cast floats before the model sees them
     assert model.metadata.saved_input_example_info
 
 

@@ -5,9 +5,11 @@ import typer
 from roadseg.cli import data, gate, models, report, runs
 from roadseg.cli.doctor import doctor
 from roadseg.cli.drift import drift
+from roadseg.cli.export import export
 from roadseg.cli.gc import gc
 from roadseg.cli.labels import labels
 from roadseg.cli.params import params
+from roadseg.cli.predict import predict
 from roadseg.cli.reproduce import reproduce
 from roadseg.cli.slices import slice_
 from roadseg.cli.stages import run_verb
@@ -35,7 +37,7 @@ app.command()(doctor)
 app.command()(reproduce)
 app.command()(gc)
 app.command("why")(runs.why_rerun)
-for verb in (models.predict, models.score, models.publish, models.register, gate.promote, gate.rollback):
+for verb in (predict, export, models.score, models.publish, models.register, gate.promote, gate.rollback):
     app.command()(verb)
 
 

@@ -1,4 +1,4 @@
-"""Verbs about models: publish, register, list, card, predict, score."""
+"""Verbs about models: publish, register, list, card, score."""
 
 import json as json_module
 import sys
@@ -13,13 +13,11 @@ from roadseg.cli.describe import describe_models
 from roadseg.cli.gate import history
 from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
-from roadseg.machine.precision import AskedPrecision
 
 app = typer.Typer(help="Look at the models there are and at the registered versions.", no_args_is_help=True)
 app.command("describe")(describe_models)
 app.command("history")(history)
 
-CHAMPION = "models:/roadseg@champion"
 RESAMPLES = 1000  # of the bootstrap behind the intervals of `score`
 
 
@@ -115,45 +113,6 @@ def register() -> None:
     version = enter(send(Path.cwd()))
     write_card(str(version))
     print(f"registered as version {version} of roadseg")
-
-
-def predict(
-    source: Annotated[Path, typer.Argument(help="A picture or a folder of pictures.", exists=True)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for masks/ and overlays/.")],
-    model: Annotated[str, typer.Option(help="A bundle's folder or a models:/ URI.")] = CHAMPION,
-    batch: Annotated[
-        int | None, typer.Option(min=1, help="Tiles predicted at once; sized to the device if left out.")
-    ] = None,
-    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored picture.")] = False,
-    scale: Annotated[
-        list[float], typer.Option(min=0.25, max=4, help="Of the working size; averaged where given several times.")
-    ] = [1.0],  # noqa: B006  # typer copies it
-    overlap: Annotated[
-        float, typer.Option(min=0, max=0.75, help="Over 0: slide a window, see evaluate.overlap in `roadseg params`.")
-    ] = 0.0,
-    precision: Annotated[
-        AskedPrecision, typer.Option(help="That the model computes in; auto: what is fast here.")
-    ] = "auto",
-) -> None:
-    """Write class masks and overlays at each picture's own size.
-
-    Hidden files and what an earlier prediction wrote are passed over. Exits 3 where a picture is broken, when all
-    others are done.
-
-    Examples: `roadseg predict street.jpg -o out`; `roadseg predict photos -o out --model models/bundle`;
-    `roadseg predict large.png -o out --scale 2 --overlap 0.5`
-    """
-    from rich.progress import track
-
-    from roadseg.registry.versions import fetch_bundle
-    from roadseg.serving.folders import predict_folder
-
-    count, masks = predict_folder(
-        source, out, fetch_bundle(model), batch=batch, flip=flip, scales=scale, overlap=overlap, precision=precision
-    )
-    for _ in track(masks, "predict", count):
-        pass
-    print(f"{count} masks in {out / 'masks'}, overlays in {out / 'overlays'}")
 
 
 def score(

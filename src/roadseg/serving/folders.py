@@ -1,137 +1,162 @@
-"""Predict a picture or a folder of pictures into masks and overlays."""
+"""Predict pictures into masks and overlays: decoding and writing go on beside the model."""
 
+import hashlib
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
-from roadseg.contracts.bundle import Bundle
-from roadseg.contracts.errors import DataRefused, UsageError
-from roadseg.contracts.files import replacing
-from roadseg.imaging.pixels import SUFFIXES, Undecodable, read_image
-from roadseg.machine.precision import AskedPrecision
+from roadseg.contracts.errors import DataRefused
+from roadseg.contracts.files import code_digests, digest_of, replacing
+from roadseg.imaging.pixels import Undecodable, decode_image, naming, read_bytes
+from roadseg.machine.workers import map_ahead
 from roadseg.pages.draw import overlay
 from roadseg.predict.predictor import Predictor
-from roadseg.scan.layouts.names import folded
-from roadseg.scan.not_data import picture_names
+from roadseg.serving.sources import WRITTEN, Pictures
+from roadseg.serving.submission import submission_names
 
-WRITTEN = ("masks", "overlays")
 SHOWN = 5
+THREADS = 2  # that decode, and as many that write
+AHEAD = 4  # pictures that are decoded, and that wait to be written
+KEY = "roadseg"  # text in a mask's PNG: the digest of what it was made from
+CODE = ("contracts", "imaging", "predict")  # packages whose code decides a mask
 
 
-def pictures_in(source: Path, out: Path | None = None) -> list[Path]:
-    """The pictures of a folder, sorted, or the one picture.
+@dataclass(frozen=True)
+class Written:
+    """A mask.
 
-    Args:
-        source: a picture, or a folder; what a prediction wrote into it before is passed over.
-        out: where this prediction writes.
-
-    Raises:
-        UsageError: there is none, or two would be written under one name.
+    Attributes:
+        path: uint8 class ids, at the picture's own size.
+        kept: it stood there, made from the same picture, weights and settings.
     """
-    if source.is_file():
-        return [source]
-    inner = [PurePosixPath(name) for name in picture_names(source)]
-    written = {folder for name in inner for folder in name.parents if _is_written(source / folder)}
-    written |= {PurePosixPath(out.resolve().relative_to(source.resolve()))} if out and _is_in(out, source) else set()
-    theirs = {folder / kind for folder in written for kind in WRITTEN}
-    found = [source / name for name in inner if theirs.isdisjoint(name.parents)]
-    if not found:
-        raise UsageError(f"{source} holds no pictures ({', '.join(sorted(SUFFIXES))})")
-    names: dict[str, Path] = {}
-    for path in found:
-        if (other := names.setdefault(folded(path.with_suffix("").as_posix()), path)) != path:
-            raise UsageError(
-                f"{path} and {other} differ in the ending only, or in large letters, so their masks would have one name"
-            )
-    return found
+
+    path: Path
+    kept: bool
 
 
-def _is_written(folder: Path) -> bool:
-    """Whether a prediction wrote into a folder: the overlays that stand there are those of the masks."""
-    masks, overlays = ({path.stem for path in (folder / kind).rglob("*.*")} for kind in WRITTEN)
-    return bool(overlays) and overlays <= masks
+@dataclass(frozen=True)
+class _Job:
+    """What is written of one picture, the mask last: where that stands, all does."""
+
+    source: Path
+    mask: Path
+    overlay: Path
+    submission: Path | None
+    key: str = ""  # of the picture's bytes and all else that decides the mask
+    image: np.ndarray | None = None  # uint8 (H, W, 3), RGB; None: nothing is left to do, or
+    fault: str = ""  # why not
+
+    def stands(self, key: str) -> bool:
+        """Whether everything is there, and was made from the same."""
+        there = self.overlay.exists() and (self.submission is None or self.submission.exists())
+        try:
+            with Image.open(self.mask, formats=["PNG"]) as picture:
+                return there and picture.info.get(KEY) == key
+        except (OSError, SyntaxError, ValueError):  # absent, or no PNG
+            return False
 
 
-def _is_in(out: Path, source: Path) -> bool:
-    return out.resolve().is_relative_to(source.resolve())
-
-
-def predict_files(predictor: Predictor, paths: list[Path], root: Path, out: Path) -> Iterator[Path]:
+def predict_files(
+    predictor: Predictor, pictures: Pictures, out: Path, *, again: bool = False, submission: bool = False
+) -> Iterator[Written]:
     """Write `out/masks/<relative path>.png` and `out/overlays/<relative path>.jpg` for each picture.
+
+    A mask that stands there from the same picture, weights, settings and code is not made again.
 
     Args:
         predictor: makes the masks.
-        paths: pictures below `root`.
-        root: the folder that written names are relative to.
+        pictures: what to predict.
         out: made if absent.
+        again: make every mask.
+        submission: write `out/submission` too, see `submission_names`.
 
     Yields:
-        The path of each mask written: uint8 class ids, at the picture's own size.
+        Each mask, in the order of the pictures but for those that are kept, which come early.
 
     Raises:
-        DataRefused: files are no pictures; names them, when all others are done.
+        UsageError: see `submission_names`; before anything is written.
+        DataRefused: files are no pictures or cannot be read; names them, when all others are done.
     """
-    seen: list[tuple[Path, np.ndarray]] = []  # what the predictor has taken and not answered, at most a batch
+    jobs = _jobs(pictures, out, predictor, submission)
+    made_with = _made_with(predictor)
+    seen: deque[_Job] = deque()  # what the predictor has taken and not answered, at most a batch
+    kept: deque[_Job] = deque()
     faults: list[str] = []
 
-    def taken() -> Iterator[np.ndarray]:
-        for path in paths:
-            try:
-                seen.append((path, read_image(path)))
-            except Undecodable as error:
-                faults.append(str(error))
+    def taken(prepared: Iterator[_Job]) -> Iterator[np.ndarray]:
+        for job in prepared:
+            if job.image is not None:
+                seen.append(job)
+                yield job.image
+            elif job.fault:
+                faults.append(job.fault)
             else:
-                yield seen[-1][1]
+                kept.append(job)
 
-    for mask in predictor(taken()):
-        path, image = seen.pop(0)
-        name = path.relative_to(root)
-        target = _save(Image.fromarray(mask), out / WRITTEN[0] / name.with_suffix(".png"), "PNG")
-        painted = overlay(image, mask, predictor.bundle.classes)
-        _save(Image.fromarray(painted), out / WRITTEN[1] / name.with_suffix(".jpg"), "JPEG")
-        yield target
+    with ThreadPoolExecutor(THREADS) as readers, ThreadPoolExecutor(THREADS) as writers:
+        prepared = map_ahead(readers, lambda job: _prepare(job, made_with, again), jobs, AHEAD)
+        answers = ((seen.popleft(), mask) for mask in predictor(taken(prepared)))
+        for job in map_ahead(writers, lambda answer: _write(*answer, predictor), answers, AHEAD):
+            while kept:
+                yield Written(kept.popleft().mask, kept=True)
+            yield Written(job.mask, kept=False)
+        yield from (Written(job.mask, kept=True) for job in kept)
     if faults:
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        done = len(paths) - len(faults)
+        done = len(jobs) - len(faults)
         raise DataRefused(f"{'; '.join(faults[:SHOWN])}{more}; the other {done} have masks in {out / WRITTEN[0]}")
 
 
-def predict_folder(
-    source: Path,
-    out: Path,
-    bundle: Path,
-    *,
-    batch: int | None,
-    flip: bool,
-    scales: list[float],
-    overlap: float,
-    precision: AskedPrecision,
-) -> tuple[int, Iterator[Path]]:
-    """Predict a picture or a folder of pictures.
-
-    Args:
-        source: a picture or a folder, see `pictures_in`.
-        out: see `predict_files`.
-        bundle: the folder of the model.
-        batch: tiles predicted at once; None: sized to the device.
-        flip, scales, overlap, precision: see `Predictor`.
-
-    Returns:
-        How many pictures there are, and what `predict_files` yields as it goes.
-
-    Raises:
-        UsageError: there is no model, or no picture.
-    """
-    pictures = pictures_in(source, out)
-    model = Bundle.open(bundle)
-    predictor = Predictor(model, batch=batch or "auto", flip=flip, scales=scales, overlap=overlap, precision=precision)
-    root = source if source.is_dir() else source.parent
-    return len(pictures), predict_files(predictor, pictures, root, out)
+def _jobs(pictures: Pictures, out: Path, predictor: Predictor, submission: bool) -> list[_Job]:
+    classes = predictor.bundle.classes
+    names: dict[Path, PurePosixPath] = submission_names(pictures.paths, classes) if submission else {}
+    masks, overlays, handed_in = (out / kind for kind in WRITTEN)
+    jobs = []
+    for path in pictures.paths:
+        name = path.relative_to(pictures.root)
+        third = handed_in / names[path] if submission else None
+        jobs.append(_Job(path, masks / name.with_suffix(".png"), overlays / name.with_suffix(".jpg"), third))
+    return jobs
 
 
-def _save(picture: Image.Image, path: Path, form: str) -> Path:
-    with replacing(path) as temporary:
-        picture.save(temporary, form, quality=92)
-    return path
+def _made_with(predictor: Predictor) -> str:
+    """Digest of all that decides a mask and its overlay but the picture."""
+    bundle = predictor.bundle
+    return digest_of([bundle.card["weights"], bundle.classes.content, predictor.settings, code_digests(*CODE)])
+
+
+def _prepare(job: _Job, made_with: str, again: bool) -> _Job:
+    """The job with its image, without where nothing is left to do, or with what is wrong with it."""
+    places = (job.source, job.mask, job.overlay, job.submission)
+    try:
+        with naming(job.source):
+            content = read_bytes(job.source)
+            key = digest_of([hashlib.sha256(content).hexdigest(), made_with])
+            if not again and job.stands(key):
+                return job
+            return _Job(*places, key, decode_image(content))
+    except Undecodable as error:
+        return _Job(*places, fault=str(error))
+    except OSError as error:  # the others may lie where the disk is whole, or be ours to read
+        return _Job(*places, fault=f"{job.source}: cannot be read: {error.strerror}")
+
+
+def _write(job: _Job, mask: np.ndarray, predictor: Predictor) -> _Job:
+    """Write what was asked for; returns the job without its pixels."""
+    assert job.image is not None
+    painted = overlay(job.image, mask, predictor.bundle.classes)
+    with replacing(job.overlay) as temporary:
+        Image.fromarray(painted).save(temporary, "JPEG", quality=92)
+    if job.submission:
+        with replacing(job.submission) as temporary:
+            Image.fromarray(mask).save(temporary, "PNG")
+    made_from = PngImagePlugin.PngInfo()
+    made_from.add_text(KEY, job.key)
+    with replacing(job.mask) as temporary:
+        Image.fromarray(mask).save(temporary, "PNG", pnginfo=made_from)
+    return _Job(job.source, job.mask, job.overlay, job.submission)

@@ -17,9 +17,17 @@ class RoadSegmentation(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # MLfl
 
         self._predictor = Predictor(Bundle.open(Path(context.artifacts["bundle"])), precision="auto")
 
-    def predict(self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None) -> np.ndarray:
-        """Predict uint8 images (N, H, W, 3) as uint8 masks (N, H, W)."""
-        return np.stack(list(self._predictor(np.asarray(model_input, np.uint8))))
+    # tables, lists and dictionaries come too; of this hint alone MLflow makes neither a signature nor a remark
+    def predict(self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None) -> Any:
+        """Predict pictures or arrays, see `roadseg.serving.payload`; what cannot be used is answered with 400."""
+        from roadseg.contracts.errors import DataRefused
+        from roadseg.serving.payload import answer_to, images_of
+
+        try:
+            images, as_pictures = images_of(model_input)
+        except DataRefused as error:
+            raise mlflow.MlflowException.invalid_parameter_value(str(error)) from None
+        return answer_to(self._predictor(images), as_pictures)
 
 
 mlflow.models.set_model(RoadSegmentation())

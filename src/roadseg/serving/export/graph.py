@@ -1,0 +1,172 @@
+"""From a bundle's model to an ONNX graph, by the few layer types that our models have.
+
+Keras' own export writes four times as many nodes, which compute the shape of every layer again.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+from keras import layers
+from onnx import TensorProto, helper, numpy_helper
+
+from roadseg.contracts.errors import UsageError
+
+OPSET, IR_VERSION = 17, 8  # of 2022: what is much newer, runtimes of phones and cars do not know
+OUTPUT = "scores"  # logits or probabilities, which the file says of itself
+ACTIVATIONS = {"linear": None, "relu": "Relu", "softmax": "Softmax"}
+HALVES = (((1, 2), (1, 3)), ((2, 1), (3, 1)))  # what `doubled_bilinear` repeats and averages over, last first
+
+
+def to_onnx(model: keras.Model, size: tuple[int, int] | None, about: dict[str, str]) -> onnx.ModelProto:
+    """Convert a model; equal models give equal bytes.
+
+    Args:
+        model: of a bundle: uint8 (N, H, W, 3) to float32 (N, H, W, K).
+        size: height and width to fix; any multiples of the stride without it. The batch is never fixed.
+        about: what the file is to say of itself.
+
+    Raises:
+        UsageError: a layer is of a kind, or has an option, that no model of ours has.
+    """
+    return _Graph(model).whole(size, about)
+
+
+class _Graph:
+    """The nodes so far; inside, tensors are (N, C, H, W) and named as the layer that makes them."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self._model = model
+        self._makers = {id(layer.output): layer for layer in model.layers}
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, onnx.TensorProto] = {}
+        self._known: dict[int, str] = {}
+
+    def whole(self, size: tuple[int, int] | None, about: dict[str, str]) -> onnx.ModelProto:
+        inner, taken = self._tensor(self._model.outputs[0]), self._model.inputs[0].name
+        self._node("Transpose", OUTPUT, [inner], perm=[0, 2, 3, 1])
+        sides: list[str | int | None] = [*(size or ("height", "width"))]
+        channels = int(self._model.outputs[0].shape[-1])
+        graph = helper.make_graph(
+            self._nodes,
+            self._model.name,
+            [helper.make_tensor_value_info(taken, TensorProto.UINT8, ["batch", *sides, 3])],
+            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", *sides, channels])],
+            list(self._constants.values()),
+        )
+        found = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+        helper.set_model_props(found, dict(sorted(about.items())))
+        onnx.checker.check_model(found, full_check=True)
+        return found
+
+    def _tensor(self, tensor: Any) -> str:
+        """The name of a layer's output, whose nodes are added at its first use."""
+        if id(tensor) not in self._known:
+            layer = self._makers[id(tensor)]
+            if (source := self._doubled(layer)) is not None:
+                name = self._resize(layer.name, self._tensor(source), (2, 2), "bilinear")
+            else:
+                name = self._layer(layer)
+            self._known[id(tensor)] = name
+        return self._known[id(tensor)]
+
+    def _layer(self, layer: Any) -> str:
+        kind, name = type(layer), layer.name
+        if kind is layers.InputLayer:
+            first = self._node("Cast", f"{name}_float", [layer.output.name], to=TensorProto.FLOAT)
+            return self._node("Transpose", f"{name}_channels_first", [first], perm=[0, 3, 1, 2])
+        given = layer.input if isinstance(layer.input, list) else [layer.input]
+        inputs = [self._tensor(each) for each in given]
+        if kind is layers.Rescaling:
+            scaled = self._node("Mul", f"{name}_scaled", [inputs[0], self._constant(f"{name}_scale", layer.scale)])
+            return self._node("Add", name, [scaled, self._constant(f"{name}_offset", layer.offset)])
+        if kind in (layers.Conv2D, layers.Conv2DTranspose):
+            return self._convolution(layer, inputs[0])
+        if kind is layers.UpSampling2D:
+            return self._resize(name, inputs[0], layer.size, layer.interpolation)
+        if kind in (layers.MaxPooling2D, layers.AveragePooling2D):
+            pads = {"kernel_shape": layer.pool_size, "strides": layer.strides, "pads": _pads(layer, layer.pool_size)}
+            return self._node("MaxPool" if kind is layers.MaxPooling2D else "AveragePool", name, inputs, **pads)
+        if kind is layers.GlobalAveragePooling2D and layer.keepdims:
+            return self._node("GlobalAveragePool", name, inputs)
+        if kind is layers.ReLU and (layer.max_value, layer.negative_slope, layer.threshold) == (None, 0, 0):
+            return self._node("Relu", name, inputs)
+        if kind is layers.Add and len(inputs) == 2:
+            return self._node("Add", name, inputs)
+        if kind is layers.Concatenate and layer.axis in (-1, 3):
+            return self._node("Concat", name, inputs, axis=1)
+        if kind in (layers.Dropout, layers.SpatialDropout2D):  # nothing but in training
+            return inputs[0]
+        raise UsageError(f"layer {name} is a {kind.__name__} of a kind that has no form in ONNX here")
+
+    def _convolution(self, layer: Any, given: str) -> str:
+        name, transposed = layer.name, type(layer) is layers.Conv2DTranspose
+        kernel, *bias = layer.get_weights()  # (y, x, in, out), transposed (y, x, out, in): both end as ONNX has them
+        inputs = [given, self._constant(f"{name}_kernel", np.transpose(kernel, (3, 2, 0, 1)))]
+        inputs += [self._constant(f"{name}_bias", values) for values in bias]
+        options = {"kernel_shape": layer.kernel_size, "strides": layer.strides, "dilations": layer.dilation_rate}
+        options["pads"] = _pads(layer, layer.kernel_size)
+        if transposed:  # a kernel below the stride leaves gaps, which Keras fills to the whole size
+            gaps = zip(layer.strides, layer.kernel_size, strict=True)
+            options["output_padding"] = [max(0, stride - size) for stride, size in gaps]
+        else:
+            options["group"] = layer.groups
+        activation = ACTIVATIONS[layer.activation.__name__]
+        result = f"{name}_scores" if activation else name
+        self._node("ConvTranspose" if transposed else "Conv", result, inputs, **options)
+        if activation is None:
+            return result
+        return self._node(activation, name, [result], **({"axis": 1} if activation == "Softmax" else {}))
+
+    def _resize(self, name: str, given: str, factors: tuple[int, int], interpolation: str) -> str:
+        ways = {
+            "nearest": {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+            "bilinear": {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
+        }
+        scales = self._constant(f"{name}_factors", np.asarray([1, 1, *factors], np.float32))
+        return self._node("Resize", name, [given, "", scales], **ways[interpolation])
+
+    def _doubled(self, layer: Any) -> Any:
+        """What an addition is twice the size of, if it is the end of `train.models.deploy.doubled_bilinear`."""
+        end = layer
+        for repeated, window in HALVES:
+            enlarged = self._sum_with_three_means(end, repeated, window)
+            if enlarged is None:
+                return None
+            end = self._makers[id(enlarged.input)]
+        is_share = type(end) is layers.Rescaling and (end.scale, end.offset) == (1 / 16, 0.0)
+        return end.input if is_share else None
+
+    def _sum_with_three_means(self, layer: Any, repeated: tuple[int, int], window: tuple[int, int]) -> Any:
+        if type(layer) is not layers.Add or len(layer.input) != 2:
+            return None
+        enlarged, three = (self._makers[id(each)] for each in layer.input)
+        mean: Any = self._makers[id(three.input)] if type(three) is layers.Rescaling else None
+        fits = (
+            type(mean) is layers.AveragePooling2D
+            and mean.input is enlarged.output
+            and (three.scale, three.offset) == (3.0, 0.0)
+            and (tuple(mean.pool_size), tuple(mean.strides), mean.padding) == (window, (1, 1), "same")
+            and type(enlarged) is layers.UpSampling2D
+            and (tuple(enlarged.size), enlarged.interpolation) == (repeated, "nearest")
+        )
+        return enlarged if fits else None
+
+    def _constant(self, name: str, values: Any) -> str:
+        self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(values, np.float32), name)
+        return name
+
+    def _node(self, kind: str, name: str, inputs: list[str], **options: Any) -> str:
+        self._nodes.append(helper.make_node(kind, inputs, [name], name=name, **options))
+        return name
+
+
+def _pads(layer: Any, window: tuple[int, int]) -> list[int]:
+    """Top, left, bottom and right as Keras pads: every side is a multiple of the strides, so they are always these."""
+    if layer.padding == "valid":
+        return [0, 0, 0, 0]
+    dilations = getattr(layer, "dilation_rate", (1, 1))
+    sides = zip(window, dilations, layer.strides, strict=True)
+    reach = [max(0, (size - 1) * dilation + 1 - stride) for size, dilation, stride in sides]
+    return [each // 2 for each in reach] + [each - each // 2 for each in reach]
