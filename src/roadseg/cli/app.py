@@ -8,6 +8,7 @@ from roadseg.cli.gc import gc
 from roadseg.cli.labels import labels
 from roadseg.cli.params import params
 from roadseg.cli.reproduce import reproduce
+from roadseg.cli.serve import serve
 from roadseg.cli.slices import slice_
 from roadseg.cli.stages import run_verb
 from roadseg.pipeline.runner import STAGES
@@ -31,6 +32,7 @@ app.command()(labels)
 app.command()(doctor)
 app.command()(reproduce)
 app.command()(gc)
+app.command()(serve)
 for verb in (models.predict, models.score, models.publish, models.register, gate.promote, gate.rollback):
     app.command()(verb)
 
