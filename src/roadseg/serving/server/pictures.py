@@ -19,7 +19,7 @@ TYPES: dict[Kind, str] = {
     "jpeg": "image/jpeg",
     "npy": "application/x-npy",
 }
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP")  # MPO: a JPEG of some phones with a second picture behind it
+FORMATS = ("JPEG", "PNG", "WEBP")
 SEND = "send the bytes of a JPEG, PNG or WebP file as the request's body"
 OPACITY, QUALITY = 0.5, 90  # of an overlay
 FEW = 16  # classes that fit into four bits a pixel
