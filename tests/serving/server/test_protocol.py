@@ -106,15 +106,15 @@ def said(connection: socket.socket) -> bytes:
 def answered(connection: socket.socket) -> bytes:
     """One whole answer."""
     found = b""
-    while b"\r\n\r\n" not in found:
-        assert (piece := connection.recv(1 << 16)), found
+    length = None
+    while length is None or len(found) < length:
+        piece = connection.recv(1 << 16)
+        assert piece, found
         found += piece
-    head, _, body = found.partition(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length: ")[2].split()[0])
-    while len(body) < length:
-        assert (piece := connection.recv(1 << 16)), found
-        body += piece
-    return head + b"\r\n\r\n" + body
+        head, end, _ = found.partition(b"\r\n\r\n")
+        if end and length is None:
+            length = len(head + end) + int(head.lower().partition(b"content-length: ")[2].split()[0])
+    return found
 
 
 def seconds(work: Callable[[], object]) -> float:

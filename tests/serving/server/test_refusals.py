@@ -39,6 +39,7 @@ def assert_refused(answer: Answer, status: int, said: str) -> None:
         (bomb(3000, 3000), 422, "broken"),
         (b"\0" * (17 << 20), 413, "bytes"),
     ],
+    ids=["empty", "text", "gif", "png", "jpeg", "webp", "bomb", "small bomb", "long"],
 )
 def test_what_is_no_picture_in_bounds_is_refused(champion: "Champion", body: bytes, status: int, said: str) -> None:
     assert_refused(champion.served.predict(body), status, said)

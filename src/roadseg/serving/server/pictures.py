@@ -20,6 +20,7 @@ TYPES: dict[Kind, str] = {
     "npy": "application/x-npy",
 }
 FORMATS = ("JPEG", "PNG", "WEBP")
+STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF")
 SEND = "send the bytes of a JPEG, PNG or WebP file as the request's body"
 OPACITY, QUALITY = 0.5, 90  # of an overlay
 FEW = 16  # classes that fit into four bits a pixel
@@ -37,15 +38,15 @@ def decode(content: bytes, kind: Kind, classes: int, limits: Limits) -> np.ndarr
             picture = Image.open(io.BytesIO(content), formats=FORMATS)  # reads the header alone
     except MemoryError:
         raise
-    except Exception:  # on hostile bytes Pillow raises anything
-        raise Refusal(415, "the body is no JPEG, PNG or WebP picture", SEND) from None
+    except Image.DecompressionBombError:
+        raise _too_large("the picture", limits) from None
+    except Exception as error:  # on hostile bytes Pillow raises anything
+        if not content.startswith(STARTS):
+            raise Refusal(415, "the body is no JPEG, PNG or WebP picture", SEND) from None
+        raise _broken(error) from None
     width, height = picture.size
     if (pixels := width * height) > limits.pixels:
-        raise Refusal(
-            413,
-            f"{width}x{height} is over {limits.pixels} pixels",
-            "send it smaller, or let the server be started with more",
-        )
+        raise _too_large(f"{width}x{height}", limits)
     if kind == "npy" and 2 * classes * pixels > limits.answer:
         most = limits.answer // (2 * classes)
         raise Refusal(
@@ -54,7 +55,17 @@ def decode(content: bytes, kind: Kind, classes: int, limits: Limits) -> np.ndarr
     try:
         return decode_image(content)
     except Undecodable as error:
-        raise Refusal(422, f"the picture is broken: {error}", "send the whole file as it is") from None
+        raise _broken(error) from None
+
+
+def _too_large(what: str, limits: Limits) -> Refusal:
+    return Refusal(
+        413, f"{what} is over {limits.pixels} pixels", "send it smaller, or have the server started with --max-pixels"
+    )
+
+
+def _broken(error: Exception) -> Refusal:
+    return Refusal(422, f"the picture is broken: {str(error)[:200]}", "send the whole file as it is")
 
 
 def mask_png(ids: np.ndarray, classes: ClassTable) -> bytes:
