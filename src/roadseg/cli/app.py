@@ -8,7 +8,7 @@ from roadseg.cli.gc import gc
 from roadseg.cli.labels import labels
 from roadseg.cli.params import params
 from roadseg.cli.reproduce import reproduce
-from roadseg.cli.serve import serve
+from roadseg.cli.serve import serve, shadow
 from roadseg.cli.slices import slice_
 from roadseg.cli.stages import run_verb
 from roadseg.pipeline.runner import STAGES
@@ -33,6 +33,7 @@ app.command()(doctor)
 app.command()(reproduce)
 app.command()(gc)
 app.command()(serve)
+app.command()(shadow)
 for verb in (models.predict, models.score, models.publish, models.register, gate.promote, gate.rollback):
     app.command()(verb)
 

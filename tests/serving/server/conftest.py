@@ -40,5 +40,7 @@ def champion(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Ite
         bundles = {enter(client, bundle): bundle for bundle in made}
         client = MlflowClient(address)
         client.set_registered_model_alias(MODEL, CHAMPION, "1")
-    with serving(folder, home=home) as served:
+    shadow = ["--shadow", "candidate", "--shadow-share", "1"]
+    keep = ["--keep", str(folder / "frames"), "--keep-rate", "1", "--keep-cap", "1"]
+    with serving(folder, *shadow, *keep, home=home) as served:
         yield Champion(served, client, bundles, home)

@@ -13,10 +13,11 @@ import uvicorn
 from served import waited
 
 from roadseg.contracts.classes import ClassTable
-from roadseg.serving.server.app import Sampler, Server, make_app
+from roadseg.serving.server.app import Server, make_app
 from roadseg.serving.server.limits import Limits
 from roadseg.serving.server.metrics import Metrics
 from roadseg.serving.server.protocol import HEAD, bounded
+from roadseg.serving.server.sampling import Sampler
 from roadseg.serving.server.wire import Message
 
 POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nAccept: application/json\r\nContent-Type: image/png\r\n"
@@ -72,7 +73,8 @@ class Fleet:
 def listening(**limits: Any) -> Iterator[tuple[int, Engine, Server]]:
     """A server in a thread, with a model that answers when it is let."""
     bounds, fleet = Limits(**limits), Fleet()
-    server = Server(fleet, bounds, Metrics(), Sampler())  # type: ignore[arg-type]
+    metrics = Metrics()
+    server = Server(fleet, bounds, metrics, Sampler(fleet, metrics))  # type: ignore[arg-type]
     config = uvicorn.Config(
         make_app(server), port=0, http=bounded(bounds), ws="none", log_config=None, h11_max_incomplete_event_size=HEAD
     )

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import time
@@ -12,10 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
+import pytest
 from served import Answer, Served, enter, picture, shifted, waited
 
+from roadseg.gate.shadow import read_shadow
 from roadseg.imaging.pixels import decode_image
 from roadseg.predict.predictor import Predictor
+from roadseg.registry.versions import CANDIDATE, MODEL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,3 +140,29 @@ def test_without_the_registry_what_is_served_goes_on(champion: "Champion") -> No
     assert "roadseg_registry_up 0.0" in served.get("/metrics").body.decode()
     assert served.predict(SENT).status == 200
     waited(lambda: not served.version()["registry"]["problem"], served)
+
+
+def test_a_candidate_sees_requests_too_and_frames_are_kept(champion: "Champion") -> None:
+    served, bundles = champion.served, champion.bundles
+    waited(lambda: served.version()["version"] == 2, served)
+    champion.client.set_registered_model_alias(MODEL, CANDIDATE, "3")
+    waited(lambda: served.version()["shadow"]["version"] == 3, served)
+
+    def compared() -> float:
+        return float(served.get("/metrics").body.decode().partition("roadseg_shadow_pictures_total ")[2].split()[0])
+
+    before, sent = compared(), [picture(number) for number in range(100, 104)]
+    for each in sent:
+        assert served.predict(each).status == 200
+    waited(lambda: compared() == before + len(sent), served)
+    images = [decode_image(each) for each in sent]
+    ids = [list(Predictor(bundles[version], precision="auto")(images)) for version in (2, 3)]
+    expected = np.zeros((7, 7), np.int64)
+    np.add.at(expected, (np.stack(ids[0]), np.stack(ids[1])), 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROADSEG_HOME", str(champion.home))
+        found = waited(lambda: (known := read_shadow(2, 3)) and known.pictures >= len(sent) and known, served)
+    assert found.candidate_weights == bundles[3].card["weights"]
+    np.testing.assert_array_equal(found.counts, expected)
+    kept = [json.loads(path.read_text()) for path in (champion.home.parent / "frames").glob("*.json")]
+    assert {about["version"] for about in kept} >= {1, 2}

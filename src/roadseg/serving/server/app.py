@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,20 +22,10 @@ from roadseg.serving.server.metrics import Metrics
 from roadseg.serving.server.pictures import TYPES, Kind
 from roadseg.serving.server.refusal import Refusal, busy
 from roadseg.serving.server.room import Room
+from roadseg.serving.server.sampling import Sampler
 from roadseg.serving.server.wire import Message
 
-After = Callable[[bytes, Message, Engine], Awaitable[None]]  # what is done with a sampled request, when it is answered
-
-
-class Sampler:
-    """Whom else a picture is for; this one is for nobody."""
-
-    def chosen(self) -> bool:
-        """Whether the next picture is sampled."""
-        return False
-
-    async def take(self, picture: bytes, answer: Message, engine: Engine) -> None:
-        """A sampled picture, when its answer is sent."""
+Answered = tuple[Message, Engine, frozenset[str]]  # who answered, and whom else the picture is for
 
 
 class Server:
@@ -70,14 +60,14 @@ class Server:
         with self.room.place() as held:
             self.fleet.engine()
             picture = await self._body(request, held.read(request.stream(), declared))
-            answer, engine = await self._answered(request, kind, picture)
+            answer, engine, also = await self._answered(request, kind, picture)
         self.metrics.batch.observe(answer.head["batch"])
         for name, pixels in zip(engine.classes.names, answer.head["counts"], strict=True):
             self.metrics.pixels.labels(name).inc(pixels)
         milliseconds = 1000 * (time.perf_counter() - began)
         self.metrics.seconds.labels(kind).observe(milliseconds / 1000)
-        if answer.parts[1:]:
-            self._later(picture, answer, engine)
+        if also:
+            self._later(picture, answer, engine, also)
         return _response(kind, answer, engine, milliseconds)
 
     async def _body(self, request: Request, reading: Awaitable[bytes]) -> bytes:
@@ -87,7 +77,7 @@ class Server:
         except TimeoutError:
             raise Refusal(400, f"the body did not come within {self.limits.body_s:.0f} s", "send it faster") from None
 
-    async def _answered(self, request: Request, kind: Kind, picture: bytes) -> tuple[Message, Engine]:
+    async def _answered(self, request: Request, kind: Kind, picture: bytes) -> Answered:
         """The answer, unless the client goes away or waits too long."""
         work = asyncio.create_task(self._ask(kind, picture))
         gone = asyncio.create_task(_disconnected(request))
@@ -102,14 +92,14 @@ class Server:
             work.cancel()
             gone.cancel()
 
-    async def _ask(self, kind: Kind, picture: bytes) -> tuple[Message, Engine]:
+    async def _ask(self, kind: Kind, picture: bytes) -> Answered:
         engine = self.fleet.engine()
         async with engine.slot():
-            head = {"kind": kind, "sampled": self.sampler.chosen()}
-            return await engine.ask(head, picture), engine
+            also = self.sampler.chosen()
+            return await engine.ask({"kind": kind, "sampled": bool(also)}, picture), engine, also
 
-    def _later(self, picture: bytes, answer: Message, engine: Engine) -> None:
-        task = asyncio.create_task(self.sampler.take(picture, answer, engine))
+    def _later(self, picture: bytes, answer: Message, engine: Engine, also: frozenset[str]) -> None:
+        task = asyncio.create_task(self.sampler.take(picture, answer, engine, also))
         self._after.add(task)
         task.add_done_callback(self._after.discard)
 
@@ -124,6 +114,7 @@ def make_app(server: Server) -> FastAPI:
             yield
         finally:
             await server.fleet.stop()
+            server.sampler.write()
 
     app = FastAPI(title="roadseg", lifespan=lifespan, docs_url=None, redoc_url=None, **described.ABOUT)
     _answer_errors(app)

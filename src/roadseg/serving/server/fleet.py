@@ -33,9 +33,13 @@ class Failed:
 
 @dataclass
 class Place:
-    """One engine that is kept running, and what it should be; `swaps` and `restarts` count what happened."""
+    """One engine that is kept running, and what it should be; `swaps` and `restarts` count what happened.
+
+    A `spare` one ends where nothing is wanted; another goes on with what it has.
+    """
 
     options: Options
+    spare: bool = False
     current: Engine | None = None
     loading: Version | None = None
     failed: Failed | None = None
@@ -49,7 +53,9 @@ class Place:
     async def keep(self, wanted: Callable[[], Version | None], changed: asyncio.Event) -> None:
         """Serve what is wanted, or the last that did, until cancelled."""
         while True:
-            if version := self._to_load(wanted()):
+            if self.spare and self.current and wanted() is None:
+                await self._drop()
+            elif version := self._to_load(wanted()):
                 await self._load(version)
                 continue
             waits = [asyncio.create_task(changed.wait())]
@@ -63,7 +69,7 @@ class Place:
     def _to_load(self, wanted: Version | None) -> Version | None:
         """The wanted version where it does not run; the last one where that fails and nothing runs."""
         running = self.current.version if self.current and not self.current.ended.is_set() else None
-        choices = [wanted or self._last] + ([self._last] if running is None else [])
+        choices = [wanted] if self.spare else [wanted or self._last] + ([self._last] if running is None else [])
         for version in choices:
             if version and version != running and not self._resting(version):
                 return version
@@ -91,6 +97,11 @@ class Place:
             ending = asyncio.create_task(old.stop(self.options.limits.patience_s))
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
+
+    async def _drop(self) -> None:
+        engine, self.current = self.current, None
+        if engine:
+            await engine.stop(self.options.limits.patience_s)
 
     def _note_failure(self, version: Version, error: str) -> None:
         times = self.failed.times + 1 if self.failed and self.failed.version == version else 1
@@ -126,7 +137,7 @@ class Fleet:
         """
         self.fixed = Version(None, str(Path(folder).absolute())) if folder else None
         self.main = Place(options)
-        self.shadow = Place(replace(options, nice=BESIDE)) if shadow else None
+        self.shadow = Place(replace(options, nice=BESIDE), spare=True) if shadow else None
         aliases = ([] if folder else [CHAMPION]) + ([CANDIDATE] if shadow else [])
         self.following = Following(aliases) if aliases else None
         self._tasks: list[asyncio.Task[None]] = []

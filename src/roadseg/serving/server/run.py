@@ -3,17 +3,20 @@
 import asyncio
 import signal
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
-from roadseg.serving.server.app import Sampler, Server, make_app
+from roadseg.serving.server.app import Server, make_app
 from roadseg.serving.server.engine import Options
 from roadseg.serving.server.fleet import Fleet, say
+from roadseg.serving.server.kept import Keeper
 from roadseg.serving.server.limits import Limits
 from roadseg.serving.server.metrics import Metrics
 from roadseg.serving.server.protocol import HEAD, bounded
+from roadseg.serving.server.sampling import Sampler
 
 GRACE = 10  # seconds for requests in flight when the server is told to stop
 
@@ -27,6 +30,9 @@ class Serving:
         settings: of the `Predictor`.
         folder: a bundle instead of the champion.
         shadow: share of the requests that the candidate sees too, 0..1.
+        keep: folder for frames to label; empty for none.
+        keep_rate: share of the requests that are considered for it, 0..1.
+        keep_cap: bytes that it may have.
         limits: for clients.
     """
 
@@ -35,6 +41,9 @@ class Serving:
     settings: dict[str, Any]
     folder: str = ""
     shadow: float = 0.0
+    keep: str = ""
+    keep_rate: float = 0.0
+    keep_cap: int = 0
     limits: Limits = field(default_factory=Limits)
 
 
@@ -42,7 +51,9 @@ def serve(serving: Serving) -> None:
     """Serve until SIGTERM or SIGINT."""
     metrics = Metrics()
     fleet = Fleet(Options(serving.settings, serving.limits), serving.folder, bool(serving.shadow))
-    app = make_app(Server(fleet, serving.limits, metrics, Sampler()))
+    keeper = Keeper(Path(serving.keep), serving.keep_cap) if serving.keep else None
+    sampler = Sampler(fleet, metrics, serving.shadow, serving.keep_rate, keeper)
+    app = make_app(Server(fleet, serving.limits, metrics, sampler))
     config = uvicorn.Config(
         app,
         host=serving.host,
