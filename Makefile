@@ -1,5 +1,5 @@
 # The one task vocabulary: people, hooks and CI use these words.
-.PHONY: help setup demo test lint fmt lock ui up down bench soak
+.PHONY: help setup demo serve test lint fmt lock ui up down bench soak
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -53,6 +53,9 @@ lock: ## resolve the dependencies anew; gpu and jax have the versions of cpu
 	$(COMPILE) --extra gpu --constraints requirements/dev.txt --output-file requirements/gpu.txt
 	$(COMPILE) --extra jax --constraints requirements/dev.txt --output-file requirements/jax.txt
 
+serve: setup ## answer pictures over HTTP with the demo's champion
+	@ROADSEG_HOME=$${ROADSEG_HOME:-.roadseg/demo} python -m roadseg serve
+
 ui: setup ## open MLflow on what the demo made
 	@python -m flows.services ui
 
@@ -70,3 +73,4 @@ bench: setup ## measure; each prints one JSON object
 	@python -m benchmarks.preprocess
 	@python -m benchmarks.evaluation
 	@python -m benchmarks.intervals
+	@python -m benchmarks.serving

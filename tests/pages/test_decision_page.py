@@ -16,6 +16,7 @@ from roadseg.contracts.evaluation import read_evaluation
 from roadseg.gate.decide import decide
 from roadseg.gate.decision import Decision, LeftOut
 from roadseg.gate.evidence import Evidence
+from roadseg.gate.shadow import Shadow
 from roadseg.pages import decision_page
 from roadseg.pages.decision_figures import axis
 from roadseg.pages.decision_page import render_decision_page, write_decision_page
@@ -288,3 +289,15 @@ def test_what_changed_is_red_where_it_became_wrong_and_blue_where_it_became_righ
     grey = found[0]
     assert found == [grey, WRONG.tolist(), RIGHT.tolist(), grey, grey]
     assert len(set(grey)) == 1
+
+
+def test_what_a_shadow_saw_is_shown_and_decides_nothing(browser: Tab, tmp_path: Path) -> None:
+    decision, candidate, champion = decided(0.2)
+    counts = np.array([[30, 10], [0, 0]])
+    shadow = Shadow(6, 7, "a", "b", ("road", "sky"), counts, pictures=1234)
+    write_decision_page(NOWHERE, tmp_path / "decision.html", decision, candidate, champion, shadow=shadow)
+    assert_quiet(browser, tmp_path / "decision.html", 390, "dark")
+    assert texts(browser, "#compared") == ["1,234"]
+    assert texts(browser, "#shadow tbody td") == ["25.0 %", "absent"]
+    assert texts(browser, "#outcome") == [decision.outcome]
+    assert texts(shown(browser, tmp_path, decision, candidate, champion), "#shadow") == []

@@ -11,6 +11,7 @@ from roadseg.cli.labels import labels
 from roadseg.cli.params import params
 from roadseg.cli.predict import predict
 from roadseg.cli.reproduce import reproduce
+from roadseg.cli.serve import serve, shadow
 from roadseg.cli.slices import slice_
 from roadseg.cli.stages import run_verb
 from roadseg.pipeline.runner import STAGES
@@ -37,6 +38,8 @@ app.command()(doctor)
 app.command()(reproduce)
 app.command()(gc)
 app.command("why")(runs.why_rerun)
+app.command()(serve)
+app.command()(shadow)
 for verb in (predict, export, models.score, models.publish, models.register, gate.promote, gate.rollback):
     app.command()(verb)
 

@@ -9,6 +9,7 @@ from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.gate.comparison import Comparison, without
 from roadseg.gate.decision import Decision, Regression
 from roadseg.gate.policy import Policy
+from roadseg.gate.shadow import Shadow
 from roadseg.imaging.pixels import Undecodable
 from roadseg.pages import decision_figures as figures
 from roadseg.pages.decision_pictures import Model, predicted_by_both
@@ -46,9 +47,10 @@ def write_decision_page(
     candidate: Model | None = None,
     champion: Model | None = None,
     pictures: bool = True,
+    shadow: Shadow | None = None,
 ) -> None:
     """Write the page of a decision; see `render_decision_page`."""
-    write_page(out, render_decision_page(tree, decision, candidate, champion, pictures))
+    write_page(out, render_decision_page(tree, decision, candidate, champion, pictures, shadow))
 
 
 def render_decision_page(
@@ -57,6 +59,7 @@ def render_decision_page(
     candidate: Model | None = None,
     champion: Model | None = None,
     pictures: bool = True,
+    shadow: Shadow | None = None,
 ) -> str:
     """Outcome, reasons, difference, rules, classes, slices, images, what was left out, policy and evidence, as HTML.
 
@@ -65,6 +68,7 @@ def render_decision_page(
         decision: what the gate answered.
         candidate, champion: what they answered on those images; None where it is not at hand, and the page says so.
         pictures: whether images are predicted anew and shown.
+        shadow: what both said of requests that were served; None where no server compared them.
 
     Returns:
         HTML that needs no other file and holds no time or host.
@@ -82,6 +86,7 @@ def render_decision_page(
         meanings={name: each.description for name, each in Policy.model_fields.items()},
         reasons=REASONS,
         rules=figures.rule_rows(decision),
+        shadow=shadow,
         slices=figures.slice_changes(decision, compared),
         shown=SLICES,
         tone=TONES.get(decision.outcome, "held"),

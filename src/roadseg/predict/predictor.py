@@ -76,6 +76,11 @@ class Predictor:
         }
 
     @property
+    def images(self) -> int:
+        """How many images are predicted at once."""
+        return self._images
+
+    @property
     def rounding(self) -> dict[str, Any]:
         """What decides beside weights, settings and the shape of a batch how sums are rounded."""
         return {"backend": " ".join(backend_version()), "instruction_set": instruction_set(capabilities())}

@@ -12,6 +12,7 @@ from roadseg.contracts.errors import UsageError
 from roadseg.contracts.evaluation import Evaluation, read_evaluation
 from roadseg.contracts.files import home, read_json, replacing, write_json
 from roadseg.gate.decision import Decision, Judged
+from roadseg.gate.shadow import Shadow, read_shadow
 from roadseg.machine.signals import follow_parent
 from roadseg.pages.decision_page import write_decision_page
 from roadseg.pages.decision_pictures import Model
@@ -75,7 +76,16 @@ def make_page(client: MlflowClient, decision: Decision, out: Path, pictures: boo
     The tree in the current directory has the val images, where they are to be shown.
     """
     candidate, champion = _answered(client, decision.candidate), _answered(client, decision.champion)
-    write_decision_page(Path.cwd(), out, decision, candidate, champion, pictures)
+    write_decision_page(Path.cwd(), out, decision, candidate, champion, pictures, _shadow(decision))
+
+
+def _shadow(decision: Decision) -> Shadow | None:
+    """What a server with this home saw of the pair, where the weights are theirs: numbers of versions come again."""
+    if decision.champion is None:
+        return None
+    found = read_shadow(decision.champion.version, decision.candidate.version)
+    weights = decision.champion.weights, decision.candidate.weights
+    return found if found and (found.champion_weights, found.candidate_weights) == weights else None
 
 
 def read_decision() -> Decision:
