@@ -22,7 +22,7 @@ from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.manifest import read_manifest
 from roadseg.drift.figures import answer_figures, picture_figures
-from roadseg.drift.finding import compare
+from roadseg.drift.finding import find_drift
 from roadseg.drift.limits import DISTANCE, LEVEL, PERMUTATIONS
 from roadseg.drift.reference import Reference
 from roadseg.imaging.pixels import read_image
@@ -86,7 +86,7 @@ def draws(reference: pd.DataFrame, held: pd.DataFrame, *, weights: str, count: i
     for number in range(count):
         chosen = rng.choice(names, DRIVES, replace=False)
         known = Reference(reference[~reference["drive"].isin(chosen)], weights, {})
-        found.append(bool(compare(known, held[held["drive"].isin(chosen)], seed=number).drifted))
+        found.append(bool(find_drift(known, held[held["drive"].isin(chosen)], seed=number).drifted))
     return found
 
 

@@ -176,14 +176,15 @@ def throughput(server: Server, bundle: Bundle, sent: list[bytes], folder: Path) 
     """Pictures a second: of `roadseg predict`'s stream, and of 16 clients, in turn."""
     from roadseg.predict.predictor import Predictor
     from roadseg.serving.folders import predict_files
+    from roadseg.serving.sources import find_pictures
 
     paths = [folder / f"{number}.jpg" for number in range(len(sent))]
     for path, content in zip(paths, sent, strict=True):
         path.write_bytes(content)
-    predictor, stream, served = Predictor(bundle, precision="auto"), [], []
+    predictor, stream, served, out = Predictor(bundle, precision="auto"), [], [], folder.parent / "out"
     for turn in range(ROUNDS + 1):
         start = time.monotonic()
-        for _ in predict_files(predictor, paths, folder, folder / "out"):
+        for _ in predict_files(predictor, find_pictures([str(folder)], out), out, again=True):
             pass
         taken = time.monotonic() - start
         with asking(server, sent, lambda *_: True, 16) as tally:

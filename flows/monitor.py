@@ -66,7 +66,7 @@ def _look(run: Run, options: MonitorOptions) -> State[Any]:
     from roadseg.registry.drift import OutOfReach  # late: MLflow and Keras load in seconds
 
     try:
-        version, finding = compare(run.repository, run.folder, options)
+        version, finding = compare_pictures(run.repository, run.folder, options)
     except OutOfReach as missing:
         run.note(state="Held", outcome="held", problem=str(missing))
         run.name_it("held: nothing to compare with")
@@ -93,7 +93,7 @@ def _look(run: Run, options: MonitorOptions) -> State[Any]:
 
 
 @task(task_run_name="compare")
-def compare(repository: Path, out: Path, options: MonitorOptions) -> tuple[int, dict[str, Any]]:
+def compare_pictures(repository: Path, out: Path, options: MonitorOptions) -> tuple[int, dict[str, Any]]:
     """Look at the pictures, and leave page and figures in a folder.
 
     Returns:
@@ -101,11 +101,11 @@ def compare(repository: Path, out: Path, options: MonitorOptions) -> tuple[int, 
     """
     from roadseg.drift.finding import write_finding
     from roadseg.pages.drift_page import write_drift_page
-    from roadseg.registry.drift import at_hand, look
+    from roadseg.registry.drift import at_hand, look_for_drift
 
     limits = {"level": options.level, "distance": options.distance}
     folder = Path(options.folder)
-    seen = look(folder, at_hand(repository), **limits, most=options.most)
+    seen = look_for_drift(folder, at_hand(repository), **limits, most=options.most)
     write_drift_page(out / "drift.html", seen, folder, pictures=os.environ.get("ROADSEG_PICTURES") != "off")
     write_finding(out / "drift.json", seen.finding)
     for fault in seen.finding.faults:

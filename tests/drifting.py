@@ -10,7 +10,7 @@ from PIL import Image
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.classes import ClassTable
-from roadseg.drift.finding import Seen, compare
+from roadseg.drift.finding import Seen, find_drift
 from roadseg.drift.frames import Frame, frames_in
 from roadseg.drift.measure import measure
 from roadseg.drift.reference import Reference
@@ -59,4 +59,4 @@ def new_pictures(raw: Path, folder: Path, harm: Callable[[np.ndarray], np.ndarra
 def seen_in(folder: Path, reference: Reference, predictor: Predictor) -> Seen:
     """What the champion makes of a folder."""
     new, faults = measure(frames_in(folder), predictor)
-    return Seen(7, predictor, reference, new, compare(reference, new, permutations=2000, faults=faults))
+    return Seen(7, predictor, reference, new, find_drift(reference, new, permutations=2000, faults=faults))

@@ -20,7 +20,7 @@ def test_the_verb_says_what_was_found_and_leaves_page_and_figures(
         asked.append((trees, limits))
         return seen_in(folder, reference, predictor)
 
-    monkeypatch.setattr(drift, "look", look)
+    monkeypatch.setattr(drift, "look_for_drift", look)
     monkeypatch.chdir(tmp_path)
     folder = new_pictures(many_drives, tmp_path / "new", lambda image: image // 2)
     done = CliRunner().invoke(app, ["drift", str(folder), "--out", "out/page.html", "--level", "0.005"])

@@ -10,9 +10,9 @@ from drifting import DRIVES, EACH, frames, new_pictures, predictor_in, reference
 from benchmarks.drift import blurrier, darker, foggier, noisier
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import read_json
-from roadseg.drift.finding import Finding, compare, write_finding
+from roadseg.drift.finding import Finding, find_drift, write_finding
 from roadseg.drift.measure import measure
-from roadseg.drift.reference import Reference, read_reference, write_reference
+from roadseg.drift.reference import Reference, read_seen, write_seen
 from roadseg.predict.predictor import Predictor
 
 Look = Callable[[Callable[..., np.ndarray], float], Finding]
@@ -62,18 +62,18 @@ def test_both_families_share_the_level_and_a_near_distance_counts_for_nothing(
 ) -> None:
     folder = new_pictures(many_drives, tmp_path / "new", lambda image: image // 2)
     new = seen_in(folder, reference, predictor).new
-    found = compare(reference, new, permutations=999)
+    found = find_drift(reference, new, permutations=999)
     assert {family.name: family.drives for family in found.families} == {"picture": (22, 10), "answer": (12, 10)}
     [brightness] = [shift for shift in found.drifted if shift.figure == "brightness"]
     assert brightness.probability == pytest.approx(2 / 1000, abs=1e-9), "one of a thousand, for each of two families"
-    assert compare(reference, new, level=0.001, permutations=999).drifted == []
-    assert compare(reference, new, distance=1.0, permutations=999).drifted == []
+    assert find_drift(reference, new, level=0.001, permutations=999).drifted == []
+    assert find_drift(reference, new, distance=1.0, permutations=999).drifted == []
 
 
 def test_drives_too_few_to_tell_are_said_to_be(reference: Reference, predictor: Predictor) -> None:
     one = reference.split("val").iloc[:EACH]
     assert one["drive"].nunique() == 1
-    found = compare(reference, one)
+    found = find_drift(reference, one)
     assert [family.tellable for family in found.families] == [False, False]
     assert "too few drives to tell by the picture or the answer" in found.sentence
 
@@ -101,18 +101,16 @@ def test_a_reference_reads_back_as_it_was_written_and_equal_rows_give_equal_byte
     reference: Reference, tmp_path: Path
 ) -> None:
     kept = Reference(reference.rows, "w" * 64, {"flip": True, "scales": [1.0]})
-    write_reference(tmp_path / "a.parquet", kept)
-    write_reference(
-        tmp_path / "b.parquet", Reference(kept.rows.sample(frac=1, random_state=0), "w" * 64, kept.settings)
-    )
+    write_seen(tmp_path / "a.parquet", kept)
+    write_seen(tmp_path / "b.parquet", Reference(kept.rows.sample(frac=1, random_state=0), "w" * 64, kept.settings))
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
-    read = read_reference(tmp_path / "a.parquet")
+    read = read_seen(tmp_path / "a.parquet")
     assert (read.weights, read.settings) == (kept.weights, kept.settings)
     assert read.split("val")["confidence"].notna().all()
     assert read.split("train")["confidence"].isna().all()
     (tmp_path / "a.parquet").write_bytes(b"cut")
     with pytest.raises(UsageError, match="is missing or damaged"):
-        read_reference(tmp_path / "a.parquet")
+        read_seen(tmp_path / "a.parquet")
 
 
 def test_the_finding_is_written_for_programs_too(look: Look, tmp_path: Path) -> None:

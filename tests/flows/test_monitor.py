@@ -25,7 +25,9 @@ def known(many_drives: Path, tmp_path_factory: pytest.TempPathFactory) -> Seen:
 def told(monkeypatch: pytest.MonkeyPatch, known: Seen, prefect_api: str) -> list[tuple[str, Any]]:
     """Looks without MLflow; who was told what, and the events."""
     said: list[tuple[str, Any]] = []
-    monkeypatch.setattr(drift, "look", lambda folder, *_, **__: seen_in(folder, known.reference, known.predictor))
+    monkeypatch.setattr(
+        drift, "look_for_drift", lambda folder, *_, **__: seen_in(folder, known.reference, known.predictor)
+    )
     monkeypatch.setattr(flow, "tell", lambda kind, title, **more: said.append((kind, more)))
     monkeypatch.setattr(run, "tell", lambda kind, title, **more: said.append((kind, more)))
     monkeypatch.setattr(run, "emit_event", lambda event, **more: said.append((event, more)))
@@ -66,7 +68,7 @@ def test_where_nothing_can_be_compared_it_holds_and_says_why(
     def away(*_: Any, **__: Any) -> Seen:
         raise drift.OutOfReach("its images are away: bring them")
 
-    monkeypatch.setattr(drift, "look", away)
+    monkeypatch.setattr(drift, "look_for_drift", away)
     state = flow.monitor(str(tmp_path), return_state=True)
     assert (state.name, state.message) == ("Held", "its images are away: bring them")
     assert told == [("held", {"reason": "its images are away: bring them", "link": ""})]

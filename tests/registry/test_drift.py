@@ -48,7 +48,7 @@ def new(judged_tree: Path, tmp_path: Path) -> Path:
 def test_the_reference_is_made_once_kept_with_the_run_and_then_needs_no_images(
     contenders: Contenders, champion: int, new: Path
 ) -> None:
-    seen = drift.look(new, [contenders.tree], **LIMITS)
+    seen = drift.look_for_drift(new, [contenders.tree], **LIMITS)
     assert seen.version == champion
     assert seen.finding.drifted == []
     assert seen.finding.frames == 32
@@ -59,7 +59,7 @@ def test_the_reference_is_made_once_kept_with_the_run_and_then_needs_no_images(
     run_id = contenders.entered[champion].run_id
     assert artifact_names(contenders.client, run_id, "drift") == {NAME}
     shutil.rmtree(home() / "reuse", ignore_errors=True)
-    again = drift.look(new, [], **LIMITS)
+    again = drift.look_for_drift(new, [], **LIMITS)
     assert again.reference.rows.equals(seen.reference.rows.sort_values(["split", "name"], ignore_index=True))
     assert again.finding == seen.finding
 
@@ -67,7 +67,7 @@ def test_the_reference_is_made_once_kept_with_the_run_and_then_needs_no_images(
 def test_new_pictures_are_answered_with_the_settings_of_the_reference(contenders: Contenders, new: Path) -> None:
     version = contenders.enter(GOOD, seen=trained_on(contenders.tree), flip=True)
     contenders.client.set_registered_model_alias(MODEL, CHAMPION, str(version))
-    seen = drift.look(new, [contenders.tree], **LIMITS)
+    seen = drift.look_for_drift(new, [contenders.tree], **LIMITS)
     assert seen.reference.settings["flip"] is True
     assert seen.predictor.settings["flip"] is True
 
@@ -77,7 +77,7 @@ def test_images_are_looked_for_in_each_tree_and_what_lacks_is_named(
 ) -> None:
     (contenders.tree / "data/raw/3.png").unlink()
     with pytest.raises(drift.OutOfReach) as caught:
-        drift.look(new, [tmp_path / "empty", contenders.tree], **LIMITS)
+        drift.look_for_drift(new, [tmp_path / "empty", contenders.tree], **LIMITS)
     said = str(caught.value)
     assert f"{tmp_path}/empty/data/manifest.parquet is missing" in said
     assert f"1 images are missing, such as {contenders.tree}/data/raw/3.png" in said
@@ -91,28 +91,28 @@ def test_other_data_than_the_champions_are_no_reference(contenders: Contenders, 
     fewer = [row for row in manifest.records() if row["split"] == "val"]
     write_manifest(path, "manifest", from_rows(fewer, manifest.layout, manifest.classes))
     with pytest.raises(drift.OutOfReach, match="10 of its 10 training images are not in"):
-        drift.look(new, [contenders.tree], **LIMITS)
+        drift.look_for_drift(new, [contenders.tree], **LIMITS)
 
 
 def test_a_reference_can_be_kept_before_anybody_looks(contenders: Contenders, champion: int, new: Path) -> None:
     drift.keep_reference(champion, contenders.tree)
     drift.keep_reference(champion, Path("absent"))
-    assert drift.look(new, [], **LIMITS).finding.drifted == []
+    assert drift.look_for_drift(new, [], **LIMITS).finding.drifted == []
 
 
 @pytest.mark.usefixtures("contenders")
 def test_without_a_champion_it_says_so(new: Path) -> None:
     with pytest.raises(drift.OutOfReach, match="there is no champion to compare with"):
-        drift.look(new, [], **LIMITS)
+        drift.look_for_drift(new, [], **LIMITS)
 
 
 def test_where_no_picture_can_be_read_that_is_refused(contenders: Contenders, champion: int, tmp_path: Path) -> None:
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad/1.jpg").write_bytes(b"no picture")
     with pytest.raises(UsageError, match="holds no pictures"):
-        drift.look(tmp_path / "home", [contenders.tree], **LIMITS)
+        drift.look_for_drift(tmp_path / "home", [contenders.tree], **LIMITS)
     with pytest.raises(drift.DataRefused, match=r"none of the 1 pictures in .* can be read: .*1\.jpg: not a picture"):
-        drift.look(tmp_path / "bad", [contenders.tree], **LIMITS)
+        drift.look_for_drift(tmp_path / "bad", [contenders.tree], **LIMITS)
 
 
 def test_a_version_that_nobody_registered_cannot_be_watched(contenders: Contenders, new: Path) -> None:
@@ -120,4 +120,4 @@ def test_a_version_that_nobody_registered_cannot_be_watched(contenders: Contende
     contenders.client.create_model_version(MODEL, contenders.tree.as_uri())
     contenders.client.set_registered_model_alias(MODEL, CHAMPION, "1")
     with pytest.raises(drift.OutOfReach, match="was not made by `roadseg register`"):
-        drift.look(new, [], **LIMITS)
+        drift.look_for_drift(new, [], **LIMITS)

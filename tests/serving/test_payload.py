@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from roadseg.contracts.errors import DataRefused
-from roadseg.serving.payload import answer_to, images_of
+from roadseg.serving.payload import images_of, payload_of
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3), np.uint8)
 
@@ -69,8 +69,8 @@ def test_pictures_may_differ_in_size_and_form() -> None:
 
 def test_as_it_comes_so_it_goes() -> None:
     masks = np.random.default_rng(1).integers(0, 7, (2, 5, 7), np.uint8)
-    np.testing.assert_array_equal(answer_to(iter(masks), as_pictures=False), masks)
-    for mask, text in zip(masks, answer_to(iter(masks), as_pictures=True), strict=True):
+    np.testing.assert_array_equal(payload_of(iter(masks), as_pictures=False), masks)
+    for mask, text in zip(masks, payload_of(iter(masks), as_pictures=True), strict=True):
         with Image.open(io.BytesIO(base64.b64decode(text))) as picture:
             assert picture.format == "PNG"
             np.testing.assert_array_equal(np.asarray(picture), mask)

@@ -34,9 +34,9 @@ def drift(
     """
     from roadseg.drift.finding import write_finding
     from roadseg.pages.drift_page import write_drift_page
-    from roadseg.registry.drift import at_hand, look
+    from roadseg.registry.drift import at_hand, look_for_drift
 
-    seen = look(folder, at_hand(Path.cwd()), level=level, distance=distance, most=most)
+    seen = look_for_drift(folder, at_hand(Path.cwd()), level=level, distance=distance, most=most)
     shown = pictures and os.environ.get("ROADSEG_PICTURES") != "off"
     write_drift_page(out, seen, folder, pictures=shown)
     write_finding(out.with_suffix(".json"), seen.finding)

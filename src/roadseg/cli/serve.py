@@ -10,7 +10,7 @@ from roadseg.contracts.errors import UsageError
 from roadseg.machine.precision import AskedPrecision
 
 
-def serve(
+def serve(  # a verb's options are its arguments
     host: Annotated[
         str, typer.Option(help="To listen at; 0.0.0.0 lets others in, and there is no login.")
     ] = "127.0.0.1",
@@ -48,26 +48,17 @@ def serve(
     `curl --data-binary @street.jpg http://127.0.0.1:8000/predict -o mask.png`
     """
     from roadseg.serving.server.limits import Limits
-    from roadseg.serving.server.run import Serving
-    from roadseg.serving.server.run import serve as run
+    from roadseg.serving.server.run import Serving, serve_until_stopped
 
     if shadow not in ("", "candidate"):
         raise UsageError(f"--shadow is {shadow!r}: candidate is what can run beside the champion")
     limits = Limits(queue=queue, pixels=max_pixels, body=max_bytes)
     settings = {"flip": flip, "scales": scale, "overlap": overlap, "precision": precision}
-    run(
-        Serving(
-            host,
-            port,
-            settings,
-            folder=model,
-            shadow=shadow_share if shadow else 0.0,
-            keep=keep,
-            keep_rate=keep_rate,
-            keep_cap=keep_cap * 1_000_000,
-            limits=limits,
-        )
+    kept, share = keep_cap * 1_000_000, shadow_share if shadow else 0.0
+    told = Serving(
+        host, port, settings, folder=model, shadow=share, keep=keep, keep_rate=keep_rate, keep_cap=kept, limits=limits
     )
+    serve_until_stopped(told)
 
 
 def shadow() -> None:

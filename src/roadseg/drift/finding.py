@@ -103,7 +103,7 @@ class Seen:
     finding: Finding
 
 
-def compare(
+def find_drift(
     reference: Reference,
     new: pd.DataFrame,
     *,

@@ -37,7 +37,7 @@ class Reference:
         return self.rows[self.rows["split"] == name]
 
 
-def write_reference(path: Path, reference: Reference) -> None:
+def write_seen(path: Path, reference: Reference) -> None:
     """Write it; equal rows give equal bytes."""
     settings = json.dumps(dict(reference.settings), sort_keys=True)
     about = {"schema": schema_of(SCHEMA), "weights": reference.weights, "settings": settings}
@@ -46,8 +46,8 @@ def write_reference(path: Path, reference: Reference) -> None:
         pq.write_table(table.replace_schema_metadata(about), temporary)
 
 
-def read_reference(path: Path) -> Reference:
-    """Read what `write_reference` wrote.
+def read_seen(path: Path) -> Reference:
+    """Read what `write_seen` wrote.
 
     Raises:
         UsageError: it is absent, damaged or of another schema; says what to run.

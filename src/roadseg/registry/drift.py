@@ -13,10 +13,10 @@ from roadseg.contracts import paths
 from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.files import home
 from roadseg.contracts.manifest import read_manifest
-from roadseg.drift.finding import Seen, compare
+from roadseg.drift.finding import Seen, find_drift
 from roadseg.drift.frames import Frame, frames_in
 from roadseg.drift.measure import measure
-from roadseg.drift.reference import NAME, Reference, read_reference, write_reference
+from roadseg.drift.reference import NAME, Reference, read_seen, write_seen
 from roadseg.gate.settings import compared_settings
 from roadseg.predict.predictor import Predictor
 from roadseg.registry.evidence.stored import Stored, fetched
@@ -31,13 +31,13 @@ class OutOfReach(UsageError):
     """Nothing can be compared: there is no champion, or neither its reference nor its images are at hand."""
 
 
-def look(folder: Path, trees: Sequence[Path], *, level: float, distance: float, most: int) -> Seen:
+def look_for_drift(folder: Path, trees: Sequence[Path], *, level: float, distance: float, most: int) -> Seen:
     """Compare the pictures of a folder with what the champion knows.
 
     Args:
         folder: of new pictures, see `frames_in`.
         trees: checkouts that may have the champion's images, tried in turn where its reference has to be made.
-        level, distance: see `compare`.
+        level, distance: see `find_drift`.
         most: pictures to look at.
 
     Raises:
@@ -56,7 +56,7 @@ def look(folder: Path, trees: Sequence[Path], *, level: float, distance: float, 
     new, faults = measure(frames, predictor)
     if not len(new):
         raise DataRefused(f"none of the {len(frames)} pictures in {folder} can be read: {faults[0]}")
-    finding = compare(reference, new, level=level, distance=distance, faults=faults)
+    finding = find_drift(reference, new, level=level, distance=distance, faults=faults)
     return Seen(version, predictor, reference, new, finding)
 
 
@@ -80,12 +80,12 @@ def _reference(client: MlflowClient, stored: Stored, trees: Sequence[Path]) -> R
         raise OutOfReach(f"version {stored.version} was not made by `roadseg register`: nothing says what it knows")
     run_id = stored.tags["run_id"]
     if NAME in artifact_names(client, run_id, FOLDER):
-        found = read_reference(fetched(f"runs:/{run_id}/{FOLDER}", home() / "reuse/drift" / run_id) / NAME)
+        found = read_seen(fetched(f"runs:/{run_id}/{FOLDER}", home() / "reuse/drift" / run_id) / NAME)
         if found.weights == stored.bundle.card["weights"]:
             return found
     made = _make(stored, trees)
     with TemporaryDirectory() as folder:
-        write_reference(Path(folder, NAME), made)
+        write_seen(Path(folder, NAME), made)
         client.log_artifact(run_id, str(Path(folder, NAME)), FOLDER)
     return made
 

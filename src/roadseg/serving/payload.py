@@ -44,7 +44,7 @@ def images_of(given: Any) -> tuple[list[np.ndarray], bool]:
     return list(_pixels(array)), False
 
 
-def answer_to(masks: Iterable[np.ndarray], as_pictures: bool) -> Any:
+def payload_of(masks: Iterable[np.ndarray], as_pictures: bool) -> Any:
     """Masks as the request's images came: PNG of class ids in base64 each, or uint8 (N, H, W)."""
     return [_png(mask) for mask in masks] if as_pictures else np.stack(list(masks))
 

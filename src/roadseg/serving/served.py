@@ -21,13 +21,13 @@ class RoadSegmentation(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # MLfl
     def predict(self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None) -> Any:
         """Predict pictures or arrays, see `roadseg.serving.payload`; what cannot be used is answered with 400."""
         from roadseg.contracts.errors import DataRefused
-        from roadseg.serving.payload import answer_to, images_of
+        from roadseg.serving.payload import images_of, payload_of
 
         try:
             images, as_pictures = images_of(model_input)
         except DataRefused as error:
             raise mlflow.MlflowException.invalid_parameter_value(str(error)) from None
-        return answer_to(self._predictor(images), as_pictures)
+        return payload_of(self._predictor(images), as_pictures)
 
 
 mlflow.models.set_model(RoadSegmentation())

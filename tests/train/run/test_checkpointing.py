@@ -12,7 +12,7 @@ from roadseg.contracts.errors import Interrupted
 from roadseg.machine.signals import Stop, stopping
 from roadseg.train.run.checkpoint import NAMES, Checkpoints, Progress
 from roadseg.train.run.checkpointing import Checkpointer
-from roadseg.train.run.loop import monitor
+from roadseg.train.run.loop import score_monitored
 
 AT = Progress(2, 3, [0.5] * 3, [{"epoch": 1, "loss": 0.75}])
 
@@ -96,7 +96,7 @@ def test_a_look_at_the_monitored_drives_is_left_with_the_weights_it_began_with(
 
     def look() -> None:
         with checkpointer.saving(model, AT):
-            monitor(model, exchanging(place, looked), 1, checkpointer.at_once(AT))
+            score_monitored(model, exchanging(place, looked), 1, checkpointer.at_once(AT))
         checkpointer.after_step(model, AT)
 
     with pytest.raises(Interrupted, match="stopped by SIGTERM"):

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from roadseg.train.run.loop import monitor
+from roadseg.train.run.loop import score_monitored
 
 CLASSES = 7
 
@@ -35,11 +35,11 @@ def batches(numbers: list[int], size: int) -> Iterator[tuple[np.ndarray, np.ndar
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_what_is_shown_is_found_in_whatever_batch_it_comes(model: keras.Model, size: int) -> None:
     numbers = [3, 0, 6, 1, 5]
-    matrix, seen = monitor(model, batches(numbers, size), CLASSES, nullcontext(), shown=[0, 3, 4])
+    matrix, seen = score_monitored(model, batches(numbers, size), CLASSES, nullcontext(), shown=[0, 3, 4])
     assert seen.shape == (3, 2, 4)
     assert [np.unique(ids).tolist() for ids in seen] == [[3], [1], [5]]
     assert np.diag(matrix).tolist() == [8 * numbers.count(number) for number in range(CLASSES)]
 
 
 def test_nothing_is_shown_unless_asked(model: keras.Model) -> None:
-    assert not len(monitor(model, batches([1, 2], 2), CLASSES, nullcontext())[1])
+    assert not len(score_monitored(model, batches([1, 2], 2), CLASSES, nullcontext())[1])

@@ -100,7 +100,7 @@ def probabilities_npy(probabilities: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def summary(counts: list[int], confidence: list[float | None], classes: ClassTable) -> dict[str, Any]:
+def mask_summary(counts: list[int], confidence: list[float | None], classes: ClassTable) -> dict[str, Any]:
     """Shares and confidence by class, 0..1; a class that occurs nowhere has no confidence."""
     total = sum(counts)
     return {
@@ -109,7 +109,7 @@ def summary(counts: list[int], confidence: list[float | None], classes: ClassTab
     }
 
 
-def count(ids: np.ndarray, classes: int) -> list[int]:
+def count_pixels(ids: np.ndarray, classes: int) -> list[int]:
     """Pixels by class."""
     return Image.fromarray(ids).histogram()[:classes]  # at half the time of NumPy's bincount
 

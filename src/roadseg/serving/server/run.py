@@ -47,7 +47,7 @@ class Serving:
     limits: Limits = field(default_factory=Limits)
 
 
-def serve(serving: Serving) -> None:
+def serve_until_stopped(serving: Serving) -> None:
     """Serve until SIGTERM or SIGINT."""
     metrics = Metrics()
     fleet = Fleet(Options(serving.settings, serving.limits), serving.folder, bool(serving.shadow))

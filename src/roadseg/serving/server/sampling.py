@@ -49,8 +49,8 @@ class Sampler:
         try:
             differs = await self._compared(picture, answer.parts[1], engine) if self._shares[SHADOW] else None
             if KEEP in wanted and self._keeper:
-                told = (answer.head[name] for name in ("sure", "shares", "confidence"))
-                frame = Frame(picture, engine.version.version, engine.weights, *told, differs)
+                told = {name: answer.head[name] for name in ("sure", "shares", "confidence")}
+                frame = Frame(picture, engine.version.version, engine.weights, **told, differs=differs)
                 if policy := await asyncio.to_thread(self._keeper.consider, frame):
                     self._metrics.kept.labels(policy).inc()
         except (OSError, Refusal) as error:  # a full disk, or a shadow that dies, is nothing to whoever is served

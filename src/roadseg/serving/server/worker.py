@@ -121,11 +121,11 @@ class Worker:
         ids, confidence = answer
         if kind == "npy":
             body, confidence, ids = pictures.probabilities_npy(ids), ids.max(-1), ids.argmax(-1).astype(np.uint8)
-        counts = pictures.count(ids, classes.count)
+        counts = pictures.count_pixels(ids, classes.count)
         about: dict[str, Any] = {"id": job.head["id"], "counts": counts, "batch": together, "size": list(ids.shape)}
         if confidence is not None:
             about["sure"] = float(confidence.mean())
-            about |= pictures.summary(counts, pictures.by_class(confidence, ids, counts), classes)
+            about |= pictures.mask_summary(counts, pictures.by_class(confidence, ids, counts), classes)
         if job.mask is not None:
             cells = job.mask.astype(np.intp) * classes.count + ids
             confusion = np.bincount(cells.ravel(), minlength=classes.count**2).reshape(classes.count, classes.count)

@@ -59,7 +59,7 @@ def fit(
             checkpointer.after_step(model, progress)
         looks = checkpointer.alive(whole_batches(monitored, batches.batch, batches.reduction), progress)
         with checkpointer.saving(model, progress):
-            matrix, seen = monitor(model, looks, len(names), checkpointer.at_once(progress), reporter.shown)
+            matrix, seen = score_monitored(model, looks, len(names), checkpointer.at_once(progress), reporter.shown)
         row = _row(model, progress, batches.steps) | _scores(matrix, names)
         progress = Progress(progress.epoch + 1, history=[*progress.history, row])
         reporter.after_epoch(row, throughput, seen)
@@ -89,7 +89,7 @@ def _with_bar(batches: Iterator[Batch], progress: Progress, epochs: int, number:
     )
 
 
-def monitor(
+def score_monitored(
     model: keras.Model,
     batches: Iterable[Batch],
     classes: int,
