@@ -24,7 +24,7 @@ from trees import change_params, command_environment, commit
 
 from flows import work
 from flows.retrain import retrain
-from flows.services.deploy import deploy
+from flows.services.deploy import make_deployments
 from flows.services.environment import services_environment
 from flows.turn import wake_waiting
 from roadseg.contracts.files import digest_file
@@ -82,7 +82,7 @@ def site(
         patch.setenv("PREFECT_API_URL", prefect_api)
         env = services_environment()
         Path(env["SERVICES"]).mkdir(parents=True)
-        [name] = [each["name"] for each in deploy(env) if each["name"].startswith("retrain")]
+        [name] = [each["name"] for each in make_deployments(env) if each["name"].startswith("retrain")]
     return Site(prefect_api, tree, ask(f"{prefect_api}/deployments/name/retrain/{name}")["id"])
 
 

@@ -71,8 +71,15 @@ def share_settings(source: Path, target: Path) -> None:
     own = target / ".dvc/config.local"
     own.unlink(missing_ok=True)
     own.touch(mode=0o600)  # a password may be in it
+    settings = _settings(source)
+    for section in settings.values():
+        for key, value in section.items():
+            if (
+                "%(" in value and Path(value).is_absolute()
+            ):  # DVC would put a setting's value there, and knows no escape
+                section[key] = os.path.relpath(value, own.parent.resolve())
     with own.open("w", encoding="utf-8") as opened:
-        _settings(source).write(opened)
+        settings.write(opened)
 
 
 def cache_folder(tree: Path) -> Path:

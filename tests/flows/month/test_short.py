@@ -22,6 +22,9 @@ from tests.flows.month.audit import (
 from tests.flows.month.inline import Inline
 from tests.flows.month.team import Team, give_remotes, make_pool
 
+# importing MLflow's models warns of its own type hints
+pytestmark = pytest.mark.filterwarnings("ignore:.*type hint is inferred:UserWarning")
+
 
 @pytest.fixture
 def team(

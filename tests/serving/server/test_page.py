@@ -38,6 +38,7 @@ def test_a_dropped_picture_is_shown_with_its_classes(
     assert browser.evaluate("document.getElementById('shown').naturalWidth") == 960
     browser.evaluate("document.getElementById('picture').click()")
     waited(lambda: browser.evaluate("document.getElementById('shown').alt") == "the picture")
+    waited(lambda: browser.evaluate("document.getElementById('shown').complete"))  # else the next click ends its load
     browser.evaluate("document.getElementById('overlay').click()")
     waited(lambda: browser.evaluate("document.getElementById('shown').complete"))
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
