@@ -135,7 +135,11 @@ def shifted(folder: Path, by: int) -> Bundle:
 
 def enter(client: MlflowClient, bundle: Bundle, **tags: str) -> int:
     """Make a version of the registered model; its number."""
-    experiment = client.get_experiment_by_name("served") or client.get_experiment(client.create_experiment("served"))
+    experiment = client.get_experiment_by_name("served") or client.get_experiment(
+        client.create_experiment(
+            "served", (bundle.folder.parent / "artifacts").as_uri()
+        )  # else below the test's folder
+    )
     logged = client.create_logged_model(experiment.experiment_id, "model")
     client.log_model_artifacts(logged.model_id, str(bundle.folder), "artifacts/bundle")
     client.finalize_logged_model(logged.model_id, "READY")

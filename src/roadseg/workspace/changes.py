@@ -18,7 +18,7 @@ from roadseg.workspace.compare import (
     text_of,
 )
 from roadseg.workspace.data_branch import current_data
-from roadseg.workspace.plumbing import commit_of, maybe
+from roadseg.workspace.plumbing import asked, commit_of, maybe
 from roadseg.workspace.records import RunRecord, digest_lock, kept_lock
 from roadseg.workspace.results import Overrides, set_overrides
 from roadseg.workspace.tree import lay_data_files, looking_tree
@@ -127,6 +127,8 @@ def find_changes(repository: Path, commit: str, overrides: Overrides, before: Ru
             return replace(_known(before), other=(f"no commit here holds what run {before.name or before.run} made",))
         if found.reruns:
             return found
+        for path in (paths.METRICS, paths.VERDICT):  # outs that git holds and no cache
+            asked(tree, "checkout", "-q", before.commit, "--", str(path))
         (tree / paths.LOCK).write_text(kept_lock(before) or maybe(tree, "show", f"{before.commit}:./{paths.LOCK}"))
         return found if up_to_date(tree) else replace(found, other=("DVC finds a change that git does not show",))
 

@@ -62,7 +62,7 @@ def team(tmp_path: Path, with_stores: Callable[[Path], Path], monkeypatch: pytes
 @pytest.mark.soak
 @pytest.mark.timeout(4 * 3600)
 def test_a_month_of_a_team_can_be_explained_and_nothing_is_lost(team: Team, tmp_path: Path) -> None:
-    log = Log(Path(os.environ.get("ROADSEG_MONTH", tmp_path / "month.md")), team.tree)
+    log = Log(Path(os.environ.get("ROADSEG_MONTH", tmp_path / "month.log")), team.tree)
     machine = team.hands
     assert isinstance(machine, Machine)
     for number, day in enumerate(MONTH[:DAYS], 1):

@@ -37,7 +37,9 @@ class Sampler:
         """
         self._fleet, self._metrics, self._keeper = fleet, metrics, keeper
         self._shares = {SHADOW: shadow, KEEP: keep if keeper else 0.0}
-        self._pending, self._known, self._unwritten = 0, dict[tuple[int, int], Shadow](), 0.0
+        self._pending, self._known = 0, dict[tuple[int, int], Shadow]()
+        self._written = -WRITTEN
+        self._due: asyncio.TimerHandle | None = None
         self._told: set[str] = set()
 
     def chosen(self) -> frozenset[str]:
@@ -88,14 +90,15 @@ class Sampler:
         for name, row, same in zip(names, counts, np.diag(counts), strict=True):
             self._metrics.disagreed.labels(name, "yes").inc(int(same))
             self._metrics.disagreed.labels(name, "no").inc(int(row.sum() - same))
-        if time.monotonic() - self._unwritten > WRITTEN:
-            self.write()
+        if self._due is None:  # also where no other picture comes
+            wait = WRITTEN - (time.monotonic() - self._written)
+            self._due = asyncio.get_running_loop().call_later(max(0.0, wait), self.write)
 
     def write(self) -> None:
         """Keep the counts in home."""
         for known in self._known.values():
             known.write()
-        self._unwritten = time.monotonic()
+        self._written, self._due = time.monotonic(), None
 
     def _say(self, line: str) -> None:
         if line not in self._told:  # once is enough in a log
