@@ -26,9 +26,17 @@ def ask(url: str, body: dict[str, Any] | list[Any] | None = None) -> Any:
     """What a server answers in JSON, None where it says nothing; with a body it is a POST."""
     request = Request(url, json.dumps(body).encode() if body is not None else None)
     request.add_header("Content-Type", "application/json")
-    with urlopen(request, timeout=30) as answer:
-        said = answer.read()
-    return json.loads(said) if said else None
+    for pause in (0.5, 1, 2, 4, 8, 16):
+        try:
+            with urlopen(request, timeout=30) as answer:
+                said = answer.read()
+        except HTTPError as error:  # what Prefect says while its database is locked; its own clients ask again too
+            if error.code != 503:
+                raise
+            time.sleep(pause)
+        else:
+            return json.loads(said) if said else None
+    raise AssertionError(f"{url} is unavailable")
 
 
 def kill_tree(process: subprocess.Popen[bytes]) -> None:
