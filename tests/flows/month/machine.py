@@ -6,6 +6,7 @@ from contextlib import chdir
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import psutil
@@ -19,6 +20,7 @@ from flows.services.supervisor import control
 UP, DOWN = (["python", "-m", "flows.services", word] for word in ("up", "down"))
 SLOW = 900.0  # seconds for what takes a minute on a quiet machine
 OPEN = ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING"]
+WORKING = ["retrain", "ingest", "promote", "rollback"]  # flows; reconcile only looks after them
 QUIET = 6.0  # seconds without anything due: what one run starts is there before that ends
 
 
@@ -83,16 +85,20 @@ class Machine:
     def _busy(self) -> bool:
         try:
             return bool(self.due())
+        except HTTPError as error:  # what is asked wrongly is no sign of work
+            if error.code < 500:
+                raise
+            return True
         except OSError:  # a server at the end of its strength answers the next time
             return True
 
     def due(self) -> list[dict[str, Any]]:
         """The runs that work or are to work now, less those that look after others."""
         wanted = {"state": {"type": {"any_": OPEN}}, "expected_start_time": {"before_": _now()}}
-        flows = {"name": {"not_any_": ["reconcile"]}}
+        flows = {"name": {"any_": WORKING}}
         found = ask(f"{self.api}/flow_runs/filter", {"flow_runs": wanted, "flows": flows})
         waiting = {"state": {"name": {"any_": ["Waiting"]}}}
-        return [*found, *ask(f"{self.api}/flow_runs/filter", {"flow_runs": waiting})]
+        return [*found, *ask(f"{self.api}/flow_runs/filter", {"flow_runs": waiting, "flows": flows})]
 
     def log(self) -> str:
         return (self.tree / ".roadseg/services/worker.log").read_text()[-5000:]
