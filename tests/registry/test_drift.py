@@ -94,12 +94,6 @@ def test_other_data_than_the_champions_are_no_reference(contenders: Contenders, 
         drift.look_for_drift(new, [contenders.tree], **LIMITS)
 
 
-def test_a_reference_can_be_kept_before_anybody_looks(contenders: Contenders, champion: int, new: Path) -> None:
-    drift.keep_reference(champion, contenders.tree)
-    drift.keep_reference(champion, Path("absent"))
-    assert drift.look_for_drift(new, [], **LIMITS).finding.drifted == []
-
-
 @pytest.mark.usefixtures("contenders")
 def test_without_a_champion_it_says_so(new: Path) -> None:
     with pytest.raises(drift.OutOfReach, match="there is no champion to compare with"):

@@ -65,16 +65,6 @@ def at_hand(repository: Path) -> list[Path]:
     return [repository, home() / "workspace" / maybe(repository, "rev-parse", "--show-prefix")]
 
 
-def keep_reference(version: int, tree: Path) -> None:
-    """Make the reference of a version whose images are in a tree, unless MLflow has it.
-
-    Raises:
-        OutOfReach: see `look`.
-    """
-    client = connect()
-    _reference(client, Stored.find(client, version), [tree])
-
-
 def _reference(client: MlflowClient, stored: Stored, trees: Sequence[Path]) -> Reference:
     if not stored.registered:
         raise OutOfReach(f"version {stored.version} was not made by `roadseg register`: nothing says what it knows")
