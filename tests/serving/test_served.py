@@ -1,15 +1,21 @@
 import base64
 import io
 import json
+import os
 import subprocess
 import sys
+import time
 import warnings
+from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
 from bundles import painter
 from PIL import Image
+from servers import ask, free_port, kill_tree
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.classes import ClassTable
@@ -70,23 +76,77 @@ REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory, idd_level1: ClassTable) -> Any:
-    """All answers of one server, with what they are to be."""
+def bundle(tmp_path_factory: pytest.TempPathFactory, idd_level1: ClassTable) -> Bundle:
+    return painter(tmp_path_factory.mktemp("painter") / "bundle", idd_level1)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Path:
+    """Folder of the model as MLflow keeps it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="mlflow")  # importing its models warns of its own type hints
         from mlflow.pyfunc import save_model
 
         from roadseg.serving.log import served_model
-    folder = tmp_path_factory.mktemp("served")
-    bundle: Bundle = painter(folder / "bundle", idd_level1)
-    save_model(folder / "model", **served_model(bundle.folder))
+    folder = tmp_path_factory.mktemp("served") / "model"
+    save_model(folder, **served_model(bundle.folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def masks(bundle: Bundle) -> tuple[np.ndarray, ...]:
+    return tuple(Predictor(bundle, precision="auto")([*PIXELS, PIXELS[1, :20]]))
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory, model: Path, masks: tuple[np.ndarray, ...]) -> Any:
+    """All answers of one server, with what they are to be."""
+    folder = tmp_path_factory.mktemp("answers")
     bodies = [*AS_PICTURES, *AS_ARRAYS, *REFUSED.values()]
     (folder / "requests.json").write_text(json.dumps(bodies))
-    told = [str(folder / name) for name in ("model", "requests.json", "answers.json")]
+    told = [str(model), str(folder / "requests.json"), str(folder / "answers.json")]
     printed = subprocess.check_output([sys.executable, "-I", "-c", SERVER, *told], cwd="/", text=True, timeout=300)
-    assert printed.splitlines()[-1].startswith(str(folder / "model/code"))
-    found = json.loads((folder / "answers.json").read_text())
-    return found, tuple(Predictor(bundle, precision="auto")([*PIXELS, PIXELS[1, :20]]))
+    assert printed.splitlines()[-1].startswith(str(model / "code"))
+    return json.loads((folder / "answers.json").read_text()), masks
+
+
+@pytest.mark.soak
+def test_mlflow_serves_the_model_outside_the_repository(
+    model: Path, masks: tuple[np.ndarray, ...], tmp_path: Path
+) -> None:
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment.pop("PYTHONPATH", None)
+    command = ["mlflow", "models", "serve", "-m", str(model), "--env-manager", "local", "--port", str(port)]
+    with (tmp_path / "log").open("wb") as log:
+        served = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
+    try:
+        wait_for_health(url, served, tmp_path / "log")
+        for body in AS_PICTURES:
+            for expected, text in zip(
+                (masks[0], masks[2]), ask(f"{url}/invocations", body)["predictions"], strict=True
+            ):
+                np.testing.assert_array_equal(decoded(text), expected)
+        for body in AS_ARRAYS:
+            np.testing.assert_array_equal(ask(f"{url}/invocations", body)["predictions"], masks[:2])
+        for wanted, body in REFUSED.items():
+            with pytest.raises(HTTPError) as refused:
+                ask(f"{url}/invocations", body)
+            assert refused.value.code == 400
+            assert wanted in json.load(refused.value)["message"]
+    finally:
+        kill_tree(served)
+
+
+def wait_for_health(url: str, served: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server that starts answers."""
+    while served.poll() is None:
+        try:
+            with urlopen(f"{url}/ping", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(log.read_text())
 
 
 def test_pictures_in_base64_are_answered_by_masks_in_base64(answers: Any) -> None:
