@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    model_serializer,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from roadseg.contracts.errors import UsageError
@@ -32,6 +40,21 @@ class Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class Partial(Group):
+    """Base of a group of which only what was given counts: None is nothing, and the form prefills nothing."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_none(cls, given: Any) -> Any:
+        return {key: value for key, value in given.items() if value is not None} if isinstance(given, dict) else given
+
+    @model_serializer
+    def _given(self) -> dict[str, Any]:
+        fields = type(self).model_fields
+        given = {fields[key].alias or key: getattr(self, key) for key in fields if key in self.model_fields_set}
+        return {key: value for key, value in given.items() if not isinstance(value, Partial) or value.model_fields_set}
+
+
 Model = TypeVar("Model", bound=Group)
 
 
@@ -39,16 +62,20 @@ def _section(name: str, section: type[Section]) -> Any:
     """The section with every field optional: what is left out stays as params.yaml has it."""
     fields: dict[str, Any] = {key: _field(known) for key, known in section.model_fields.items()}
     made = create_model(
-        f"{name.capitalize()}Overrides", __base__=Group, __doc__=f"Section {name} of params.yaml.", **fields
+        f"{name.capitalize()}Overrides", __base__=Partial, __doc__=f"Section {name} of params.yaml.", **fields
     )
-    return (made, Field(made(), alias=name))
+    return (made, Field(default_factory=made, alias=name))
 
 
 def _field(known: FieldInfo) -> Any:
     value: Any = known.annotation
-    for constraint in known.metadata:  # they belong to the value, not to the None beside it
+    for constraint in known.metadata:
         value = Annotated[value, constraint]
-    return (value | None, Field(None, description=_words(known)))
+    return (value, Field(None, description=_words(known), json_schema_extra=_left_out))
+
+
+def _left_out(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
 
 
 def _words(known: FieldInfo) -> str:
@@ -67,7 +94,7 @@ if TYPE_CHECKING:
 else:
     Overrides = create_model(
         "Overrides",
-        __base__=Group,
+        __base__=Partial,
         __doc__="Parameters that differ from the revision's params.yaml; what is left out stays as it is there.",
         # not by the bare names: a model has a `validate` of its own
         **{f"{name}_section": _section(name, SECTIONS[name]) for name in STAGES},
@@ -88,8 +115,7 @@ class RetrainOptions(Group):
 
 def overridden(overrides: BaseModel) -> dict[str, dict[str, Any]]:
     """The values that were given, by section and key."""
-    given = overrides.model_dump(exclude_none=True, by_alias=True)
-    return {section: values for section, values in given.items() if values}
+    return overrides.model_dump(by_alias=True)
 
 
 def check(model: type[Model], given: Mapping[str, Any]) -> Model:

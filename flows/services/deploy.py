@@ -7,9 +7,10 @@ from typing import Any
 
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
@@ -17,7 +18,10 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.workers.process import ProcessWorker
 
 from flows.services.environment import checkout_name
+from flows.services.form import with_present_values
 from flows.services.supervisor import run
+from roadseg.contracts import paths
+from roadseg.pipeline.settings import read_settings
 
 COMMAND = "setpriv --pdeathsig TERM python -m flows.services.engine"  # a run ends with its worker
 PAGE = 200  # deployments in one answer of Prefect
@@ -33,7 +37,9 @@ def make_deployments(env: dict[str, str]) -> list[dict[str, Any]]:
     with temporary_settings({PREFECT_API_URL: env["PREFECT_API_URL"]}), get_client(sync_client=True) as client:
         _make_pool(client, env["ROADSEG_POOL"])
         deployments = _deploy_all(env)
-        _make_automation(client, env["ROADSEG_POOL"])
+        ours = _deployments_of(client, env["ROADSEG_POOL"])
+        _show_present_values(client, ours)
+        _make_automation(client, env["ROADSEG_POOL"], ours)
     return deployments
 
 
@@ -61,9 +67,20 @@ def _make_pool(client: SyncPrefectClient, name: str) -> None:
         client.create_work_pool(WorkPoolCreate(name=name, type="process", base_job_template=template))
 
 
-def _make_automation(client: SyncPrefectClient, pool: str) -> None:
+def _deployments_of(client: SyncPrefectClient, pool: str) -> list[DeploymentResponse]:
+    return client.read_deployments(work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[pool])), limit=PAGE)
+
+
+def _show_present_values(client: SyncPrefectClient, deployments: list[DeploymentResponse]) -> None:
+    params = read_settings(paths.PARAMS)
+    for each in deployments:
+        schema = with_present_values(each.parameter_openapi_schema or {}, params)
+        if schema != each.parameter_openapi_schema:
+            client.update_deployment(each.id, DeploymentUpdate(parameter_openapi_schema=schema))
+
+
+def _make_automation(client: SyncPrefectClient, pool: str, deployments: list[DeploymentResponse]) -> None:
     """Let Prefect call a run Crashed that sends no heartbeat: the second net, for when this whole machine is gone."""
-    ours = client.read_deployments(work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[pool])), limit=PAGE)
     wanted = AutomationCore(
         name=f"{pool}: crash runs without a heartbeat",
         description="`make up` keeps it; the deployment reconcile knows earlier and surely.",
@@ -74,7 +91,7 @@ def _make_automation(client: SyncPrefectClient, pool: str) -> None:
             match={"prefect.resource.id": "prefect.flow-run.*"},
             match_related={  # heartbeats name no pool
                 "prefect.resource.role": "deployment",
-                "prefect.resource.id": [f"prefect.deployment.{each.id}" for each in ours],
+                "prefect.resource.id": [f"prefect.deployment.{each.id}" for each in deployments],
             },
             for_each={"prefect.resource.id"},
             threshold=1,

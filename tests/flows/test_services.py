@@ -20,6 +20,7 @@ from flows.services import commands as module
 from flows.services.environment import services_environment
 from flows.services.neighbours import other_homes
 from roadseg.contracts.errors import UsageError
+from roadseg.pipeline.settings import read_settings
 
 UP, DOWN, UI = (["python", "-m", "flows.services", word] for word in ("up", "down", "ui"))
 STAGES = ["scan", "validate", "preprocess", "train", "evaluate"]
@@ -113,6 +114,16 @@ def test_the_schedule_starts_a_run_that_a_worker_finishes(
         page = f"get-artifact?run_uuid={version['run_id']}&path=bundle/card.json"
         assert "fingerprint" in ask(f"http://127.0.0.1:{server}/{page}")
     kill_tree(ui)
+
+
+def test_the_form_shows_what_params_yaml_has_and_sends_none_of_it(services: Services) -> None:
+    schema = ask(f"{services.prefect}/deployments/name/retrain/retrain")["parameter_openapi_schema"]
+    epochs = read_settings(services.tree / "params.yaml")["train"]["epochs"]
+    field = schema["definitions"]["TrainOverrides"]["properties"]["epochs"]
+    assert field["description"].endswith(f"(above 0). Here: {epochs}")
+    assert (field["type"], "default" in field) == ("integer", False)
+    assert schema["properties"]["overrides"]["default"] == {}
+    assert not any("default" in each for each in schema["definitions"]["Overrides"]["properties"].values())
 
 
 def test_up_again_updates_the_deployments_and_starts_nothing_twice(services: Services, finished: Path) -> None:
