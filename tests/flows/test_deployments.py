@@ -1,12 +1,16 @@
 """The forms of the deployments: what Prefect's page shows and its server checks is what the code checks."""
 
+import asyncio
 import inspect
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
 from prefect import Flow
+from prefect.server.schemas.schedules import CronSchedule
 from prefect.utilities.callables import parameter_schema
 from trees import ROOT
 
@@ -45,3 +49,17 @@ def test_each_deployment_names_a_flow_that_is_there() -> None:
     for flow, _ in FLOWS:
         path, _, name = entries[flow.name].partition(":")
         assert (Path(inspect.getfile(flow.fn)), name) == (ROOT / path, flow.name)
+
+
+@pytest.mark.parametrize("cron", ["30 1 * * *", "0 2 * * *", "30 2 * * *", "0 3 * * *"])
+@pytest.mark.parametrize(
+    ("place", "day"),
+    [("Europe/Berlin", (2026, 10, 23)), ("Europe/Berlin", (2027, 3, 26)), ("America/New_York", (2026, 10, 30))],
+)
+def test_a_clock_that_is_put_forward_or_back_neither_doubles_nor_drops_a_run(
+    cron: str, place: str, day: tuple[int, int, int]
+) -> None:
+    zone = ZoneInfo(place)
+    start = datetime(*day, tzinfo=zone)
+    due = asyncio.run(CronSchedule(cron=cron, timezone=place).get_dates(n=5, start=start))
+    assert [each.astimezone(zone).date() for each in due] == [start.date() + timedelta(days=late) for late in range(5)]
