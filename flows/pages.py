@@ -106,10 +106,13 @@ def with_places(text: str, page: Path, link: str | None) -> str:
         link: the page in MLflow, see `data_page.page_link`; None where MLflow did not take it.
     """
     headline, table = text.split("\n\n|", maxsplit=1)
-    return f"{headline}\n\n{_in_mlflow(page, link)}\n\nOn this machine: `{page}`\n\n|{table}"
+    here = f"\n\nOn this machine: `{page}`" if page.exists() else ""
+    return f"{headline}\n\n{_in_mlflow(page, link)}{here}\n\n|{table}"
 
 
 def _in_mlflow(page: Path, link: str | None) -> str:
+    if link is None and not page.exists():
+        return f"No page was made; `roadseg report {page.stem}` makes one."
     if link is None:
         return f"MLflow did not take it; `roadseg report {page.stem}` makes it again."
     if not link.startswith("http"):

@@ -19,8 +19,15 @@ RUN = "https://host/mlflow/#/experiments/1/runs/abc"
         (None, "MLflow did not take it; `roadseg report model` makes it again."),
     ],
 )
-def test_links_stand_between_the_headline_and_the_table(link: str | None, said: str) -> None:
-    lines = with_places(SCORES, Path("reports/model.html"), link).splitlines()
+def test_links_stand_between_the_headline_and_the_table(link: str | None, said: str, tmp_path: Path) -> None:
+    page = tmp_path / "model.html"
+    page.touch()
+    lines = with_places(SCORES, page, link).splitlines()
     assert lines[:4] == ["## Mean IoU 0.500", "", "8 images.", ""]
-    assert lines[4:8] == [said, "", "On this machine: `reports/model.html`", ""]
+    assert lines[4:8] == [said, "", f"On this machine: `{page}`", ""]
     assert lines[8:] == ["| class | IoU |", "|---|---|", "| sky | 0.9 |"]
+
+
+def test_where_no_page_was_made_none_is_named(tmp_path: Path) -> None:
+    lines = with_places(SCORES, tmp_path / "decision.html", None).splitlines()
+    assert lines[4:7] == ["No page was made; `roadseg report decision` makes one.", "", "| class | IoU |"]

@@ -56,7 +56,7 @@ def decision_markdown(decision: Decision) -> str:
     lines += ["", "| result | rule | bound | found |", "|---|---|---|---|"]
     for rule in sorted(decision.rules, key=lambda rule: rule.held is True):
         result = "holds" if rule.held else ("not known" if rule.held is None else "**broken**")
-        found = "" if rule.figure is None else f"{rule.figure:.4g}"
+        found = "nothing to compare" if rule.figure is None else f"{rule.figure:.4g}"
         lines.append(f"| {result} | {_code(f'{rule.key} {rule.about}')} | {rule.bound:.4g} | {found} |")
     return "\n".join(lines) + "\n"
 
