@@ -155,7 +155,7 @@ def test_a_run_shows_why_how_far_what_and_the_pictures(site: Site, trained: RunR
     assert "data:image/jpeg;base64," in shown["model-scores"]["data"]
     assert "there is no finished run to compare with" in shown["retrain-why"]["data"]
     assert "there is no remote, so the local branch main is taken" in shown["retrain-why"]["data"]
-    assert str(site.home / "flows" / trained.run / "decision.html") in shown["gate-decision"]["data"]
+    assert "No page was made" in shown["gate-decision"]["data"]  # ROADSEG_PAGES is off in these tests
 
 
 def test_where_nothing_changed_a_run_skips_without_touching_the_workspace(site: Site, trained: RunRecord) -> None:
