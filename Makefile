@@ -46,12 +46,20 @@ fmt: setup ## format and fix what can be fixed
 	@ruff format . && ruff check --fix .
 
 COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-header pyproject.toml --extra dev
+	--no-header
+LIKE_DEV := --constraints requirements/dev.txt
 
-lock: ## resolve the dependencies anew; gpu and jax have the versions of cpu
-	$(COMPILE) --extra cpu --output-file requirements/dev.txt
-	$(COMPILE) --extra gpu --constraints requirements/dev.txt --output-file requirements/gpu.txt
-	$(COMPILE) --extra jax --constraints requirements/dev.txt --output-file requirements/jax.txt
+lock: ## resolve the dependencies anew; all locks have the versions of dev
+	$(COMPILE) pyproject.toml --extra dev --extra cpu --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra dev --extra gpu $(LIKE_DEV) --output-file requirements/gpu.txt
+	$(COMPILE) pyproject.toml --extra dev --extra jax $(LIKE_DEV) --output-file requirements/jax.txt
+	$(COMPILE) pyproject.toml --extra cpu $(LIKE_DEV) --output-file requirements/server.txt
+	$(COMPILE) pyproject.toml --extra pipeline --extra team --extra cpu $(LIKE_DEV) --output-file requirements/worker.txt
+	$(COMPILE) pyproject.toml --extra pipeline --extra team --extra gpu --constraints requirements/gpu.txt \
+		--constraints requirements/worker.txt --output-file requirements/worker-gpu.txt
+	$(COMPILE) --group mlflow $(LIKE_DEV) --constraints requirements/worker.txt --output-file requirements/mlflow.txt
+	$(COMPILE) --group prefect $(LIKE_DEV) --output-file requirements/prefect.txt
+	$(COMPILE) --group build $(LIKE_DEV) --output-file requirements/build.txt
 
 serve: setup ## answer pictures over HTTP with the demo's champion
 	@ROADSEG_HOME=$${ROADSEG_HOME:-.roadseg/demo} python -m roadseg serve
