@@ -1,5 +1,5 @@
 # The one task vocabulary: people, hooks and CI use these words.
-.PHONY: help setup demo serve test lint fmt lock ui up down bench soak
+.PHONY: help setup demo serve test lint fmt lock ui up down bench soak docker-test
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -10,7 +10,7 @@ export DO_NOT_TRACK := true
 $(foreach sign,% :,$(if $(findstring $(sign),$(CURDIR)),$(error the path $(CURDIR) has a $(sign): move the checkout)))
 
 help: ## say what there is
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
 
 # which lock: LOCK=cpu, gpu or jax; else what .venv has; else gpu where NVIDIA's driver names one
 LOCK ?= $(or $(firstword $(patsubst .venv/.ready-%,%,$(wildcard .venv/.ready-*))),$(shell \
@@ -75,6 +75,9 @@ down: setup ## stop them
 
 soak: setup ## the long proofs: every kill, every shell, every hang
 	@python -m pytest -m soak
+
+docker-test: setup ## the whole stack in containers, from build to restore; wants an engine, debootstrap and root
+	@python docker/test/run.py
 
 bench: setup ## measure; each prints one JSON object
 	@python -m benchmarks.training

@@ -33,25 +33,27 @@ class Refused(Exception):
     """Something that a person must settle; the text says what."""
 
 
-def settings(path: Path = HERE / ".env") -> dict[str, str]:
-    """What compose sees: the file, and the environment, which wins.
+def settings(path: Path | None = None) -> dict[str, str]:
+    """What compose sees: docker/.env or another file, and the environment, which wins.
 
     Raises:
         Refused: there is no such file.
     """
+    path = path or HERE / ".env"
     if not path.exists():
         raise Refused(f"{path} is missing: `python3 docker/stack.py env` writes it")
     lines = re.findall(r"^([A-Z_]+)=(.*?)\s*$", path.read_text(encoding="utf-8"), re.MULTILINE)
     return {name: value.strip("'\"") for name, value in lines} | dict(os.environ)
 
 
-def write_env(path: Path = HERE / ".env", example: Path = HERE / ".env.example") -> None:
+def write_env(path: Path | None = None) -> None:
     """Write the example with a random secret for each empty one; what stands in an earlier file stays.
 
     Raises:
         Refused: that one has them all.
     """
-    text = path.read_text(encoding="utf-8") if path.exists() else example.read_text(encoding="utf-8")
+    path, example = path or HERE / ".env", HERE / ".env.example"
+    text = (path if path.exists() else example).read_text(encoding="utf-8")
     filled = re.sub(r"^([A-Z_]+)=\s*$", lambda found: f"{found[1]}={_secret(found[1])}", text, flags=re.MULTILINE)
     if path.exists() and filled == text:
         raise Refused(f"{path} has all its secrets: edit it by hand")

@@ -4,6 +4,7 @@ A password is changed by a restart. `default_permission` lets every account read
 """
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -31,8 +32,17 @@ def set_accounts(uri: str) -> None:
             store.create_user(name, os.environ[variable], is_admin=name == "admin")
 
 
+def migrate(uri: str) -> None:
+    """Bring a database of an earlier MLflow up to date; its server makes an empty one, and refuses an old one."""
+    from sqlalchemy import create_engine, inspect
+
+    if inspect(create_engine(uri)).has_table("alembic_version"):
+        subprocess.run([sys.executable, "-m", "mlflow", "db", "upgrade", uri], check=True)
+
+
 def main() -> None:
     """Become `mlflow server`."""
+    migrate(os.environ["MLFLOW_BACKEND_STORE_URI"])
     uri = os.environ["MLFLOW_AUTH_DATABASE_URI"]
     set_accounts(uri)
     path = Path("/tmp/basic_auth.ini")

@@ -24,7 +24,7 @@ def main() -> None:
     """Run the worker until the container is stopped, and then until its runs have ended."""
     make_ready()
     set_remote(os.environ.get("ROADSEG_DVC_REMOTE", ""))
-    bring_data()
+    have_data()
     commit_tree()
     remember_served(Path.cwd())
     env = container_environment()
@@ -51,7 +51,7 @@ def set_remote(address: str) -> None:
             _run("dvc", "remote", "modify", "--global", "stack", "endpointurl", endpoint)
 
 
-def bring_data() -> None:
+def have_data() -> None:
     """Bring the data that the commit names from the remote; where it names none, generate scenes and import them."""
     if not paths.RAW_DVC.exists():  # a fresh volume: a commit that was restored may name data
         _run("git", "checkout", "--quiet", "HEAD", "--", str(paths.RAW_DVC.parent), check=False)
