@@ -1,5 +1,5 @@
 # The one task vocabulary: people, hooks and CI use these words.
-.PHONY: help setup demo serve test lint fmt lock ui up down bench soak
+.PHONY: help setup demo serve test lint fmt lock ui up down bench soak docker-test
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -10,7 +10,7 @@ export DO_NOT_TRACK := true
 $(foreach sign,% :,$(if $(findstring $(sign),$(CURDIR)),$(error the path $(CURDIR) has a $(sign): move the checkout)))
 
 help: ## say what there is
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
 
 # which lock: LOCK=cpu, gpu or jax; else what .venv has; else gpu where NVIDIA's driver names one
 LOCK ?= $(or $(firstword $(patsubst .venv/.ready-%,%,$(wildcard .venv/.ready-*))),$(shell \
@@ -46,12 +46,20 @@ fmt: setup ## format and fix what can be fixed
 	@ruff format . && ruff check --fix .
 
 COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-header pyproject.toml --extra dev
+	--no-header
+LIKE_DEV := --constraints requirements/dev.txt
 
-lock: ## resolve the dependencies anew; gpu and jax have the versions of cpu
-	$(COMPILE) --extra cpu --output-file requirements/dev.txt
-	$(COMPILE) --extra gpu --constraints requirements/dev.txt --output-file requirements/gpu.txt
-	$(COMPILE) --extra jax --constraints requirements/dev.txt --output-file requirements/jax.txt
+lock: ## resolve the dependencies anew; all locks have the versions of dev
+	$(COMPILE) pyproject.toml --extra dev --extra cpu --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra dev --extra gpu $(LIKE_DEV) --output-file requirements/gpu.txt
+	$(COMPILE) pyproject.toml --extra dev --extra jax $(LIKE_DEV) --output-file requirements/jax.txt
+	$(COMPILE) pyproject.toml --extra cpu $(LIKE_DEV) --output-file requirements/server.txt
+	$(COMPILE) pyproject.toml --extra pipeline --extra team --extra cpu $(LIKE_DEV) --output-file requirements/worker.txt
+	$(COMPILE) pyproject.toml --extra pipeline --extra team --extra gpu --constraints requirements/gpu.txt \
+		--constraints requirements/worker.txt --output-file requirements/worker-gpu.txt
+	$(COMPILE) --group mlflow $(LIKE_DEV) --constraints requirements/worker.txt --output-file requirements/mlflow.txt
+	$(COMPILE) --group prefect $(LIKE_DEV) --output-file requirements/prefect.txt
+	$(COMPILE) --group build $(LIKE_DEV) --output-file requirements/build.txt
 
 serve: setup ## answer pictures over HTTP with the demo's champion
 	@ROADSEG_HOME=$${ROADSEG_HOME:-.roadseg/demo} python -m roadseg serve
@@ -67,6 +75,9 @@ down: setup ## stop them
 
 soak: setup ## the long proofs: every kill, every shell, every hang
 	@python -m pytest -m soak
+
+docker-test: setup ## the whole stack in containers, from build to restore; wants an engine, debootstrap and root
+	@python docker/test/run.py
 
 bench: setup ## measure; each prints one JSON object
 	@python -m benchmarks.training

@@ -1,0 +1,256 @@
+"""`make docker-test`: the whole stack from Debian's packages to a served champion, and back from a backup.
+
+Runs in a copy of the checkout with small parameters, and leaves nothing but images. Prints each step with its seconds.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from client import Client, waited
+from ground import CLASSIC, make_base, make_stand_ins, missing
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+import stack
+
+ROOT = Path(__file__).parent.parent.parent
+OURS = ("worker", "server", "mlflow", "prefect", "database", "store", "proxy")
+INNER = (14200, 15000, 15432, 18000, 18080, 18330, 18333, 18334, 18335)
+SMALL = {
+    "preprocess": {"height": 64, "width": 128},
+    "train": {"epochs": 60, "batch": 4, "precision": "float32"},
+    "promote": {"miou_min": 0.0},  # such a model knows little
+}
+PORTS = {"PREFECT_PORT": "24200", "MLFLOW_PORT": "25000", "MODELS_PORT": "28000"}
+TOLD: dict[str, Any] = {}
+
+
+@contextmanager
+def step(name: str) -> Iterator[None]:
+    """Time a step and say so."""
+    print(f"{name} ...", flush=True)
+    began = time.monotonic()
+    yield
+    TOLD[name] = round(time.monotonic() - began, 1)
+    print(f"{name}: {TOLD[name]} s", flush=True)
+
+
+def copy_tree(target: Path) -> None:
+    """The files that git knows or would take, with small parameters."""
+    command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file() and not name.startswith(("data/", "reports/", "metrics.json", "dvc.lock")):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    params = yaml.safe_load((target / "params.yaml").read_text())
+    for section, values in SMALL.items():
+        params[section].update(values)
+    (target / "params.yaml").write_text(yaml.safe_dump(params))
+
+
+def compose(*words: str) -> str:
+    """A word of compose; what it prints."""
+    return stack._compose(*words, stdout=subprocess.PIPE).decode()
+
+
+def refuse_without_secrets() -> None:
+    """Nothing starts from the example as it is."""
+    shutil.copy(stack.HERE / ".env.example", stack.HERE / ".env")
+    done = subprocess.run([*stack._tool(), "up", "-d"], cwd=stack.HERE, capture_output=True, text=True)
+    assert done.returncode, "the stack started without secrets"
+    assert ".env.example" in done.stderr, done.stderr
+    (stack.HERE / ".env").unlink()
+
+
+def write_settings(images: dict[str, str]) -> dict[str, str]:
+    """docker/.env with secrets, and with what this machine needs."""
+    stack.write_env()
+    bridged = subprocess.run(["docker", "network", "inspect", "bridge"], capture_output=True).returncode == 0
+    more = {**images, **PORTS, "TAG": "test", "COMPOSE_PROJECT_NAME": "roadsegtest"}
+    more["COMPOSE_FILE"] = f"compose.yaml:compose.{'override' if bridged else 'host'}.yaml"
+    text = (stack.HERE / ".env").read_text().replace("COMPOSE_PROJECT_NAME=roadseg\n", "")
+    (stack.HERE / ".env").write_text(text + "".join(f"{name}={value}\n" for name, value in more.items()))
+    return stack.settings()
+
+
+def look_at_images(tag: str) -> None:
+    """Each runs as a user and has neither compiler nor cache nor a secret in its history."""
+    look = "id -u; for tool in gcc cc make uv; do command -v $tool; done; ls -A /var/lib/apt/lists ~/.cache 2>/dev/null"
+    secrets = [
+        value for name, value in stack.settings().items() if name.endswith(("PASSWORD", "SECRET", "_AUTH", "_KEY"))
+    ]
+    for name in OURS:
+        image = f"roadseg-{name}:{tag}"
+        command = ["docker", "run", "--rm", "--network", "none", "--entrypoint", "sh", image, "-c", look]
+        found = subprocess.run(command, capture_output=True, text=True).stdout
+        lines = [line for line in found.splitlines() if line and not line.endswith(":")]
+        assert lines[0] != "0", f"{image} runs as root"
+        assert not lines[1:], f"{image} holds {lines[1:]}"
+        about = subprocess.run(["docker", "history", "--no-trunc", image], capture_output=True, text=True).stdout
+        about += (inspected := subprocess.run(["docker", "inspect", image], capture_output=True, text=True).stdout)
+        assert not [secret for secret in secrets if secret and secret in about], f"{image} tells a secret"
+        TOLD[f"MB {name}"] = round(json.loads(inspected)[0]["Size"] / 1e6)
+
+
+def ask_without_login(client: Client) -> None:
+    """401 but for the few that are named in the README, which answer."""
+    closed = [("prefect", "/api/flows/filter", {}), ("prefect", "/api/admin/version", None)]
+    closed += [("mlflow", "/api/2.0/mlflow/experiments/search?max_results=1", None), ("mlflow", "/", None)]
+    closed += [("models", path, None) for path in ("/", "/version", "/metrics", "/ready", "/docs")]
+    for service, path, body in [*closed, ("models", "/predict", b"picture")]:
+        status = client.ask(service, path, body, login=False)[0]
+        assert status in (401, 403), f"{service}{path} answers {status} without a login"
+    for service, path in (("prefect", "/api/health"), ("mlflow", "/health"), ("models", "/health")):
+        assert client.ask(service, path, login=False)[0] == 200, f"{service}{path}"
+
+
+def look_at_ports() -> None:
+    """On the host's network the inner services listen on loopback alone."""
+    import psutil
+
+    found = {each.laddr for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN}
+    inner = {place for place in found if place.port in INNER}
+    assert not [place for place in inner if place.ip not in ("127.0.0.1", "::1", "::ffff:127.0.0.1")], inner
+    TOLD["inner ports on loopback"] = sorted({place.port for place in inner})
+
+
+def picture() -> bytes:
+    """A picture of blocks, PNG."""
+    blocks = np.random.default_rng(0).integers(0, 256, (9, 16, 3), np.uint8)
+    stream = BytesIO()
+    Image.fromarray(np.repeat(np.repeat(blocks, 20, 0), 20, 1)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def mask(client: Client) -> bytes:
+    """The champion's mask of the picture, as soon as it is served."""
+    content: bytes = waited(
+        lambda: answer[1] if (answer := client.ask("models", "/predict", picture()))[0] == 200 else b"", "the mask"
+    )
+    assert Image.open(BytesIO(content)).size == (320, 180)
+    return content
+
+
+def restart_in_the_middle(client: Client, run: str) -> None:
+    """Restart each service once while the run works, the worker last: its run is cancelled, and loses nothing."""
+    waited(lambda: client.stages(run).get("train") == "Running", "a training")
+    for name in ("proxy", "server", "store", "mlflow", "database", "prefect", "worker"):
+        at = next((stage for stage, state in client.stages(run).items() if state == "Running"), "between stages")
+        with step(f"restart {name} in {at}"):
+            compose("restart", name)
+            stack.wait_until_healthy(name)
+    TOLD["run when the worker was stopped"] = client.wait_for_run(run)["state_name"]
+
+
+def scenario(tree: Path) -> None:
+    """All of it, in order."""
+    with step("base and stand-ins"):
+        make_base()
+        images = make_stand_ins(tree)
+    refuse_without_secrets()
+    settings = write_settings(images)
+    with step("resolve the lock of the GPU's worker"):
+        resolve = ["uv", "pip", "sync", "--dry-run", "--quiet", "--require-hashes", "requirements/worker-gpu.txt"]
+        subprocess.run([*resolve, "--python", sys.executable], cwd=tree, check=True)
+    for name in reversed(OURS):
+        with step(f"build {name}"):
+            compose("build", name)
+    look_at_images("test")
+    with step("up until all are healthy"):
+        compose("up", "-d")
+        stack.wait_until_healthy()
+    authority = tree / "root.crt"
+    inside = "/var/lib/roadseg/caddy/pki/authorities/local/root.crt"
+    subprocess.run(["docker", "cp", f"{stack._container('proxy')}:{inside}", str(authority)], check=True)
+    client = Client(settings, authority)
+    ask_without_login(client)
+    if "host" in settings["COMPOSE_FILE"]:
+        look_at_ports()
+    run = client.start_run("retrain/retrain")
+    restart_in_the_middle(client, run)
+    with step("the next run, to its end"):
+        run = client.start_run("retrain/retrain")
+        ended = client.wait_for_run(run)
+        assert ended["state_type"] == "COMPLETED", ended["state"]
+    TOLD["its stages"], TOLD["its name"] = client.stages(run), ended["name"]
+    assert client.champion() == "1"
+    with step("the first mask"):
+        before = mask(client)
+    with step("backup"):
+        stack.backup(tree / "backup")
+    TOLD["MB backup"] = round(sum(path.stat().st_size for path in (tree / "backup").iterdir()) / 1e6, 1)
+    with step("destroy"):
+        compose("down", "-v")
+    with step("restore until all are healthy"):
+        stack.restore(tree / "backup")
+    subprocess.run(["docker", "cp", f"{stack._container('proxy')}:{inside}", str(authority)], check=True)
+    client = Client(settings, authority)
+    assert client.champion() == "1"
+    with step("the same mask"):
+        assert mask(client) == before, "another mask after restore"
+    compose("exec", "-T", "worker", "sh", "-c", "test -d data/raw && git diff --quiet HEAD")
+    migrate_and_upgrade(tree)
+    assert mask(client) == before, "another mask after the upgrade"
+
+
+def migrate_and_upgrade(tree: Path) -> None:
+    """Take Prefect's database one migration back; an upgrade brings it forward."""
+    revision = [
+        "exec",
+        "-T",
+        "database",
+        "psql",
+        *stack.POSTGRES,
+        "-At",
+        "-c",
+        "select * from alembic_version",
+        "prefect",
+    ]
+    head = compose(*revision)
+    compose("exec", "-T", "prefect", "prefect", "server", "database", "downgrade", "-y", "-r", "-1")
+    assert compose(*revision) != head
+    with step("upgrade"):
+        compose("stop", "prefect")
+        stack.upgrade(tree / "before")
+    assert compose(*revision) == head
+
+
+def main() -> None:
+    """Run the test where there is an engine; clean up either way."""
+    if lacks := missing():
+        print(f"not run: {'; '.join(lacks)}", file=sys.stderr)
+        sys.exit(2)
+    tree = Path(tempfile.mkdtemp(prefix="roadseg-docker-test-"))
+    os.environ |= CLASSIC
+    os.environ["COMPOSE_DOCKER_CLI_BUILD"] = "0"
+    try:
+        copy_tree(tree)
+        stack.HERE = tree / "docker"
+        scenario(tree)
+        print("passed")
+    except BaseException:
+        if (tree / "docker/.env").exists():
+            subprocess.run([*stack._tool(), "logs", "--tail", "60"], cwd=tree / "docker")
+        raise
+    finally:
+        print(json.dumps(TOLD, indent=1), flush=True)
+        if (tree / "docker/.env").exists():
+            subprocess.run([*stack._tool(), "down", "-v"], cwd=tree / "docker", capture_output=True)
+        shutil.rmtree(tree, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
