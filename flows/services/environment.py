@@ -17,6 +17,8 @@ def services_environment() -> dict[str, str]:
         os.environ.get(f"{name}_PORT") or port for name, port in (("PREFECT", "4200"), ("MLFLOW", "5000"))
     )
     scripts, shared = str(Path(sys.executable).parent), os.environ.get("PREFECT_API_URL")
+    named = os.environ.get("MLFLOW_TRACKING_URI", "") if shared else ""  # beside a Prefect of one's own it is ours
+    team_mlflow = named if named.startswith(("http://", "https://")) else ""
     settings = {
         "PREFECT_WORKER_QUERY_SECONDS": "5",  # a run asked for by hand starts sooner
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,orphans",  # runs are `retention`'s
@@ -36,10 +38,11 @@ def services_environment() -> dict[str, str]:
         "LOGS": str(home() / "services").replace("%", "%%"),
         "SOCKET": str(_socket()),
         "OWN_PREFECT": "false" if shared else "true",
+        "OWN_MLFLOW": "false" if team_mlflow else "true",
         "PREFECT_PORT": prefect,
         "MLFLOW_PORT": mlflow,
         "PREFECT_API_URL": shared or f"http://127.0.0.1:{prefect}/api",
-        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{mlflow}",
+        "MLFLOW_TRACKING_URI": team_mlflow or f"http://127.0.0.1:{mlflow}",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
 

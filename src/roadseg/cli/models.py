@@ -107,12 +107,15 @@ def register() -> None:
     Example: `roadseg register`
     """
     from roadseg.registry.card import write_card
+    from roadseg.registry.versions import is_left_to_gate
     from roadseg.registry.versions import register as enter
     from roadseg.tracking.publish import publish as send
 
     version = enter(send(Path.cwd()))
     write_card(str(version))
     print(f"registered as version {version} of roadseg")
+    if is_left_to_gate(version):
+        print("alias candidate is left to the gate: `roadseg promote` by its user sets it before it decides")
 
 
 def score(

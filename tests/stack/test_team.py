@@ -1,0 +1,97 @@
+"""The same code on a team's servers, told by variables alone: data and artifacts on S3, the rest on PostgreSQL.
+
+The servers have real logins; the shell of a trainer and that of the gate's user differ in the login only.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import mlflow
+import pytest
+from buckets import BUCKET, client_of
+from mlflow import MlflowClient, MlflowException
+from team_stack import Stack
+from trees import commit, run
+
+from roadseg.contracts.files import digest_file
+from roadseg.registry.versions import CANDIDATE, CHAMPION, LEFT, MODEL, candidate_of, version_at
+from roadseg.tracking.store import connect, experiment_id
+
+SIZES = (0, 1, 1000, 3_000_000, 20_000_000)  # bytes; the last goes in several parts
+
+
+@pytest.fixture(scope="module")
+def blobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of each size, of bytes that no compression makes smaller."""
+    folder = tmp_path_factory.mktemp("blobs")
+    for size in SIZES:
+        (folder / str(size)).write_bytes(os.urandom(size))
+    return folder
+
+
+def as_user(stack: Stack, user: str, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    """A client of MLflow with a login and without a key of the store."""
+    for name, value in stack.environment(user).items():
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    return connect()
+
+
+def contents(folder: Path) -> dict[str, str]:
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name != ".gitignore")
+    return {path.relative_to(folder).as_posix(): digest_file(path) for path in found}
+
+
+def test_a_store_gives_back_what_it_was_given_to_the_byte(stack: Stack, blobs: Path, tmp_path: Path) -> None:
+    store = client_of(stack.store)
+    for path in blobs.iterdir():
+        store.upload_file(str(path), BUCKET, f"bytes/{path.name}")
+        store.download_file(BUCKET, f"bytes/{path.name}", str(tmp_path / path.name))
+    assert contents(tmp_path) == contents(blobs)
+
+
+def test_artifacts_come_back_to_the_byte_to_a_trainer_who_has_no_key_of_the_store(
+    stack: Stack, blobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = as_user(stack, "trainer", monkeypatch)
+    made = client.create_run(experiment_id(client, "bytes"))
+    client.log_artifacts(made.info.run_id, str(blobs), "blobs")
+    mlflow.artifacts.download_artifacts(run_id=made.info.run_id, artifact_path="blobs", dst_path=str(tmp_path))
+    assert contents(tmp_path / "blobs") == contents(blobs)
+    stored = client_of(stack.store).list_objects_v2(Bucket=BUCKET, Prefix="mlflow/")["Contents"]
+    assert {entry["Size"] for entry in stored} >= set(SIZES)
+
+
+def test_a_trainer_s_version_becomes_champion_by_the_gate_and_its_data_come_back_on_another_machine(
+    stack: Stack, finished_checkout: Path, blobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, trainer, gate = finished_checkout, stack.environment("trainer"), stack.environment("gate")
+    shutil.copytree(blobs, tree / "blobs")
+    run(tree, "dvc", "remote", "add", "-q", "-d", "store", f"s3://{BUCKET}/dvc", **trainer)
+    run(tree, "dvc", "add", "-q", "blobs", **trainer)
+    commit(tree, "name a remote")
+    run(tree, "dvc", "push", "-q", **trainer)
+
+    said = run(tree, "roadseg", "register", **trainer).stdout
+    assert "registered as version 1" in said
+    assert "candidate is left to the gate" in said
+    client = as_user(stack, "trainer", monkeypatch)
+    assert (version_at(client, CANDIDATE), LEFT in client.get_model_version(MODEL, "1").tags) == (None, True)
+    for alias in (CANDIDATE, CHAMPION):
+        with pytest.raises(MlflowException, match="Permission denied"):
+            client.set_registered_model_alias(MODEL, alias, "1")
+    with pytest.raises(MlflowException, match="Permission denied"):
+        client.rename_registered_model(MODEL, "mine")
+
+    other = tmp_path / "another machine"
+    run(tmp_path, "git", "clone", "-q", str(tree), str(other))
+    run(other, "dvc", "pull", "-q", **gate)
+    for folder in ("blobs", "data/raw", "data/shards", "models/bundle", "reports/evaluation"):
+        assert contents(other / folder) == contents(tree / folder), folder
+    assert candidate_of(client, move=False) == 1
+    assert "PROMOTE version 1" in run(other, "roadseg", "promote", **gate).stdout
+    assert (version_at(client, CANDIDATE), version_at(client, CHAMPION)) == (None, 1)
+    assert LEFT not in client.get_model_version(MODEL, "1").tags
