@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -21,11 +21,14 @@ from filelock import FileLock
 from postgres import Postgres
 from servers import free_port, kill_tree
 
+from flows.services.environment import SOURCES
 from roadseg.pipeline.process import tied
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 PASSWORDS = {name: f"{name}-of-the-tests-only" for name in ("admin", "gate", "trainer", "reader")}
 PREFECT_LOGIN = "prefect:of-the-tests-only"
-SOURCES = r"^(models:/m-[0-9a-f]{32}|mlflow-artifacts:/.*)$"  # of versions: nothing outside the artifact root
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,18 @@ class Stack:
         login = f"{user}:{PASSWORDS[user]}" if user else ""
         status, said = self.told(f"{self.mlflow}/api/2.0/mlflow/{path}", method, login, body)
         return status, json.loads(said) if said[:1] in (b"{", b"[") else said.decode()
+
+
+def client_as(stack: Stack, user: str, monkeypatch: pytest.MonkeyPatch) -> "MlflowClient":
+    """A client of MLflow with a login, in a process that has no key of the store."""
+    from roadseg.tracking.store import connect  # late: MLflow loads in seconds
+
+    for name, value in stack.environment(user).items():
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    return connect()
 
 
 @contextmanager

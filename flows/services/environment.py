@@ -8,6 +8,8 @@ from pathlib import Path
 
 from roadseg.contracts.files import digest_of, home
 
+# where the files of a version may lie: else whoever registers could have the server read any file of its machine
+SOURCES = r"^(models:/m-[0-9a-f]{32}|mlflow-artifacts:/.*)$"
 KEPT_EVENTS = "P14D"  # Prefect's events are many, and say little that runs do not
 
 
@@ -25,6 +27,7 @@ def services_environment() -> dict[str, str]:
         "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": KEPT_EVENTS,
         # where somebody sets a limit, a restart of the server must not keep its slots for ever
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        "MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX": SOURCES,
     }
     return {
         **settings,

@@ -1,6 +1,7 @@
 """Who may do what on a team's MLflow: logins by part, with the permissions that the part needs."""
 
-from typing import Literal, get_args
+import warnings
+from typing import Any, Literal, get_args
 
 from mlflow import MlflowClient, MlflowException
 
@@ -41,9 +42,7 @@ def let_in(name: str, password: str, part: Part) -> bool:
     client, uri = connect(), str(MlflowClient().tracking_uri)
     if not uri.startswith(("http://", "https://")):
         raise UsageError("logins are a server's: set MLFLOW_TRACKING_URI and the administrator's login")
-    from mlflow.server import get_app_client  # late: it loads the whole server
-
-    people = get_app_client("basic-auth", tracking_uri=uri)
+    people = _people(uri)
     new = not _is_there(people, name)
     if new:
         people.create_user(name, password)
@@ -56,9 +55,17 @@ def let_in(name: str, password: str, part: Part) -> bool:
     return new
 
 
-def _is_there(people: object, name: str) -> bool:
+def _people(uri: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the client loads the whole server, which warns of its own imports
+        from mlflow.server import get_app_client
+
+        return get_app_client("basic-auth", tracking_uri=uri)
+
+
+def _is_there(people: Any, name: str) -> bool:
     try:
-        people.get_user(name)  # type: ignore[attr-defined]
+        people.get_user(name)
     except MlflowException as error:
         if error.error_code != ABSENT:
             raise
@@ -75,12 +82,12 @@ def _make_model(client: MlflowClient) -> None:
         client.create_registered_model(MODEL)
 
 
-def _set(people: object, name: str, kind: str, which: str, permission: str) -> None:
+def _set(people: Any, name: str, kind: str, which: str, permission: str) -> None:
     if permission:
-        people.grant_user_permission(name, kind, which, permission)  # type: ignore[attr-defined]
+        people.grant_user_permission(name, kind, which, permission)
         return
     try:
-        people.revoke_user_permission(name, kind, which)  # type: ignore[attr-defined]
+        people.revoke_user_permission(name, kind, which)
     except MlflowException as error:  # it had none
         if error.error_code != ABSENT:
             raise

@@ -81,7 +81,7 @@ def _client() -> Any:
     except ImportError:
         raise UsageError("boto3 is missing, which speaks S3: install roadseg[team]") from None
     patience = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "max_attempts": 4})
-    return boto3.client("s3", config=patience)
+    return boto3.Session().client("s3", config=patience)  # the default one would keep keys that were changed
 
 
 def _listed(client: Any, bucket: str, prefix: str) -> Iterator[Stored]:
