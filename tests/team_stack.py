@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PASSWORDS = {name: f"{name}-of-the-tests-only" for name in ("admin", "gate", "trainer", "reader")}
+PATIENCE = 60.0  # seconds for an answer
 PREFECT_LOGIN = "prefect:of-the-tests-only"
 
 
@@ -56,17 +57,19 @@ class Stack:
     def told(
         self, url: str, method: str = "GET", login: str = "", body: object = None, **headers: str
     ) -> tuple[int, bytes]:
-        """Status and body of an answer."""
+        """Status and body of an answer; 0 where none comes in time."""
         request = Request(url, json.dumps(body).encode() if body is not None else None, method=method)
         for name, value in ({"Content-Type": "application/json"} | headers).items():
             request.add_header(name.replace("_", "-"), value)
         if login:
             request.add_header("Authorization", f"Basic {base64.b64encode(login.encode()).decode()}")
         try:
-            with urlopen(request, timeout=60) as answer:
+            with urlopen(request, timeout=PATIENCE) as answer:
                 return int(answer.status), answer.read()
         except HTTPError as error:
             return error.code, error.read()
+        except TimeoutError:
+            return 0, b""
 
     def mlflow_api(self, path: str, method: str = "GET", user: str = "", body: object = None) -> tuple[int, Any]:
         """Status and JSON of MLflow's API, as a user or as nobody."""
