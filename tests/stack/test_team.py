@@ -8,11 +8,15 @@ import re
 import shutil
 from pathlib import Path
 
+import buckets
 import mlflow
+import psycopg
 import pytest
 from buckets import BUCKET, client_of
 from mlflow import MlflowException
-from team_stack import Stack, client_as
+from postgres import PASSWORD as DATABASE_PASSWORD
+from postgres import USER
+from team_stack import PASSWORDS, PREFECT_LOGIN, Stack, client_as
 from trees import commit, run
 
 from roadseg.contracts.files import digest_file
@@ -56,7 +60,7 @@ def test_artifacts_come_back_to_the_byte_to_a_trainer_who_has_no_key_of_the_stor
     assert {entry["Size"] for entry in stored} >= set(SIZES)
 
 
-def test_a_trainer_s_version_becomes_champion_by_the_gate_and_its_data_come_back_on_another_machine(
+def test_a_trainer_s_version_becomes_champion_by_the_gate_and_data_come_back_elsewhere(
     stack: Stack, finished_checkout: Path, blobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree, trainer, gate = finished_checkout, stack.environment("trainer"), stack.environment("gate")
@@ -85,6 +89,26 @@ def test_a_trainer_s_version_becomes_champion_by_the_gate_and_its_data_come_back
     for folder in ("blobs", "data/raw", "data/shards", "models/bundle", "reports/evaluation"):
         assert contents(other / folder) == contents(tree / folder), folder
     assert candidate_of(client, move=False) == int(number)
-    assert f"PROMOTE version {number}" in run(other, "roadseg", "promote", **gate).stdout
+    said += (promoted := run(other, "roadseg", "promote", **gate).stdout)
+    assert f"PROMOTE version {number}" in promoted
     assert (version_at(client, CANDIDATE), version_at(client, CHAMPION)) == (None, int(number))
     assert LEFT not in client.get_model_version(MODEL, number).tags
+    assert leaks(stack, [tree / ".roadseg", other / ".roadseg", tree / "reports", other / "reports"], said) == []
+
+
+def leaks(stack: Stack, folders: list[Path], said: str) -> list[str]:
+    """Where a password or a key of the servers stands: in what was said, in files, artifacts, parameters and tags."""
+    values = {*PASSWORDS.values(), PREFECT_LOGIN, buckets.SECRET, DATABASE_PASSWORD}
+    texts: dict[str, bytes] = {"the console": said.encode()}
+    texts |= {str(path): path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
+    store = client_of(stack.store)
+    for page in store.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="mlflow/"):
+        for entry in page["Contents"]:
+            if entry["Size"] < 5_000_000:
+                texts[entry["Key"]] = store.get_object(Bucket=BUCKET, Key=entry["Key"])["Body"].read()
+    address = f"postgresql://{USER}:{DATABASE_PASSWORD}@127.0.0.1:{stack.postgres_port}/mlflow"
+    with psycopg.connect(address) as database:
+        for table in ("params", "tags", "experiment_tags", "model_version_tags", "registered_model_tags", "runs"):
+            texts[table] = repr(database.execute(f"select * from {table}".encode()).fetchall()).encode()
+    assert len(texts) > 30
+    return [f"{place}: {value}" for place, text in texts.items() for value in values if value.encode() in text]

@@ -83,6 +83,27 @@ def model_card(
     print(f"card: {out}")
 
 
+@app.command("sbom")
+def model_bill(
+    version: Annotated[str, typer.Argument(help="A version's number, champion, candidate or a models:/ URI.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; else it is printed.")] = None,
+) -> None:
+    """Write a version's bill of materials in CycloneDX's JSON: digests of weights and data, libraries, ancestors.
+
+    Example: `roadseg models sbom champion -o champion.cdx.json`
+    """
+    from roadseg.contracts.files import replacing
+    from roadseg.registry.sbom import bill_of_materials
+
+    text = json_module.dumps(bill_of_materials(version), indent=1) + "\n"
+    if out is None:
+        print(text, end="")
+        return
+    with replacing(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(f"bill of materials: {out}")
+
+
 def publish(
     as_new: Annotated[
         bool,
