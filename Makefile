@@ -1,5 +1,5 @@
 # The one task vocabulary: people, hooks and CI use these words.
-.PHONY: help setup demo serve test lint fmt lock ui up down bench soak docker-test
+.PHONY: help setup demo serve test lint fmt lock ui up down bench soak docker-test audit sbom
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -78,6 +78,14 @@ soak: setup ## the long proofs: every kill, every shell, every hang
 
 docker-test: setup ## the whole stack in containers, from build to restore; wants an engine, debootstrap and root
 	@python docker/test/run.py
+
+audit: setup ## look for known vulnerabilities of what the locks name (asks a service on the network)
+	@python .ci/audit.py
+
+sbom: setup ## write the CycloneDX bill of materials of each lock to dist/
+	@mkdir -p dist
+	@for lock in dev gpu jax; do cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+		--of JSON -o dist/sbom-$$lock.cdx.json requirements/$$lock.txt || exit 1; done
 
 bench: setup ## measure; each prints one JSON object
 	@python -m benchmarks.training

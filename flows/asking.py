@@ -108,9 +108,9 @@ def asked_elsewhere(client: Any, run: str, version: int | None) -> str:
     Questions whose runs have ended without an answer, cancelled or killed, are closed.
     """
     from roadseg.registry.question import close_question, open_questions
-    from roadseg.registry.versions import CANDIDATE, version_at
+    from roadseg.registry.versions import candidate_of
 
-    number = str(version or version_at(client, CANDIDATE))
+    number = str(version or candidate_of(client, move=False))
     found = ""
     with get_client(sync_client=True) as prefect:
         for question in open_questions(client):

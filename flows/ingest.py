@@ -1,4 +1,4 @@
-"""The ingest flow: a look at a folder; what arrived is judged apart, versioned, pushed, and others are told of it.
+"""The ingest flow: a look at an inbox; what arrived is judged apart, versioned, pushed, and others are told of it.
 
 A look ends in seconds where nothing has arrived. `roadseg data ingest` does the same in a person's own tree.
 """
@@ -43,13 +43,13 @@ DEFAULTS = Inbox()
 
 @flow(name="ingest", log_prints=False)
 def ingest(inbox: Inbox = DEFAULTS, requester: Requester = "") -> State[Any]:
-    """Take what has arrived in a folder into the data.
+    """Take what has arrived in a folder or a bucket into the data.
 
     New drives are judged beside the present data before any of them enters. Good ones are committed on branch
     roadseg/data and pushed; bad ones lie in refused/ beside the folder with the reasons; halves wait for the rest.
 
     Args:
-        inbox: the folder, and how it is watched.
+        inbox: the folder or the bucket, and how it is watched.
         requester: who asks; kept in the run's record.
     """
     with recorded("ingest", requester=requester) as run:
@@ -68,7 +68,7 @@ def _look(run: Run, inbox: Inbox) -> State[Any]:
         fresh, notes = news(inbox, memory)
         unsaid = memory.unsaid
     if not fresh and not unsaid:
-        return skipped(run, "; ".join(notes) or f"nothing new in {inbox.path}")
+        return skipped(run, "; ".join(notes) or f"nothing new in {inbox.place}")
     revision = find_revision(run.repository)
     run.note(revision=revision.name, base=revision.commit)
     with workspace(run.repository, revision.commit, run.holder) as tree:

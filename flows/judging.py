@@ -37,10 +37,10 @@ def let_gate_decide(
         Held: a champion must be scored again, and another run works.
     """
     from roadseg.registry.promote import promote  # late: MLflow loads in seconds
-    from roadseg.registry.versions import CANDIDATE, version_at
+    from roadseg.registry.versions import candidate_of
     from roadseg.tracking.store import connect
 
-    number = options["version"] or version_at(connect(), CANDIDATE)
+    number = options["version"] or candidate_of(connect())
     with val_tree(run, number) as tree, chdir(tree):
         decision = promote(
             options["version"],

@@ -1,7 +1,8 @@
 """`make up`, `make down` and `make ui`: servers and a worker on this machine.
 
 Ports come from `PREFECT_PORT` and `MLFLOW_PORT`; logs lie in `services/` of home. Where `PREFECT_API_URL` names a
-server that others share, none is started, and the names that stand there carry the checkout.
+server that others share, none is started, and the names that stand there carry the checkout; nor is an MLflow where
+`MLFLOW_TRACKING_URI` names one beside it.
 """
 
 import json
@@ -22,7 +23,7 @@ from roadseg.tracking.repair import repair
 from roadseg.workspace.revision import remember_served
 
 FIXED = ("MLFLOW_PORT", "PREFECT_API_URL", "PREFECT_PORT")  # what a person may choose
-KEPT = (*FIXED, "MLFLOW_TRACKING_URI", "OWN_PREFECT", "PWD", "ROADSEG_POOL")  # of services that run
+KEPT = (*FIXED, "MLFLOW_TRACKING_URI", "OWN_MLFLOW", "OWN_PREFECT", "PWD", "ROADSEG_POOL")  # of services that run
 
 
 def up() -> None:
@@ -43,11 +44,11 @@ def up() -> None:
     remember_served(Path.cwd())
     try:
         if running:
-            for name in ("prefect", "mlflow") if env["OWN_PREFECT"] == "true" else ("mlflow",):
-                control(env, "start", name)  # one that was given up
+            for name in _own(env):
+                control(env, "start", name.lower())  # one that was given up
         else:
             start(env)
-            print(f"starting {'Prefect, ' * (env['OWN_PREFECT'] == 'true')}MLflow and a worker ...", flush=True)
+            print(f"starting {', '.join([*_own(env), 'a worker'])} ...", flush=True)
         _bring_up(env)
     except RoadsegError:
         if not running:
@@ -55,12 +56,18 @@ def up() -> None:
         raise
 
 
+def _own(env: dict[str, str]) -> list[str]:
+    """The servers that are started here."""
+    return [name for name in ("Prefect", "MLflow") if env[f"OWN_{name.upper()}"] == "true"]
+
+
 def _refuse_what_cannot_start(env: dict[str, str]) -> None:
     if env["OWN_PREFECT"] == "true":
         refuse_taken(env["PREFECT_PORT"], "PREFECT_PORT")
     else:
         refuse_silent(env["PREFECT_API_URL"])
-    refuse_taken(env["MLFLOW_PORT"], "MLFLOW_PORT")
+    if env["OWN_MLFLOW"] == "true":
+        refuse_taken(env["MLFLOW_PORT"], "MLFLOW_PORT")
     for folder in (Path(env["SERVICES"]), home() / "mlflow"):
         folder.mkdir(parents=True, exist_ok=True)
     repair(home() / "mlflow/mlflow.db")
@@ -70,7 +77,8 @@ def _bring_up(env: dict[str, str]) -> None:
     """Deploy on servers that answer, start the worker, and say where to look."""
     if env["OWN_PREFECT"] == "true":
         wait_until_up(env, "prefect", f"{env['PREFECT_API_URL']}/health")
-    wait_until_up(env, "mlflow", f"{env['MLFLOW_TRACKING_URI']}/health")
+    if env["OWN_MLFLOW"] == "true":
+        wait_until_up(env, "mlflow", f"{env['MLFLOW_TRACKING_URI']}/health")
     from flows.services.deploy import make_deployments  # late: Prefect loads in seconds
 
     deployments = make_deployments(env)
@@ -155,7 +163,7 @@ def ui() -> None:
         )
     refuse_taken(env["MLFLOW_PORT"], "MLFLOW_PORT")
     repair(folder / "mlflow.db")
-    print(f"MLflow on {home()}: {env['MLFLOW_TRACKING_URI']} (Ctrl-C ends it)", flush=True)
+    print(f"MLflow on {home()}: http://127.0.0.1:{env['MLFLOW_PORT']} (Ctrl-C ends it)", flush=True)
     where = ["--host", "127.0.0.1", "--port", env["MLFLOW_PORT"], "--workers", "1"]
     store = [
         "--backend-store-uri",

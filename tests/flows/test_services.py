@@ -175,9 +175,15 @@ def test_on_a_shared_server_names_carry_the_checkout(tmp_path: Path, monkeypatch
         monkeypatch.chdir(tmp_path / name)
         env = services_environment()
         assert (env["PREFECT_API_URL"], env["OWN_PREFECT"]) == ("https://team.example.org/api", "false")
+        assert (env["MLFLOW_TRACKING_URI"], env["OWN_MLFLOW"]) == ("http://127.0.0.1:5000", "true")
         pools.append(env["ROADSEG_POOL"])
     assert len(set(pools)) == 2
     assert all(re.fullmatch(r"roadseg-a-b-[0-9a-f]{8}", pool) for pool in pools)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://team.example.org/mlflow")
+    env = services_environment()
+    assert (env["MLFLOW_TRACKING_URI"], env["OWN_MLFLOW"]) == ("https://team.example.org/mlflow", "false")
+    monkeypatch.delenv("PREFECT_API_URL")
+    assert services_environment()["OWN_MLFLOW"] == "true"
 
 
 def test_a_shared_server_that_is_gone_and_a_home_without_models_are_named(

@@ -28,11 +28,35 @@ def test_a_cluster_s_results_come_in_order_and_a_worker_s_error_is_raised_here(d
             list(executor.map(abs, ["no number"]))
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "127.0.0.1:1", "nonsense://x:1"])
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "127.0.0.1:1", "nonsense://localhost:1"])
 def test_without_a_scheduler_the_address_is_named(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROADSEG_DASK", address)
     monkeypatch.setattr(cluster, "PATIENCE", 1)
     with pytest.raises(UsageError, match=rf"{address}: no scheduler answers .* unset ROADSEG_DASK"), pool():
+        pass
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://10.1.2.3:8786", "scheduler:8786", "tcp://[fd00::1]:8786", "ucx://far:1", ""]
+)
+def test_an_address_that_others_reach_is_refused_without_tls(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    connected: list[str] = []
+    monkeypatch.setattr(cluster, "Client", lambda address, **_: connected.append(address))
+    with pytest.raises(UsageError, match=r"give tls://.* or ROADSEG_DASK_OPEN=yes"), cluster.cluster(address):
+        pass
+    assert connected == []
+
+
+@pytest.mark.parametrize(
+    ("address", "said"), [("tls://10.1.2.3:8786", ""), ("tcp://10.1.2.3:8786", "yes"), ("tcp://[::1]:8786", "")]
+)
+def test_tls_loopback_and_a_word_let_it_connect(address: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreached(address: str, **_: object) -> None:
+        raise OSError(f"asked for {address}")
+
+    monkeypatch.setenv("ROADSEG_DASK_OPEN", said)
+    monkeypatch.setattr(cluster, "Client", unreached)
+    with pytest.raises(UsageError, match="no scheduler answers"), cluster.cluster(address):
         pass
 
 

@@ -10,6 +10,8 @@ from trees import commit
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import home
 from roadseg.pipeline.git import GitState, git_state
+from roadseg.tracking.leaks import secret_in
+from roadseg.tracking.origin import LEAK, WHOLE, _kept
 from roadseg.tracking.publish import _send_code, publish
 from roadseg.tracking.store import find_or_create_run
 
@@ -38,3 +40,31 @@ def test_of_a_monorepo_only_the_tree_is_told_and_nothing_where_that_is_wanted(
 def test_what_git_cannot_read_is_not_published_as_no_commit(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"safe\.directory"):
         publish(tmp_path, GitState("", True, "", "`git config --global --add safe.directory here`"))
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("-----BEGIN RSA " + "PRIVATE KEY-----", "a private key in x/settings.py"),
+        ('key = "AKIA' + "Q" * 16 + '"', "a key of AWS in x/settings.py"),
+        ("MLFLOW_TRACKING_PASSWORD=" + "hunter2hunter2", "a password in x/settings.py"),
+        ('db_password: "' + 'correct-horse"', "a password in x/settings.py"),
+        ("url = postgresql://roadseg:" + "battery@db/mlflow", "an address with a password in x/settings.py"),
+        ("of the environment: staple-staple", "a secret of the environment in x/settings.py"),
+        ("password = read_password(path)", ""),
+        ("token = os.environ['ROADSEG_SERVE_TOKEN']", ""),
+        ("AWS_SECRET_ACCESS_KEY: ${AWS_SECRET_ACCESS_KEY}", ""),
+        ("weights: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", ""),
+    ],
+)
+def test_a_secret_that_nobody_has_committed_does_not_go_to_mlflow(
+    client: MlflowClient, line: str, found: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "staple-staple")
+    diff = f"--- a/x/settings.py\n+++ b/x/settings.py\n@@ -1 +1 @@\n-password = of the past\n+{line}\n"
+    assert secret_in(diff) == found
+    run_id = find_or_create_run(client, "c" * 64).info.run_id
+    _send_code(client, run_id, GitState("", True, diff))
+    assert bool(client.list_artifacts(run_id, "code")) is not bool(found)
+    assert (found in capsys.readouterr().err) if found else True
+    assert _kept(GitState("", True, diff)) == (LEAK if found else WHOLE)

@@ -2,7 +2,8 @@
 
 import typer
 
-from roadseg.cli import data, gate, models, report, runs
+from roadseg.cli import data, gate, models, people, report, runs
+from roadseg.cli.compare import compare
 from roadseg.cli.doctor import doctor
 from roadseg.cli.drift import drift
 from roadseg.cli.export import export
@@ -30,8 +31,10 @@ app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(report.app, name="report")
 app.add_typer(runs.app, name="runs")
+app.add_typer(people.app, name="people")
 app.command()(params)
 app.command("slice")(slice_)
+app.command()(compare)
 app.command()(labels)
 app.command()(drift)
 app.command()(doctor)

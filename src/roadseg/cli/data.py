@@ -68,7 +68,7 @@ def import_(
 
 @app.command()
 def ingest(
-    folder: Annotated[Path, typer.Argument(help="Where archives and folders of drives arrive.")],
+    folder: Annotated[str, typer.Argument(help="Where drives arrive: a folder, or s3://BUCKET/PREFIX.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge and tell, change nothing.")] = False,
     quiet: Annotated[float, typer.Option(min=0, max=1800, help="Seconds that a delivery must stand still.")] = 10.0,
     days: Annotated[int, typer.Option(min=0, max=3650, help="Days that images wait for their masks.")] = 14,
@@ -78,17 +78,22 @@ def ingest(
     """Take what has arrived in a folder: judge each new drive beside data/raw, add the good ones, refuse the others.
 
     A drive that is refused lies in refused/ beside the folder with the reasons; one that lacks masks waits for them.
-    What was taken before is known by its content and passed over. The folder's files stay where they are.
+    What was taken before is known by its content and passed over. The folder's files stay where they are. Of a bucket
+    home keeps a copy; `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` say how to reach it.
 
-    Examples: `roadseg data ingest /srv/inbox --dry-run`; `roadseg data ingest /srv/inbox`, then `dvc repro`
+    Examples: `roadseg data ingest /srv/inbox --dry-run`; `roadseg data ingest s3://arrivals/new`, then `dvc repro`
     """
+    from roadseg.contracts.errors import UsageError
     from roadseg.intake.inbox.memory import looking, of_tree
     from roadseg.intake.inbox.options import Inbox
     from roadseg.intake.inbox.take import finish, take
 
     after: Literal["move", "keep"] = "move" if move else "keep"
     patience = max(2 * quiet, 60.0)  # seconds
-    inbox = Inbox(folder=str(folder.absolute()), quiet=quiet, patience=patience, days=days, after=after, again=again)
+    if folder.startswith("s3://") and (move or not folder.removeprefix("s3://").strip("/")):
+        raise UsageError(f"{folder}: give s3://BUCKET/PREFIX without --move; in a bucket nothing is moved")
+    place = folder if folder.startswith("s3://") else str(Path(folder).absolute())
+    inbox = Inbox(folder=place, quiet=quiet, patience=patience, days=days, after=after, again=again)
     with looking(of_tree(Path.cwd())) as memory:
         report = take(Path.cwd(), inbox, memory, dry_run=dry_run)
         moved = [] if dry_run else finish(inbox, memory, report)

@@ -83,6 +83,27 @@ def model_card(
     print(f"card: {out}")
 
 
+@app.command("sbom")
+def model_bill(
+    version: Annotated[str, typer.Argument(help="A version's number, champion, candidate or a models:/ URI.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; else it is printed.")] = None,
+) -> None:
+    """Write a version's bill of materials in CycloneDX's JSON: digests of weights and data, libraries, ancestors.
+
+    Example: `roadseg models sbom champion -o champion.cdx.json`
+    """
+    from roadseg.contracts.files import replacing
+    from roadseg.registry.sbom import bill_of_materials
+
+    text = json_module.dumps(bill_of_materials(version), indent=1) + "\n"
+    if out is None:
+        print(text, end="")
+        return
+    with replacing(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(f"bill of materials: {out}")
+
+
 def publish(
     as_new: Annotated[
         bool,
@@ -107,12 +128,15 @@ def register() -> None:
     Example: `roadseg register`
     """
     from roadseg.registry.card import write_card
+    from roadseg.registry.versions import is_left_to_gate
     from roadseg.registry.versions import register as enter
     from roadseg.tracking.publish import publish as send
 
     version = enter(send(Path.cwd()))
     write_card(str(version))
     print(f"registered as version {version} of roadseg")
+    if is_left_to_gate(version):
+        print("alias candidate is left to the gate: `roadseg promote` by its user sets it before it decides")
 
 
 def score(

@@ -12,7 +12,7 @@ from roadseg.machine.precision import AskedPrecision
 
 def serve(  # a verb's options are its arguments
     host: Annotated[
-        str, typer.Option(help="To listen at; 0.0.0.0 lets others in, and there is no login.")
+        str, typer.Option(help="To listen at; 0.0.0.0 lets others in: set ROADSEG_SERVE_TOKEN.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one, and says which.")] = 8000,
     model: Annotated[str, typer.Option(help="A bundle's folder, instead of the registered champion.")] = "",
@@ -39,6 +39,7 @@ def serve(  # a verb's options are its arguments
 
     `POST /predict` takes a JPEG, PNG or WebP; by Accept it answers a mask (PNG), figures (JSON), an overlay (JPEG) or
     probabilities (NumPy). `/` is a page to try it; see also `/health`, `/ready`, `/version` and `/metrics`.
+    Where `ROADSEG_SERVE_TOKEN` is set, all but `/health` ask for it, as Bearer or as the password of any user.
 
     `--shadow candidate` compares the candidate with the champion where nobody waits for it; `roadseg shadow` shows
     what came of it. `--keep` keeps pictures that are worth labelling, and a uniform sample, and is off by default.

@@ -4,8 +4,10 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from distributed import Client
 
@@ -15,6 +17,7 @@ from roadseg.contracts.files import code_digests, digest_of, home
 PATIENCE = WORKERS_PATIENCE = 30.0  # seconds for a scheduler to answer, and for a first worker to be there
 RETRIES = 3  # of a task whose worker died
 REMEDY = "or unset ROADSEG_DASK to work on this machine"
+OPEN = "ROADSEG_DASK_OPEN"  # yes: an address of the network without TLS is meant
 
 
 @contextmanager
@@ -22,11 +25,13 @@ def cluster(address: str) -> Iterator[Executor]:
     """Connect to a scheduler; its workers must run this code and see this folder and home under the same paths.
 
     Args:
-        address: where the scheduler is, `tcp://host:port`.
+        address: where the scheduler is, `tcp://host:port`, or `tls://host:port` past this machine.
 
     Raises:
-        UsageError: no scheduler answers, no worker is there, or a worker runs other code or sees other files.
+        UsageError: the address is open to others, no scheduler answers, no worker is there, or a worker runs other code
+            or sees other files.
     """
+    _refuse_open(address)
     try:
         client: Any = Client(address, timeout=PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
@@ -44,6 +49,22 @@ def worker_state(folders: list[str]) -> tuple[str, list[str]]:
     return digest_of(code_digests("contracts", "imaging", "scan", "preprocess")), [
         folder for folder in folders if not Path(folder).is_dir()
     ]
+
+
+def _refuse_open(address: str) -> None:
+    """Whoever reaches a scheduler without TLS runs code on it and on its workers: Dask has no other login."""
+    if address.startswith("tls://") or os.environ.get(OPEN) == "yes":
+        return
+    host = urlsplit(address if "://" in address else f"tcp://{address}").hostname or ""
+    try:
+        private = ip_address(host).is_loopback
+    except ValueError:
+        private = host == "localhost"
+    if not private:
+        raise UsageError(
+            f"ROADSEG_DASK={address}: whoever reaches it can run code there: give tls://... with certificates, or "
+            f"{OPEN}=yes on a network of your own, {REMEDY}"
+        )
 
 
 def _check(client: Any, address: str) -> None:

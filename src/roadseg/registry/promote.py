@@ -19,7 +19,7 @@ from roadseg.registry.alias import Moved, me, move, settle_moves, write_tags
 from roadseg.registry.decision_page import leave_page, send_page
 from roadseg.registry.evidence.gather import Gathered, gather
 from roadseg.registry.evidence.rescore import Alone
-from roadseg.registry.versions import CANDIDATE, CHAMPION, MODEL, version_at
+from roadseg.registry.versions import CHAMPION, MODEL, candidate_of, version_at
 from roadseg.tracking.store import connect
 
 Approve = Callable[[Decision], bool | str]  # shows the decision to a person and asks; True or a name is a yes
@@ -82,7 +82,7 @@ def promote(
 
 def _decide_once(client: MlflowClient, policy: Policy, asked: _Asked) -> Decision:
     champion = version_at(client, CHAMPION) if asked.dry_run else settle_moves(client)
-    candidate = version_at(client, CANDIDATE) or champion if asked.version is None else asked.version
+    candidate = asked.version or candidate_of(client, move=not asked.dry_run) or champion
     if candidate is None:
         raise UsageError(f"no version of {MODEL} is registered: run `roadseg register`")
     found = gather(client, candidate, champion, send=not asked.dry_run, alone=asked.alone)

@@ -16,15 +16,17 @@ from roadseg.tracking.store import connect, every
 MODEL, CANDIDATE, CHAMPION = "roadseg", "candidate", "champion"
 EVALUATED = {"run_id", "evaluation", "val_manifest"}  # tags of a version that `register` made
 KIND = "val_manifest.kind"  # tag: which digest of the val manifest it is; the first versions have none
+LEFT = "candidate.left"  # tag of a version whose alias its trainer may not set; the gate takes it off
 SETTINGS = "evaluation.settings"  # tag: JSON, for people and lists; the gate reads the evaluation itself
 ABSENT = "RESOURCE_DOES_NOT_EXIST"  # MLflow's code for what is not there, unlike a store that does not answer
+DENIED = "PERMISSION_DENIED"
 
 
 def register(published: Published) -> int:
     """Register a published training with its evaluation; the same two are the same version.
 
     Returns:
-        The version's number; alias `candidate` points to it if it is new.
+        The version's number; alias `candidate` points to it if it is new, unless the server leaves that to the gate.
 
     Raises:
         UsageError: the model that MLflow holds has other weights; names both digests.
@@ -46,8 +48,44 @@ def register(published: Published) -> int:
         number = int(mlflow.register_model(f"models:/{published.model_id}", MODEL, tags=tags).version)
     newest = max(version_at(client, alias) or 0 for alias in (CANDIDATE, CHAMPION))
     if number > newest:  # also where a call before this one died on the way
-        client.set_registered_model_alias(MODEL, CANDIDATE, str(number))
+        _nominate(client, number)
     return number
+
+
+def _nominate(client: MlflowClient, number: int) -> None:
+    """Point `candidate` to a version, or leave that to the gate where this user may not, see `registry.guard`."""
+    try:
+        client.set_registered_model_alias(MODEL, CANDIDATE, str(number))
+    except MlflowException as error:
+        if error.error_code != DENIED:
+            raise
+        client.set_model_version_tag(MODEL, str(number), LEFT, "true")
+
+
+def is_left_to_gate(number: int) -> bool:
+    """Whether the gate has still to make a version the candidate, since its trainer may not."""
+    return LEFT in connect().get_model_version(MODEL, str(number)).tags
+
+
+def candidate_of(client: MlflowClient, *, move: bool = True) -> int | None:
+    """The version that the gate has to judge, or None; the newest that a trainer left to it becomes candidate first.
+
+    Args:
+        client: of a user who may move aliases, if anything was left.
+        move: set the alias; else only say which it would be.
+    """
+    candidate = version_at(client, CANDIDATE)
+    if not (left := [found for found in _versions(client) if LEFT in found.tags]):
+        return candidate
+    newest = max(int(found.version) for found in left)
+    older = newest <= max(candidate or 0, version_at(client, CHAMPION) or 0)
+    if not move:
+        return candidate if older else newest
+    if not older:
+        client.set_registered_model_alias(MODEL, CANDIDATE, str(newest))
+    for found in left:  # a tag that stayed would bring the version back after a rollback
+        client.delete_model_version_tag(MODEL, found.version, LEFT)
+    return candidate if older else newest
 
 
 def _check_weights(client: MlflowClient, published: Published) -> None:

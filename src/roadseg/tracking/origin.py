@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from roadseg.contracts import paths
 from roadseg.contracts.files import read_json, write_json
 from roadseg.pipeline.git import GitState
+from roadseg.tracking.leaks import secret_in
 from roadseg.tracking.store import artifact_names
 
 FOLDER, STATE, DIFF = "origin", "origin.json", "uncommitted.diff"
@@ -24,6 +25,7 @@ DECIDE = (  # the data and what becomes of them; a person need not have committe
     paths.REFERENCE,
 )
 WHOLE, NONE, OFF, TOO_LARGE, UNKNOWN = "whole", "none", "switched off", "too large", "unknown"
+LEAK = "holds a secret"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Origin:
 
     Attributes:
         commit: that the tree stood at; empty where there was none.
-        kept: what is known of the changes that were not committed: `WHOLE`, `NONE`, `OFF`, `TOO_LARGE` or `UNKNOWN`.
+        kept: what is known of the changes that were not committed: `WHOLE`, `NONE`, `OFF`, `TOO_LARGE`, `LEAK` or
+            `UNKNOWN`.
         folder: on this disk: the difference under `DIFF`, and the files of `DECIDE` that there were.
     """
 
@@ -70,6 +73,8 @@ def _kept(code: GitState) -> str:
         return NONE
     if os.environ.get("ROADSEG_DIFF") == "off":
         return OFF
+    if secret_in(code.diff):
+        return LEAK
     return WHOLE if code.whole else TOO_LARGE
 
 

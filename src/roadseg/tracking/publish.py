@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import tempfile
 import time
 from dataclasses import asdict, replace
@@ -27,6 +28,7 @@ from roadseg.serving.log import log_model
 from roadseg.tracking.belonging import check_belonging
 from roadseg.tracking.data_page import send_data_page
 from roadseg.tracking.follow import send_unsent
+from roadseg.tracking.leaks import secret_in
 from roadseg.tracking.model_page import send_model_page
 from roadseg.tracking.origin import send_origin
 from roadseg.tracking.published import Published, evaluation_key
@@ -153,7 +155,9 @@ def _send_data(client: MlflowClient, run_id: str, manifest: Manifest) -> Dataset
 def _send_code(client: MlflowClient, run_id: str, state: GitState) -> None:
     if "git.dirty" in client.get_run(run_id).data.tags:
         return
-    if state.diff and os.environ.get("ROADSEG_DIFF") != "off":
+    if leak := secret_in(state.diff):
+        print(f"warning: the uncommitted changes stay here: {leak}; take it out of the tree", file=sys.stderr)
+    elif state.diff and os.environ.get("ROADSEG_DIFF") != "off":
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "uncommitted.diff")
             path.write_bytes(state.diff.encode(errors="surrogateescape"))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import digest_of
+from roadseg.intake.inbox.bucket import mirror
 from roadseg.intake.inbox.memory import Memory
 from roadseg.intake.inbox.options import Inbox
 from roadseg.intake.records import ENDINGS
@@ -40,18 +41,19 @@ class Delivery:
 
 
 def deliveries(inbox: Inbox) -> tuple[list[Delivery], list[str]]:
-    """Look at an inbox.
+    """Look at an inbox; of a bucket what is new there is fetched first.
 
     Returns:
         Its archives and folders by name, and what else lies there, as sentences.
 
     Raises:
-        UsageError: there is no such folder.
+        UsageError: there is no such folder or bucket.
+        RoadsegError: a bucket cannot be read.
     """
+    found, passed_over = [], mirror(inbox) if inbox.in_bucket else []
     folder = inbox.path
     if not folder.is_dir():
         raise UsageError(f"inbox {folder}: no such folder; make it, or name another")
-    found, passed_over = [], []
     own = {inbox.refused.resolve(), inbox.taken.resolve()}
     for path in sorted(folder.iterdir()):
         if path.resolve() in own or not (is_data(path.name) or arriving(path.name)):

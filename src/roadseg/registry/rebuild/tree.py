@@ -12,12 +12,13 @@ from roadseg.contracts.errors import UsageError
 from roadseg.pipeline.dvc import dvc, dvc_json, share_settings
 from roadseg.pipeline.git import git
 from roadseg.pipeline.graph import read_graph
-from roadseg.tracking.origin import DECIDE, DIFF, NONE, OFF, TOO_LARGE, UNKNOWN, WHOLE, Origin
+from roadseg.tracking.origin import DECIDE, DIFF, LEAK, NONE, OFF, TOO_LARGE, UNKNOWN, WHOLE, Origin
 
 WHY = {  # what ran is not what was kept
     NONE: "files were changed between the run and `roadseg publish`",
     WHOLE: "files were changed between the run and `roadseg publish`",
     OFF: "the changes that were not committed stayed where it was trained (ROADSEG_DIFF=off)",
+    LEAK: "the changes that were not committed held a secret and were not kept: take it out and train anew",
     TOO_LARGE: "the changes that were not committed were too large to be kept: commit them and train anew",
     UNKNOWN: "it was published before new files and what decides the data were kept",
 }

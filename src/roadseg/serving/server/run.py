@@ -14,6 +14,7 @@ from roadseg.serving.server.engine import Options
 from roadseg.serving.server.fleet import Fleet, say
 from roadseg.serving.server.kept import Keeper
 from roadseg.serving.server.limits import Limits
+from roadseg.serving.server.login import behind_login
 from roadseg.serving.server.metrics import Metrics
 from roadseg.serving.server.protocol import HEAD, bounded
 from roadseg.serving.server.sampling import Sampler
@@ -53,7 +54,7 @@ def serve_until_stopped(serving: Serving) -> None:
     fleet = Fleet(Options(serving.settings, serving.limits), serving.folder, bool(serving.shadow))
     keeper = Keeper(Path(serving.keep), serving.keep_cap) if serving.keep else None
     sampler = Sampler(fleet, metrics, serving.shadow, serving.keep_rate, keeper)
-    app = make_app(Server(fleet, serving.limits, metrics, sampler))
+    app = behind_login(make_app(Server(fleet, serving.limits, metrics, sampler)))
     config = uvicorn.Config(
         app,
         host=serving.host,
