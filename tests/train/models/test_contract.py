@@ -26,6 +26,11 @@ def test_parameters_offer_the_models_there_are() -> None:
     assert set(get_args(TrainParams.model_fields["model"].annotation)) == set(MODELS)
 
 
+def test_there_is_a_narrow_model_of_each_kind() -> None:
+    kinds = {name: type(known.encoder.layers) if known.encoder else name for name, known in MODELS.items()}
+    assert {kinds[name] for name in NARROW} == set(kinds.values())
+
+
 @each_model
 def test_a_model_takes_any_multiple_of_its_stride(name: str) -> None:
     architecture = NARROW[name]
@@ -44,9 +49,9 @@ def test_a_saved_model_computes_what_it_computed(name: str, tmp_path: Path) -> N
     model = deploy(settled(NARROW[name]), NARROW[name], CLASSES)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
-    pixels = images(32, 48)
+    pixels = images(32, 64)
     np.testing.assert_array_equal(predict(loaded, pixels), predict(model, pixels))
-    assert predict(loaded, images(48, 32)).shape == (2, 48, 32, CLASSES)
+    assert predict(loaded, images(64, 32)).shape == (2, 64, 32, CLASSES)
 
 
 @each_model
