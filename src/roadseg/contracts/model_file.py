@@ -137,7 +137,7 @@ def _needed_values(config: dict[str, Any]) -> int:
                 found = given[0]
                 needed += _of_each_channel(layer, found)
             else:
-                if kind == "ZeroPadding2D" and max(sum(layer["config"]["padding"], [])) > PADDING:
+                if kind == "ZeroPadding2D" and max(map(max, layer["config"]["padding"])) > PADDING:
                     raise _Refused(f"layer {layer['name']} adds over {PADDING} pixels at a side")
                 found = sum(given) if kind == "Concatenate" else max(given)
             channels[layer["name"]] = found
