@@ -19,8 +19,15 @@ from roadseg.train.models.encoders.parts import (
 )
 
 STEM = 32  # filters, at any width
-# kernel, stride, expansion, filters and blocks of each stage
-STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3), (5, 2, 6, 192, 4))
+Stage = tuple[int, int, int, int, int]  # kernel, stride, expansion, filters, blocks
+STAGES: tuple[Stage, ...] = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 2, 6, 192, 4),
+)
 STAGES += ((3, 1, 6, 320, 1),)
 
 
@@ -41,7 +48,7 @@ class Lite:
 
     width: float = 1.0
     depth: float = 1.0
-    stages: tuple[tuple[int, int, int, int, int], ...] = STAGES
+    stages: tuple[Stage, ...] = STAGES
     stem: int = STEM
 
     def blocks(self) -> Iterator[Block]:

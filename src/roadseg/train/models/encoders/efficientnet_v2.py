@@ -20,8 +20,14 @@ from roadseg.train.models.encoders.parts import (
 )
 
 STEM, SQUEEZE = 32, 0.25
-# whether its kernels are dense, stride, expansion, filters and blocks of each stage
-STAGES = ((True, 1, 1, 16, 1), (True, 2, 4, 32, 2), (True, 2, 4, 48, 2), (False, 2, 4, 96, 3), (False, 1, 6, 112, 5))
+Stage = tuple[bool, int, int, int, int]  # whether its kernels are dense, stride, expansion, filters, blocks
+STAGES: tuple[Stage, ...] = (
+    (True, 1, 1, 16, 1),
+    (True, 2, 4, 32, 2),
+    (True, 2, 4, 48, 2),
+    (False, 2, 4, 96, 3),
+    (False, 1, 6, 112, 5),
+)
 STAGES += ((False, 2, 6, 192, 8),)
 
 
@@ -42,7 +48,7 @@ class V2:
 
     width: float = 1.0
     depth: float = 1.0
-    stages: tuple[tuple[bool, int, int, int, int], ...] = STAGES
+    stages: tuple[Stage, ...] = STAGES
     stem: int = STEM
 
     def blocks(self) -> Iterator[Block]:

@@ -18,8 +18,12 @@ from roadseg.train.models.encoders.parts import (
 )
 
 STEM = 16
-# expansion, filters, kernel, stride, whether it squeezes, activation of each block
-BLOCKS = ((1.0, 16, 3, 1, False, "relu"), (4.0, 24, 3, 2, False, "relu"), (3.0, 24, 3, 1, False, "relu"))
+Block = tuple[float, int, int, int, bool, str]  # expansion, filters, kernel, stride, whether it squeezes, activation
+BLOCKS: tuple[Block, ...] = (
+    (1.0, 16, 3, 1, False, "relu"),
+    (4.0, 24, 3, 2, False, "relu"),
+    (3.0, 24, 3, 1, False, "relu"),
+)
 BLOCKS += ((3.0, 40, 5, 2, True, "relu"), (3.0, 40, 5, 1, True, "relu"), (3.0, 40, 5, 1, True, "relu"))
 BLOCKS += ((6.0, 80, 3, 2, False, "hard_silu"), (2.5, 80, 3, 1, False, "hard_silu"))
 BLOCKS += ((2.3, 80, 3, 1, False, "hard_silu"), (2.3, 80, 3, 1, False, "hard_silu"))
@@ -29,7 +33,6 @@ BLOCKS += (
     (6.0, 160, 5, 1, True, "hard_silu"),
     (6.0, 160, 5, 1, True, "hard_silu"),
 )
-Block = tuple[float, int, int, int, bool, str]
 
 
 @dataclass(frozen=True)
