@@ -22,8 +22,10 @@ LARGEST = 1 << 30  # bytes of a file; ConvNeXt-Tiny has 110 MB
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 TYPES = {"Double": "<f8", "Float": "<f4", "Half": "<f2", "Long": "<i8", "Int": "<i4", "Short": "<i2", "Char": "|i1"}
 TYPES |= {"Byte": "|u1"}
-FAULTS = (pickle.UnpicklingError, AttributeError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError)
-FAULTS += (zipfile.BadZipFile, OSError, RuntimeError, MemoryError)
+FAULTS = (
+    *(pickle.UnpicklingError, AttributeError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError),
+    *(zipfile.BadZipFile, OSError, RuntimeError, MemoryError),
+)
 Storage = tuple[str, np.dtype[Any], int]  # key, type and number of values
 
 
