@@ -57,6 +57,11 @@ NARROW = {
     **{name: narrow_encoder(name) for name in ENCODER_LAYERS},
 }
 each_model = pytest.mark.parametrize("name", NARROW)
+# of the encoders two, which have all sorts of layers that learn; the others take minutes
+AT_LENGTH = set(ENCODER_LAYERS) - {"lite0", "convnext"}
+each_trained = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.soak] if name in AT_LENGTH else []) for name in NARROW]
+)
 
 
 def images(height: int, width: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import get_args
 import keras
 import numpy as np
 import pytest
-from narrow_models import CLASSES, NARROW, each_model, images, predict, settled
+from narrow_models import CLASSES, NARROW, each_model, each_trained, images, predict, settled
 
 from roadseg.train.losses.segmentation import SegmentationLoss
 from roadseg.train.models.deploy import deploy
@@ -54,7 +54,7 @@ def test_a_saved_model_computes_what_it_computed(name: str, tmp_path: Path) -> N
     assert predict(loaded, images(64, 32)).shape == (2, 64, 32, CLASSES)
 
 
-@each_model
+@each_trained
 def test_a_step_in_either_precision_moves_every_weight(name: str, policy: str) -> None:
     keras.utils.set_random_seed(1)
     architecture = NARROW[name]
