@@ -64,7 +64,7 @@ def test_a_file_is_converted_and_kept_under_its_digest(lite: dict[str, np.ndarra
     digest = bring_encoder("lite0", path)
     kept = find_weights(digest)
     assert (kept.fingerprint, kept.model, kept.classes, kept.pretrained) == ("pretrained/lite0", "lite0", [], True)
-    assert kept_encoders() == {"lite0": digest}
+    assert kept_encoders() == {digest: "lite0"}
     path.unlink()
     assert bring_encoder("lite0") == digest, "what is in home is not fetched again"
     np.testing.assert_array_equal(kept.arrays["stem_conv/kernel"], lite["_conv_stem.weight"].transpose(2, 3, 1, 0))
@@ -176,7 +176,7 @@ def test_the_verb_prints_the_two_lines_to_set(lite: dict[str, np.ndarray], tmp_p
     first, _, lines = done.output.partition("\n")
     assert first.startswith("EfficientNet-Lite0, trained on ImageNet-1k")
     train = TrainParams(**PARAMS | yaml.safe_load(lines))
-    assert (train.model, train.init) == ("lite0", kept_encoders()["lite0"])
+    assert {train.init: train.model} == kept_encoders() == {train.init: "lite0"}
 
 
 def test_the_verb_shows_every_encoder(monkeypatch: pytest.MonkeyPatch) -> None:

