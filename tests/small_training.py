@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 from held import hold
+from narrow_models import narrow_encoder
 
 from roadseg.contracts.errors import RoadsegError
 from roadseg.pipeline.watchdog import watched
@@ -41,7 +42,7 @@ FORKING.set_forkserver_preload(["small_training", "roadseg.train.run.result", "r
 
 
 def main(epochs: int, changes: dict[str, Any]) -> None:
-    MODELS["small"] = SHORT
+    MODELS.update(small=SHORT, lite0=narrow_encoder("lite0"))
     hold(Checkpointer)
     fit = loop.fit
 

@@ -5,7 +5,7 @@ import pytest
 
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import home
-from roadseg.contracts.weights import Weights, find_weights, keep_weights, write_weights
+from roadseg.contracts.weights import Weights, find_weights, keep_weights, kept_encoders, write_weights
 
 ARRAYS = {"stem/kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "logits/bias": np.zeros(2, np.float32)}
 
@@ -64,3 +64,18 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, damage: str) -> Non
     with pytest.raises(UsageError, match=r"weights\.npz cannot be read"):
         keep_weights(path)
     assert not (home() / "reuse").exists()
+
+
+def test_encoders_that_are_kept_are_known_by_name_and_nothing_else_is(tmp_path: Path) -> None:
+    written(tmp_path / "weights.npz")
+    keep_weights(tmp_path / "weights.npz")
+    path = tmp_path / "encoder.npz"
+    digest = write_weights(path, ARRAYS, fingerprint="pretrained/lite0", model="lite0", classes=[])
+    keep_weights(path)
+    (home() / "reuse/weights" / f"{'0' * 64}.npz").write_bytes(path.read_bytes()[:-50])
+    assert kept_encoders() == {digest: "lite0"}
+    assert find_weights(digest).pretrained
+    with pytest.raises(
+        UsageError, match="run `roadseg models pretrained lite1`, or `roadseg models init champion` with"
+    ):
+        find_weights("1" * 64, "lite1")

@@ -114,6 +114,12 @@ def test_parents_are_named_with_their_versions(client: MlflowClient, enter: Ente
     assert len(ancestors(client, grandchild)) == 3
 
 
+def test_an_encoder_is_the_last_of_the_parents(client: MlflowClient) -> None:
+    run_id = create_run(client, "c" * 64).info.run_id
+    client.set_tag(run_id, "roadseg.parent", "pretrained/lite0")
+    assert ancestors(client, run_id) == ["pretrained encoder `lite0`: none of the drives here"]
+
+
 def test_a_version_that_register_did_not_make_has_no_card(client: MlflowClient, entered: str, sent: Any) -> None:
     number = client.create_model_version(MODEL, f"models:/{sent.published.model_id}").version
     with pytest.raises(UsageError, match="was not made by `roadseg register`"):

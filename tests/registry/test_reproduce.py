@@ -258,6 +258,14 @@ def test_weights_that_it_started_from_come_from_the_parent_s_run(
         module.bring_parent(client, replace(child, card=child.card | {"params": {"init": "0" * 64}}), tmp_path)
 
 
+def test_an_encoder_that_is_not_here_is_named_with_the_verb(
+    client: MlflowClient, recorded: Recorded, tmp_path: Path
+) -> None:
+    card = recorded.bundle.card | {"params": {"init": "0" * 64}, "parent": "pretrained/lite0"}
+    with pytest.raises(UsageError, match=r"are not in .*: run `roadseg models pretrained lite0`"):
+        module.bring_parent(client, replace(recorded.bundle, card=card), tmp_path)
+
+
 def test_every_name_of_a_version_is_understood(client: MlflowClient) -> None:
     for name in (CHAMPION, "candidate", "1", "models:/roadseg/1", "models:/roadseg@champion"):
         assert find_version(client, name) == 1

@@ -54,6 +54,7 @@ def import_(
     from roadseg.contracts.classes import ClassTable
     from roadseg.intake.install import install
     from roadseg.intake.merge import merge
+    from roadseg.pretrained.wheels import hint
 
     chosen = ClassTable.find(classes) if classes else None
     found_by = {"layout": layout, "images": images, "masks": masks}
@@ -64,6 +65,7 @@ def import_(
     found = install(Path.cwd(), source, chosen, name=name, **found_by)
     table = ClassTable.read(paths.CLASSES)
     print(f"data/raw holds {source.name} (layout {found}, classes {table.name}); next: dvc repro")
+    print(hint())
 
 
 @app.command()

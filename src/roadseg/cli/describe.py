@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 
 def describe_models(
-    name: Annotated[str | None, typer.Argument(help="A value of train.model; every model if left out.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A value of train.model; if left out, all without a pretrained encoder.")
+    ] = None,
     height: Annotated[int | None, typer.Option(min=1, help="Pixels; preprocess.height if left out.")] = None,
     width: Annotated[int | None, typer.Option(min=1, help="Pixels; preprocess.width if left out.")] = None,
     classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 7,
     json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
 ) -> None:
-    """Show what each model that can be trained costs: parameters, multiply-adds and memory.
+    """Show what models that can be trained cost: parameters, multiply-adds and memory.
 
     Multiply-adds are of one image forward; FLOP are twice as many, and a training step takes three times that.
 
@@ -37,7 +39,8 @@ def describe_models(
         whole = working_size()
         height, width = height or whole[0], width or whole[1]
     try:
-        costs = {each: cost(MODELS[each], classes, height, width) for each in MODELS if name in (None, each)}
+        named = [name] if name else [each for each, known in MODELS.items() if known.encoder is None]
+        costs = {each: cost(MODELS[each], classes, height, width) for each in named}
     except ValueError as error:
         raise UsageError(str(error)) from None
     if json:

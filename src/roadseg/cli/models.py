@@ -11,12 +11,14 @@ from rich.table import Table
 
 from roadseg.cli.describe import describe_models
 from roadseg.cli.gate import history
+from roadseg.cli.pretrained import pretrained
 from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
 
 app = typer.Typer(help="Look at the models there are and at the registered versions.", no_args_is_help=True)
 app.command("describe")(describe_models)
 app.command("history")(history)
+app.command("pretrained")(pretrained)
 
 RESAMPLES = 1000  # of the bootstrap behind the intervals of `score`
 

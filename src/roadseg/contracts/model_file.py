@@ -19,10 +19,12 @@ CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 LIMITS = {CONFIG: 1 << 20, METADATA: 1 << 12, WEIGHTS: 1 << 30}  # bytes; `large` has 77 kB of config, 87 MB of weights
 LAYERS = {"Rescaling", "Conv2D", "Conv2DTranspose", "ReLU", "Add", "Concatenate", "Dropout", "SpatialDropout2D"}
 LAYERS |= {"UpSampling2D", "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D", "InputLayer"}
+LAYERS |= {"Activation", "DepthwiseConv2D", "LayerNormalization", "Multiply", "ZeroPadding2D"}  # of encoders
 CLASSES: set[tuple[object, object]] = {("keras.layers", name) for name in LAYERS}
 CLASSES |= {("keras.initializers", name) for name in ("HeNormal", "GlorotUniform", "Zeros", "Ones")}
 CLASSES |= {("keras", "DTypePolicy"), (None, "__keras_tensor__"), ("keras.src.models.functional", "Functional")}
-ACTIVATIONS = ("linear", "relu", "softmax")
+ACTIVATIONS = ("linear", "relu", "softmax", "sigmoid", "silu", "hard_sigmoid", "hard_silu", "gelu")
+PADDING = 16  # pixels at a side; more would be there to fill the memory
 
 
 class _Refused(Exception):
@@ -131,7 +133,12 @@ def _needed_values(config: dict[str, Any]) -> int:
             elif kind in ("Conv2D", "Conv2DTranspose"):
                 found = _whole(layer["config"]["filters"])
                 needed += _of_convolution(layer, given[0], found)
+            elif kind in ("DepthwiseConv2D", "LayerNormalization"):
+                found = given[0]
+                needed += _of_each_channel(layer, found)
             else:
+                if kind == "ZeroPadding2D" and max(map(max, layer["config"]["padding"])) > PADDING:
+                    raise _Refused(f"layer {layer['name']} adds over {PADDING} pixels at a side")
                 found = sum(given) if kind == "Concatenate" else max(given)
             channels[layer["name"]] = found
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
@@ -140,11 +147,29 @@ def _needed_values(config: dict[str, Any]) -> int:
 
 
 def _of_convolution(layer: dict[str, Any], given: int, found: int) -> int:
-    about, built = layer["config"], layer.get("build_config")
-    if built and built["input_shape"][-1] != given:  # Keras builds for what stands there
-        raise _Refused(f"layer {layer['name']} is built for {str(built['input_shape'])[:80]} and gets {given} channels")
+    about = layer["config"]
+    _check_built(layer, given)
     weights = prod(map(_whole, about["kernel_size"])) * given * found
     return weights // _whole(about.get("groups", 1)) + found * bool(about["use_bias"])
+
+
+def _of_each_channel(layer: dict[str, Any], given: int) -> int:
+    """Weights of a layer that gives as many channels as it gets."""
+    about = layer["config"]
+    _check_built(layer, given)
+    if layer["class_name"] == "LayerNormalization":
+        if about["axis"] not in (-1, [-1], [3]):  # else it has weights for each place
+            raise _Refused(f"layer {layer['name']} normalises over {str(about['axis'])[:40]}, not over channels")
+        return given * (bool(about["scale"]) + bool(about["center"]))
+    if about["depth_multiplier"] != 1:
+        raise _Refused(f"layer {layer['name']} makes several channels of each")
+    return given * (prod(map(_whole, about["kernel_size"])) + bool(about["use_bias"]))
+
+
+def _check_built(layer: dict[str, Any], given: int) -> None:
+    built = layer.get("build_config")
+    if built and built["input_shape"][-1] != given:  # Keras builds for what stands there
+        raise _Refused(f"layer {layer['name']} is built for {str(built['input_shape'])[:80]} and gets {given} channels")
 
 
 def _whole(value: Any) -> int:

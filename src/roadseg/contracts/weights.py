@@ -18,18 +18,19 @@ from roadseg.contracts.files import as_json, check_schema, digest_file, home, re
 
 NAME, META = "weights.npz", "meta"
 REMEDY = "roadseg models init champion"
+ENCODER = "pretrained/"  # before an encoder's name, where weights of a training have its fingerprint
 Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights that a training ended with.
+    """The weights that a training ended with, or those of a pretrained encoder.
 
     Attributes:
         digest: sha256 of the file, hex.
-        fingerprint: of that training.
+        fingerprint: of that training; of an encoder `ENCODER` and its name.
         model: its name in params.yaml.
-        classes: their names, in the order of the output.
+        classes: their names, in the order of the output; none of an encoder.
         arrays: by the variable's path; any shape, floating point.
     """
 
@@ -38,6 +39,11 @@ class Weights:
     model: str
     classes: list[str]
     arrays: Arrays
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether they are an encoder's alone."""
+        return self.fingerprint.startswith(ENCODER)
 
     @classmethod
     def open(cls, path: Path) -> "Weights":
@@ -89,21 +95,41 @@ def keep_weights(source: Path) -> str:
     return digest
 
 
-def find_weights(digest: str) -> Weights:
+def find_weights(digest: str, pretrained: str = "") -> Weights:
     """The weights that `train.init` names.
+
+    Args:
+        digest: of their file.
+        pretrained: name of the model, if its encoder can be had pretrained, for the error message.
 
     Raises:
         UsageError: they are not in home, or not what they were; says what to run.
     """
     path = _place(digest)
+    remedy = f"roadseg models pretrained {pretrained}" if pretrained else REMEDY
     if not path.exists():
+        other = f", or `{REMEDY}`" if pretrained else ", or"
         raise UsageError(
-            f"params.yaml: train.init: the weights {digest[:12]} are not in {path.parent}: run `{REMEDY}`, or with the "
-            "version or bundle that they came from, or set it to none"
+            f"params.yaml: train.init: the weights {digest[:12]} are not in {path.parent}: run `{remedy}`{other} with "
+            "the version or bundle that they came from, or set it to none"
         )
     if digest_file(path) != digest:
-        raise UsageError(f"{path} is not what was copied: delete it and run `{REMEDY}` again")
+        raise UsageError(f"{path} is not what was copied: delete it and run `{remedy}` again")
     return Weights.open(path)
+
+
+def kept_encoders() -> dict[str, str]:
+    """Names of the pretrained encoders that `train.init` would find, by digest; a damaged file is none."""
+    found = {}
+    for path in sorted(_place("").parent.glob("*.npz")):
+        try:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
+                meta = json.loads(content[META].tobytes())
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+            continue
+        if str(meta.get("fingerprint")).startswith(ENCODER):
+            found[path.stem] = str(meta["model"])
+    return found
 
 
 def _place(digest: str) -> Path:

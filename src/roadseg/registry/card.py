@@ -11,6 +11,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from roadseg.contracts import paths
 from roadseg.contracts.evaluation import Evaluation, read_evaluation, read_scores
+from roadseg.contracts.weights import ENCODER
 from roadseg.registry.rebuild.recorded import Recorded, fetch_recorded, find_version
 from roadseg.registry.versions import MODEL
 from roadseg.scoring.slices import worst_slices
@@ -53,13 +54,16 @@ def write_card(model: str, licence: str | None = None) -> tuple[str, bool]:
 
 
 def ancestors(client: MlflowClient, run_id: str) -> list[str]:
-    """The trainings that a run's weights started from, the nearest first, with the versions that they became."""
+    """What a run's weights started from, the nearest first: trainings with the versions they became, an encoder."""
     versions: list[ModelVersion] = list(every(client.search_model_versions, f"name = '{MODEL}'"))
     found: list[str] = []
     seen: set[str] = set()
     parent = client.get_run(run_id).data.tags.get("roadseg.parent")
     while parent and parent not in seen:
         seen.add(parent)
+        if parent.startswith(ENCODER):
+            found.append(f"pretrained encoder `{parent.removeprefix(ENCODER)}`: none of the drives here")
+            break
         runs = find_runs(client, parent)
         made = [str(each.version) for each in versions if each.tags.get("fingerprint") == parent]
         said = f"version {', '.join(made)}" if made else "never registered"
@@ -121,6 +125,7 @@ def _text(recorded: Recorded, parents: list[str]) -> str:
         "Data": _data(recorded, scores),
         "Parents": (parents and ["\n".join(f"- {line}" for line in parents)])
         or ["none: it started from random weights"],
+        **({"Encoder": [_encoder(encoder)]} if (encoder := recorded.bundle.card.get("encoder")) else {}),
         "Training": _training(recorded),
         "Classes": [_classes(recorded, scores)],
     }
@@ -195,6 +200,13 @@ def _training(recorded: Recorded) -> list[str]:
         f"`roadseg reproduce {recorded.version}` makes it again.",
         f"With {around or 'surroundings that are not known'}. Parameters: {params}.",
     ]
+
+
+def _encoder(encoder: dict[str, str]) -> str:
+    return (
+        f"{encoder['title']}, trained on {encoder['trained_on']}, from {encoder['source']}; licence of its weights: "
+        f"{encoder['licence']}. ImageNet's pictures have terms of their own."
+    )
 
 
 def _drives(count: int, which: str = "") -> str:

@@ -11,13 +11,27 @@ from roadseg.machine.hardware import capabilities
 from roadseg.machine.precision import AskedPrecision, Precision, resolve_precision
 from roadseg.train.data.view import ViewRecipe
 
+Pretrained = Literal[
+    "lite0",
+    "lite1",
+    "lite2",
+    "efficientnetv2b0",
+    "efficientnetv2b1",
+    "efficientnetv2b2",
+    "efficientnetv2b3",
+    "mobilenetv3",
+    "resnet50v2",
+    "convnext",
+]
 CHAINS = 2  # of kernels in a step on a CPU, see `GuardedModel`; more make what is normalised together too few
 
 
 class Extent(Section):
     """What is trained, and how long."""
 
-    model: Literal["small", "base", "large", "tutorial"] = Field(description="which U-Net; tutorial is the baseline")
+    model: Literal["small", "base", "large", "tutorial", Pretrained] = Field(
+        description="which U-Net; tutorial is the baseline, `roadseg models pretrained` shows those behind it"
+    )
     epochs: int = Field(gt=0, description="passes over the training images")
     batch: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
         description="images in a batch; auto: 8, or as many of them as fit into the memory"
@@ -30,6 +44,8 @@ class StepRecipe(Section):
     accumulate: int = Field(gt=0, description="batches whose mean gradient makes a step; 1: a step for each")
     learning_rate: float = Field(gt=0, description="peak of warm-up and cosine")
     weight_decay: float = Field(ge=0, description="decoupled, on kernels only")
+    encoder_rate: float = Field(ge=0, le=1, description="rate of a pretrained encoder, as a share of learning_rate")
+    encoder_frozen: float = Field(ge=0, lt=1, description="first share of the steps, in which such an encoder rests")
     warmup: float = Field(ge=0, lt=1, description="share of the steps in which the rate rises")
     clip: float = Field(gt=0, description="largest norm of all gradients together")
     average: float = Field(ge=0, lt=1, description="momentum of the averaged weights that are kept")

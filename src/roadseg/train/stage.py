@@ -78,7 +78,8 @@ def _train(shards: Shards, identity: Identity, journal: Journal, processes: Work
 
     train = identity.params
     with processes.together():
-        parent = None if train.init == "none" else find_weights(train.init)
+        encoder = MODELS[train.model].encoder
+        parent = None if train.init == "none" else find_weights(train.init, train.model if encoder else "")
         shards.check("train")
         fitted, monitored = split_monitored(shards, train.monitor, train.seed)
     keras.utils.set_random_seed(train.seed)
@@ -104,6 +105,8 @@ def _train(shards: Shards, identity: Identity, journal: Journal, processes: Work
         model = compiled(architecture, pixels, train.epochs * batches.steps, train)
         if parent:
             start_from(parent, model, train.model, names)
+        elif encoder:
+            print(f"train: starts from nothing: `roadseg models pretrained {train.model}` brings weights", flush=True)
         checkpointer = Checkpointer(journal.folder, stop, processes)
         guard = Guard(model, journal.folder, batches.samples, used, processes)
         history = loop.fit(model, batches, monitored, sizes, reporter, checkpointer, guard)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
+from narrow_models import ENCODER_LAYERS, narrow_encoder
 
 from roadseg.contracts.errors import UsageError
 from roadseg.serving.export.graph import to_onnx
@@ -22,6 +23,7 @@ FAMILY = {
     "bilinear": residual_unet("bilinear", NARROW),
     "nearest": residual_unet("nearest", unet.Config(8, ((8, 1), (16, 1), (16, 1)), (8, 8, 16), 0.0, "nearest")),
     "tutorial": Architecture(partial(tutorial.build, filters=4), tutorial.STRIDE, 1, "probabilities"),
+    **{name: narrow_encoder(name) for name in ENCODER_LAYERS},
 }
 
 
@@ -120,6 +122,12 @@ def test_a_convolution_is_padded_as_keras_pads(
         layers.Conv2D(6, 3, groups=3, dilation_rate=2, padding="same", name="x"),
         layers.Conv2D(2, 3, padding="valid", name="x"),
         layers.Dropout(0.5, name="x"),
+        layers.DepthwiseConv2D((3, 5), 2, "same", activation="sigmoid", name="x"),
+        layers.LayerNormalization(epsilon=1e-6, name="x"),
+        layers.ZeroPadding2D(((1, 2), (0, 3)), name="x"),
+        layers.Rescaling([2.0, 3.0, 4.0], [0.1, 0.2, 0.3], name="x"),
+        layers.ReLU(0.25, name="x"),
+        *(layers.Activation(kind, name="x") for kind in ("silu", "gelu", "hard_silu", "hard_sigmoid", "sigmoid")),
     ],
 )
 def test_a_layer_computes_as_in_keras(layer: keras.layers.Layer) -> None:

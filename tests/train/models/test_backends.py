@@ -54,7 +54,7 @@ def test_a_step_is_the_same_on_jax(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("part", ["small or tutorial or doubling", "base or large"])
+@pytest.mark.parametrize("part", ["small or tutorial or doubling", "base or large", "lite or net"])
 def test_the_contract_holds_on_jax(tmp_path: Path, part: str) -> None:
     contract = ROOT / "tests/train/models/test_contract.py"
     alone = ("-p", "no:cacheprovider", "--rootdir", str(ROOT))

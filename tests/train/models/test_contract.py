@@ -7,7 +7,7 @@ from typing import get_args
 import keras
 import numpy as np
 import pytest
-from narrow_models import CLASSES, NARROW, each_model, images, predict, settled
+from narrow_models import CLASSES, NARROW, each_model, each_trained, images, predict, settled
 
 from roadseg.train.losses.segmentation import SegmentationLoss
 from roadseg.train.models.deploy import deploy
@@ -24,6 +24,11 @@ def policy(request: pytest.FixtureRequest, precision: None) -> Iterator[str]:
 
 def test_parameters_offer_the_models_there_are() -> None:
     assert set(get_args(TrainParams.model_fields["model"].annotation)) == set(MODELS)
+
+
+def test_there_is_a_narrow_model_of_each_kind() -> None:
+    kinds = {name: type(known.encoder.layers) if known.encoder else name for name, known in MODELS.items()}
+    assert {kinds[name] for name in NARROW} == set(kinds.values())
 
 
 @each_model
@@ -44,12 +49,12 @@ def test_a_saved_model_computes_what_it_computed(name: str, tmp_path: Path) -> N
     model = deploy(settled(NARROW[name]), NARROW[name], CLASSES)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
-    pixels = images(32, 48)
+    pixels = images(32, 64)
     np.testing.assert_array_equal(predict(loaded, pixels), predict(model, pixels))
-    assert predict(loaded, images(48, 32)).shape == (2, 48, 32, CLASSES)
+    assert predict(loaded, images(64, 32)).shape == (2, 64, 32, CLASSES)
 
 
-@each_model
+@each_trained
 def test_a_step_in_either_precision_moves_every_weight(name: str, policy: str) -> None:
     keras.utils.set_random_seed(1)
     architecture = NARROW[name]

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from narrow_models import narrow_encoder
 from small_training import PARAMS, SHORT
 
 from roadseg.contracts.bundle import Bundle
@@ -17,6 +18,7 @@ from roadseg.contracts.weights import NAME, Weights, keep_weights, write_weights
 from roadseg.train import stage
 from roadseg.train.models import tutorial
 from roadseg.train.models.known import MODELS, residual_unet
+from roadseg.train.models.pretrained_unet import encoder_paths
 from roadseg.train.models.unet import SIZES
 from roadseg.train.models.warm_start import start_from, weights_of
 from roadseg.train.params import TrainParams
@@ -108,6 +110,39 @@ def test_another_shape_under_the_same_name_is_refused_and_changes_nothing(
 
 
 @pytest.fixture
+def lite(monkeypatch: pytest.MonkeyPatch) -> keras.Model:
+    """A narrow model with an encoder, every weight at random."""
+    monkeypatch.setitem(MODELS, "lite0", narrow_encoder("lite0"))
+    return model_of("lite0", 3, 1)
+
+
+def encoder_of(model: keras.Model, folder: Path, left_out: str = "") -> Weights:
+    """Weights of its encoder, all a half."""
+    values = weights_of(model)
+    names = [path for path in encoder_paths(model, MODELS["lite0"].encoder) if path != left_out]
+    arrays = {name: np.full_like(values[name], 0.5) for name in names}
+    write_weights(folder / "e.npz", arrays, fingerprint="pretrained/lite0", model="lite0", classes=[])
+    return Weights.open(folder / "e.npz")
+
+
+def test_a_pretrained_encoder_is_filled_and_the_rest_stays_as_it_was_made(lite: keras.Model, tmp_path: Path) -> None:
+    before, parent = weights_of(lite), encoder_of(lite, tmp_path)
+    start_from(parent, lite, "lite0", CLASSES)
+    assert {"stem_conv/kernel", "block5_project_bn/moving_variance"} <= parent.arrays.keys()
+    assert {"neck/kernel", "up0_lateral/kernel", "logits/bias"} <= before.keys() - parent.arrays.keys()
+    for path, value in weights_of(lite).items():
+        np.testing.assert_array_equal(value, parent.arrays.get(path, before[path]))
+
+
+def test_an_encoder_that_lacks_a_weight_is_refused_and_changes_nothing(lite: keras.Model, tmp_path: Path) -> None:
+    before = weights_of(lite)
+    with pytest.raises(UsageError, match="stem_bn/gamma is absent there and"):
+        start_from(encoder_of(lite, tmp_path, left_out="stem_bn/gamma"), lite, "lite0", CLASSES)
+    for path, value in weights_of(lite).items():
+        np.testing.assert_array_equal(value, before[path])
+
+
+@pytest.fixture
 def train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shards: Shards, precision: None) -> Callable[..., Bundle]:
     """Run the stage in a tree of this test's own."""
     for variable in ("TF_DETERMINISTIC_OPS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
@@ -149,3 +184,23 @@ def test_missing_weights_stop_the_stage_before_any_work(train: Callable[..., Bun
     with pytest.raises(UsageError, match="run `roadseg models init champion`"):
         train(init="0" * 64)
     assert not Path("models").exists()
+
+
+def test_a_fine_tuning_says_what_its_encoder_is(
+    lite: keras.Model, train: Callable[..., Bundle], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encoder_of(lite, tmp_path)
+    digest = keep_weights(tmp_path / "e.npz")
+    card = train(model="lite0", init=digest, encoder_rate=0.0, average=0.0).card
+    assert "the encoder starts from the pretrained weights" in capsys.readouterr().out
+    assert card["parent"] == "pretrained/lite0"
+    encoder = {"title": "EfficientNet-Lite0", "trained_on": "ImageNet-1k", "licence": "Apache-2.0"}
+    assert encoder.items() <= card["encoder"].items()
+    left = Weights.open(Path("models/bundle") / NAME)
+    np.testing.assert_array_equal(left.arrays["stem_conv/kernel"], np.full((3, 3, 3, 8), 0.5, np.float32))
+    assert not left.pretrained
+
+
+def test_weights_of_an_encoder_that_are_not_here_are_named_with_the_verb(train: Callable[..., Bundle]) -> None:
+    with pytest.raises(UsageError, match=r"not in .*: run `roadseg models pretrained lite0`"):
+        train(model="lite0", init="0" * 64)

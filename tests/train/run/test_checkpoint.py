@@ -6,8 +6,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from narrow_models import NARROW
+from small_training import PARAMS
 
+from roadseg.train.params import StepRecipe
 from roadseg.train.run.checkpoint import NAMES, Checkpoints, Progress
+from roadseg.train.step.compiled import compiled
 
 DONE = Progress(2, 3, [0.5, 0.25, 0.125], [{"epoch": 1, "loss": 0.75}])
 
@@ -51,6 +55,33 @@ def test_a_restored_training_goes_on_as_if_never_stopped(tmp_path: Path, build: 
     assert not same(state(model), state(other))
     work(other, 3, seed=2)
     assert same(state(model), state(other))  # weights, moments, averages, and what dropout draws next
+
+
+def test_a_fine_tuning_goes_on_to_the_bit(tmp_path: Path) -> None:
+    """Its encoder rests in two of five steps, and moves at a share of the rate then."""
+    recipe = StepRecipe.model_validate({key: PARAMS[key] for key in StepRecipe.model_fields})
+    recipe = recipe.model_copy(update={"encoder_rate": 0.3, "encoder_frozen": 0.4, "warmup": 0.0})
+    rng = np.random.default_rng(0)
+    pixels, masks = rng.integers(0, 256, (4, 32, 64, 3), np.uint8), rng.integers(0, 7, (4, 16, 32), np.uint8)
+
+    def made() -> keras.Model:
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(1)
+        return compiled(NARROW["lite0"], np.ones(7), 5, recipe)
+
+    model = made()
+    before = np.array(model.get_layer("stem_conv").kernel)
+    model.train_on_batch(pixels, masks)
+    assert np.array_equal(before, np.array(model.get_layer("stem_conv").kernel))
+    Checkpoints(tmp_path).save(model, DONE)
+    for _ in range(3):
+        model.train_on_batch(pixels, masks)
+    assert not np.array_equal(before, np.array(model.get_layer("stem_conv").kernel))
+    other = made()
+    assert Checkpoints(tmp_path).restore(other) == DONE
+    for _ in range(3):
+        other.train_on_batch(pixels, masks)
+    assert same(state(model), state(other))
 
 
 def test_without_a_checkpoint_nothing_changes(tmp_path: Path, build: Callable[..., keras.Model]) -> None:

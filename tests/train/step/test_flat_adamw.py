@@ -14,9 +14,11 @@ from roadseg.train.run import loop
 from roadseg.train.run.checkpoint import Checkpoints, Progress
 from roadseg.train.step import flat_adamw
 from roadseg.train.step.compiled import compiled
+from roadseg.train.step.flat_adamw import Slower
 
 CLASSES, STEPS, IMAGES = 3, 4, 8  # images in a step
 RATES = {"learning_rate": 1e-2, "weight_decay": 0.1, "warmup": 0.3, "average": 0.8}
+RATES |= {"encoder_rate": 1.0, "encoder_frozen": 0.0}
 LOSS = {"balance": 0.0, "dice": 0.0, "lovasz": 0.0, "hard": 1.0}  # the mean over the pixels: of parts and of the whole
 
 
@@ -143,3 +145,27 @@ def test_a_training_goes_on_in_the_middle_of_a_step(tmp_path: Path, steps: list[
     train(again, steps, 4, start=5)
     for one, other in zip(ends(undisturbed), ends(again), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def moved(slower: Slower | None, steps: list[Batch], made: int) -> list[float]:
+    """How far each variable went in the first steps, in all."""
+    model = build(CLASSES)
+    before = model.get_weights()
+    rates = {"weight_decay": 0.0, "beta_2": 0.99, "clip": 1e9, "average": 0.0}
+    optimizer = flat_adamw.FlatAdamW(lambda step: 0.01 + 0.0 * keras.ops.cast(step, "float32"), **rates, slower=slower)
+    model.compile(optimizer, SegmentationLoss(np.ones(CLASSES, np.float32), 0.0, True))
+    optimizer.build(model.trainable_variables)
+    for images, masks in steps[:made]:
+        model.train_on_batch(images, masks)
+    return [float(np.abs(now - old).max()) for now, old in zip(model.get_weights(), before, strict=True)]
+
+
+def test_an_encoder_moves_at_its_share_of_the_rate_and_rests_while_it_is_frozen(steps: list[Batch]) -> None:
+    names = frozenset(weight.path for weight in build(CLASSES).weights if weight.path.startswith("one/"))
+    assert len(names) == 2
+    whole = moved(None, steps, 1)
+    for share, frozen, made, expected in ((0.25, 0, 1, 0.25), (1.0, 1, 1, 0.0), (0.0, 0, 2, 0.0)):
+        found = moved(Slower(names, share, frozen), steps, made)
+        np.testing.assert_allclose(found[:2], [expected * each for each in whole[:2]], rtol=1e-3)
+        assert min(found[2:]) > 0
+    assert min(moved(Slower(names, 1.0, 1), steps, 2)[:2]) > 0

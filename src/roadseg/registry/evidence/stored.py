@@ -16,6 +16,7 @@ from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.evaluation import Evaluation, evaluation_digest, read_evaluation
 from roadseg.contracts.files import digest_of, home
+from roadseg.contracts.weights import ENCODER
 from roadseg.gate.settings import compared_settings, key_of
 from roadseg.registry.versions import ABSENT, EVALUATED, MODEL, has_older_digest
 from roadseg.tracking.store import find_run
@@ -120,7 +121,7 @@ def training_samples(client: MlflowClient, stored: Stored) -> tuple[dict[str, pa
     name, bundle = f"version {stored.version}", stored.bundle
     found, unknown = {name: pq.read_table(bundle.folder / "samples.parquet")}, []
     seen, parent = {bundle.card["fingerprint"]}, bundle.card.get("parent")
-    while parent and parent not in seen:
+    while parent and parent not in seen and not parent.startswith(ENCODER):  # an encoder has seen no drive
         seen.add(parent)
         run = find_run(client, parent)
         try:

@@ -17,7 +17,7 @@ from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import digest_file, home, replacing
-from roadseg.contracts.weights import NAME
+from roadseg.contracts.weights import ENCODER, NAME
 from roadseg.pipeline.dvc import WAITING, dvc_environment
 from roadseg.pipeline.process import stream
 from roadseg.registry.rebuild.compare import Comparison, compare_rebuilt
@@ -109,15 +109,18 @@ def bring_parent(client: MlflowClient, bundle: Bundle, target: Path) -> None:
     digest = str(bundle.card["params"].get("init", "none"))
     if digest == "none":
         return
-    name = f"reuse/weights/{digest}.npz"
-    for found in _weights(client, name, str(bundle.card.get("parent"))):
+    name, parent = f"reuse/weights/{digest}.npz", str(bundle.card.get("parent"))
+    for found in _weights(client, name, parent):
         if found.is_file() and digest_file(found) == digest:
             with replacing(target / name) as temporary:
                 shutil.copyfile(found, temporary)
             return
+    if parent.startswith(ENCODER):
+        remedy = f"roadseg models pretrained {parent.removeprefix(ENCODER)}"
+        raise UsageError(f"the weights {digest[:12]} that it started from are not in {home()}: run `{remedy}`")
     raise UsageError(
         f"the weights {digest[:12]} that it started from are neither in {home()} nor with a run of the training "
-        f"{bundle.card.get('parent')} in MLflow"
+        f"{parent} in MLflow"
     )
 
 

@@ -15,7 +15,13 @@ from roadseg.contracts.errors import UsageError
 
 OPSET, IR_VERSION = 17, 8  # of 2022: what is much newer, runtimes of phones and cars do not know
 OUTPUT = "scores"  # logits or probabilities, which the file says of itself
-ACTIVATIONS = {"linear": None, "relu": "Relu", "softmax": "Softmax"}
+ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "relu": ("Relu", {}),
+    "softmax": ("Softmax", {"axis": 1}),
+    "sigmoid": ("Sigmoid", {}),
+    "hard_sigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
+    "hard_silu": ("HardSwish", {}),
+}
 HALVES = (((1, 2), (1, 3)), ((2, 1), (3, 1)))  # what `doubled_bilinear` repeats and averages over, last first
 
 
@@ -79,9 +85,10 @@ class _Graph:
         given = layer.input if isinstance(layer.input, list) else [layer.input]
         inputs = [self._tensor(each) for each in given]
         if kind is layers.Rescaling:
-            scaled = self._node("Mul", f"{name}_scaled", [inputs[0], self._constant(f"{name}_scale", layer.scale)])
-            return self._node("Add", name, [scaled, self._constant(f"{name}_offset", layer.offset)])
-        if kind in (layers.Conv2D, layers.Conv2DTranspose):
+            scale, offset = (_by_channel(each) for each in (layer.scale, layer.offset))
+            scaled = self._node("Mul", f"{name}_scaled", [inputs[0], self._constant(f"{name}_scale", scale)])
+            return self._node("Add", name, [scaled, self._constant(f"{name}_offset", offset)])
+        if kind in (layers.Conv2D, layers.Conv2DTranspose, layers.DepthwiseConv2D):
             return self._convolution(layer, inputs[0])
         if kind is layers.UpSampling2D:
             return self._resize(name, inputs[0], layer.size, layer.interpolation)
@@ -90,10 +97,18 @@ class _Graph:
             return self._node("MaxPool" if kind is layers.MaxPooling2D else "AveragePool", name, inputs, **pads)
         if kind is layers.GlobalAveragePooling2D and layer.keepdims:
             return self._node("GlobalAveragePool", name, inputs)
-        if kind is layers.ReLU and (layer.max_value, layer.negative_slope, layer.threshold) == (None, 0, 0):
-            return self._node("Relu", name, inputs)
-        if kind is layers.Add and len(inputs) == 2:
-            return self._node("Add", name, inputs)
+        if kind is layers.ReLU and (layer.negative_slope, layer.threshold) == (0, 0):
+            return self._relu(name, inputs[0], layer.max_value)
+        if kind is layers.Activation:
+            return self._activation(layer.activation.__name__, inputs[0], name)
+        if kind in (layers.Add, layers.Multiply) and len(inputs) == 2:
+            return self._node("Add" if kind is layers.Add else "Mul", name, inputs)
+        if kind is layers.LayerNormalization and layer.axis in (-1, [-1], [3]) and layer.scale and layer.center:
+            return self._normalisation(layer, inputs[0])
+        if kind is layers.ZeroPadding2D:
+            (top, bottom), (left, right) = layer.padding
+            sides = self._constant(f"{name}_sides", [0, 0, top, left, 0, 0, bottom, right], np.int64)
+            return self._node("Pad", name, [inputs[0], sides])
         if kind is layers.Concatenate and layer.axis in (-1, 3):
             return self._node("Concat", name, inputs, axis=1)
         if kind in (layers.Dropout, layers.SpatialDropout2D):  # nothing but in training
@@ -102,8 +117,11 @@ class _Graph:
 
     def _convolution(self, layer: Any, given: str) -> str:
         name, transposed = layer.name, type(layer) is layers.Conv2DTranspose
-        kernel, *bias = layer.get_weights()  # (y, x, in, out), transposed (y, x, out, in): both end as ONNX has them
-        inputs = [given, self._constant(f"{name}_kernel", np.transpose(kernel, (3, 2, 0, 1)))]
+        # (y, x, in, out), transposed (y, x, out, in), depthwise (y, x, in, 1): all end as ONNX has them
+        kernel, *bias = layer.get_weights()
+        alone = type(layer) is layers.DepthwiseConv2D
+        axes = (2, 3, 0, 1) if alone else (3, 2, 0, 1)
+        inputs = [given, self._constant(f"{name}_kernel", np.transpose(kernel, axes))]
         inputs += [self._constant(f"{name}_bias", values) for values in bias]
         options = {"kernel_shape": layer.kernel_size, "strides": layer.strides, "dilations": layer.dilation_rate}
         options["pads"] = _pads(layer, layer.kernel_size)
@@ -111,13 +129,43 @@ class _Graph:
             gaps = zip(layer.strides, layer.kernel_size, strict=True)
             options["output_padding"] = [max(0, stride - size) for stride, size in gaps]
         else:
-            options["group"] = layer.groups
-        activation = ACTIVATIONS[layer.activation.__name__]
-        result = f"{name}_scores" if activation else name
+            options["group"] = kernel.shape[2] if alone else layer.groups
+        activation = layer.activation.__name__
+        result = name if activation == "linear" else f"{name}_scores"
         self._node("ConvTranspose" if transposed else "Conv", result, inputs, **options)
-        if activation is None:
-            return result
-        return self._node(activation, name, [result], **({"axis": 1} if activation == "Softmax" else {}))
+        return self._activation(activation, result, name)
+
+    def _activation(self, kind: str, given: str, name: str) -> str:
+        """An activation by Keras' name; nothing for the linear one."""
+        if kind == "linear":
+            return given
+        if kind == "silu":
+            return self._node("Mul", name, [given, self._node("Sigmoid", f"{name}_gate", [given])])
+        if kind == "gelu":  # x/2 (1 + erf(x / sqrt(2)))
+            share = self._node("Mul", f"{name}_share", [given, self._constant(f"{name}_root", np.sqrt(0.5))])
+            error = self._node("Erf", f"{name}_erf", [share])
+            gate = self._node("Add", f"{name}_gate", [error, self._constant(f"{name}_one", 1.0)])
+            half = self._node("Mul", f"{name}_half", [given, self._constant(f"{name}_two", 0.5)])
+            return self._node("Mul", name, [half, gate])
+        operator, options = ACTIVATIONS[kind]
+        return self._node(operator, name, [given], **options)
+
+    def _relu(self, name: str, given: str, most: float | None) -> str:
+        if most is None:
+            return self._node("Relu", name, [given])
+        ends = [self._constant(f"{name}_{end}", value) for end, value in (("least", 0.0), ("most", most))]
+        return self._node("Clip", name, [given, *ends])
+
+    def _normalisation(self, layer: Any, given: str) -> str:
+        """Of each place over its channels, which ONNX wants on the last axis."""
+        name = layer.name
+        last = self._node("Transpose", f"{name}_channels_last", [given], perm=[0, 2, 3, 1])
+        pairs = zip(("gamma", "beta"), layer.get_weights(), strict=True)
+        weights = [self._constant(f"{name}_{which}", values) for which, values in pairs]
+        found = self._node(
+            "LayerNormalization", f"{name}_normalised", [last, *weights], axis=-1, epsilon=float(layer.epsilon)
+        )
+        return self._node("Transpose", name, [found], perm=[0, 3, 1, 2])
 
     def _resize(self, name: str, given: str, factors: tuple[int, int], interpolation: str) -> str:
         ways = {
@@ -153,13 +201,19 @@ class _Graph:
         )
         return enlarged if fits else None
 
-    def _constant(self, name: str, values: Any) -> str:
-        self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(values, np.float32), name)
+    def _constant(self, name: str, values: Any, dtype: type = np.float32) -> str:
+        self._constants[name] = numpy_helper.from_array(np.asarray(values, dtype, order="C"), name)
         return name
 
     def _node(self, kind: str, name: str, inputs: list[str], **options: Any) -> str:
         self._nodes.append(helper.make_node(kind, inputs, [name], name=name, **options))
         return name
+
+
+def _by_channel(values: Any) -> np.ndarray:
+    """One number as it is, one for each channel as (C, 1, 1)."""
+    array = np.asarray(values, np.float32)
+    return array[:, None, None] if array.ndim else array
 
 
 def _pads(layer: Any, window: tuple[int, int]) -> list[int]:

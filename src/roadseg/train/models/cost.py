@@ -56,8 +56,9 @@ def cost(architecture: Architecture, classes: int, height: int, width: int) -> C
 
 
 def _multiply_adds(layer: keras.layers.Layer, shapes: Shapes) -> int:
-    if not isinstance(layer, layers.Conv2D | layers.Conv2DTranspose):
+    if not isinstance(layer, layers.Conv2D | layers.Conv2DTranspose | layers.DepthwiseConv2D):
         return 0
-    # a convolution uses its kernel once for each place that comes out, a transposed one for each that goes in
+    # a convolution, depthwise too, uses its kernel once for each place that comes out, a transposed one for each that
+    # goes in
     height, width, _ = shapes[id(layer.input if isinstance(layer, layers.Conv2DTranspose) else layer.output)]
     return int(height * width * np.prod(layer.kernel.shape))

@@ -1,6 +1,7 @@
 """From a trained model to the one that leaves training: float32, full size, stock layers, explicit names.
 
-Normalisations are gone: each is folded into the convolution before it, which predicts the same in less time.
+Batch normalisations are gone: each is folded into the convolution before it, which predicts the same in less time, or
+becomes a depthwise one of 1x1 where there is none.
 """
 
 from typing import Any
@@ -46,36 +47,58 @@ def without_normalisation(trained: keras.Model) -> keras.Model:
     """The same function in float32, from stock layers and without normalisation.
 
     Args:
-        trained: a normalisation in it follows a convolution that has no activation and feeds nothing else.
+        trained: a convolution in it that a batch normalisation follows has no activation and feeds nothing else.
 
     Returns:
         A model of its own with the layers' names, at the training output's size.
     """
     makers = {id(layer.output): layer for layer in trained.layers}
-    norms = {makers[id(norm.input)].name: norm for norm in trained.layers if _is_norm(norm)}
+    before = {norm.name: makers[id(norm.input)] for norm in trained.layers if _is_norm(norm)}
+    folded = {maker.name: trained.get_layer(name) for name, maker in before.items() if _is_convolution(maker)}
+    alone = [name for name, maker in before.items() if not _is_convolution(maker)]
 
     def stock(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if layer.name in alone:
+            return layers.DepthwiseConv2D(1, dtype="float32", name=layer.name)
         kind: Any = next(kind for kind in type(layer).__mro__ if kind.__module__.startswith("keras."))
         # a model saved under mixed precision computes in bfloat16 when loaded
-        changes = {"dtype": "float32"} | ({"use_bias": True} if layer.name in norms else {})
+        changes = {"dtype": "float32"} | ({"use_bias": True} if layer.name in folded else {})
         return kind.from_config(layer.get_config() | changes)
 
     plain = keras.Model(trained.input, trained.output, name=trained.name)  # a compiled one is cloned with its loss
     model = keras.models.clone_model(plain, clone_function=stock, call_function=_call)
     for layer in trained.layers:
-        if layer.weights and not _is_norm(layer):
-            weights = fold(layer, norms[layer.name]) if layer.name in norms else layer.get_weights()
-            model.get_layer(layer.name).set_weights(weights)
+        if layer.name in alone:
+            scale, shift = scale_and_shift(layer)
+            weights = [scale[None, None, :, None], shift]
+        elif not layer.weights or _is_norm(layer):
+            continue
+        else:
+            weights = fold(layer, folded[layer.name]) if layer.name in folded else layer.get_weights()
+        model.get_layer(layer.name).set_weights([weight.astype(np.float32) for weight in weights])
     return model
 
 
-def fold(convolution: keras.layers.Conv2D, norm: keras.layers.BatchNormalization) -> list[np.ndarray]:
-    """Kernel and bias of the convolution that is both, as inference computes them, float32."""
+def fold(
+    convolution: keras.layers.Conv2D | keras.layers.DepthwiseConv2D, norm: keras.layers.BatchNormalization
+) -> list[np.ndarray]:
+    """Kernel and bias of the convolution that is both, as inference computes them, float64."""
     kernel, *bias = (weight.astype(np.float64) for weight in convolution.get_weights())
+    scale, shift = scale_and_shift(norm)
+    # a depthwise kernel has its channels on the axis before the last, which is of length 1
+    along = scale[:, None] if isinstance(convolution, layers.DepthwiseConv2D) else scale
+    return [kernel * along, shift + (bias[0] if bias else 0) * scale]
+
+
+def scale_and_shift(norm: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
+    """What inference multiplies each channel by, and what it adds then; float64 (C,)."""
     gamma, beta, mean, variance = (weight.astype(np.float64) for weight in norm.get_weights())
     scale = gamma / np.sqrt(variance + norm.epsilon)
-    shift = beta + ((bias[0] if bias else 0) - mean) * scale
-    return [(kernel * scale).astype(np.float32), shift.astype(np.float32)]
+    return scale, beta - mean * scale
+
+
+def _is_convolution(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)
 
 
 def _is_norm(layer: keras.layers.Layer) -> bool:
@@ -83,7 +106,7 @@ def _is_norm(layer: keras.layers.Layer) -> bool:
 
 
 def _call(layer: keras.layers.Layer, x: Any, **_: Any) -> Any:
-    if _is_norm(layer):
+    if _is_norm(layer):  # the others became something else
         return x
     if isinstance(layer, layers.UpSampling2D) and layer.interpolation == "bilinear":
         return doubled_bilinear(x, layer.name)

@@ -81,6 +81,21 @@ class Config:
         return int(2 << len(self.stages))
 
 
+@dataclass(frozen=True)
+class Decoder:
+    """The way up.
+
+    Attributes:
+        widths: filters of each level, from half size downward.
+        dropout: share of the channels left out before the logits, in training.
+        up: how it enlarges.
+    """
+
+    widths: tuple[int, ...]
+    dropout: float
+    up: Literal["bilinear", "nearest"]
+
+
 def build(config: Config, name: str, classes: int) -> keras.Model:
     """Build a U-Net.
 
@@ -101,13 +116,28 @@ def build(config: Config, name: str, classes: int) -> keras.Model:
         for block in range(blocks):
             x = residual(x, filters, f"stage{number}_block{block}")
         levels.append(x)
+    return decoded(image, levels, Decoder(config.decoder, config.dropout, config.up), name, classes)
+
+
+def decoded(
+    image: keras.KerasTensor, levels: list[keras.KerasTensor], decoder: Decoder, name: str, classes: int
+) -> keras.Model:
+    """The way up from an encoder's features to logits.
+
+    Args:
+        image: the input.
+        levels: features, each of half the size of the one before; the first has half the image's.
+        decoder: its size.
+        name: of the model.
+        classes: number of classes K.
+    """
     # fewer than the classes could not tell them apart
-    widths = [max(filters, WIDTH * ceil(classes / WIDTH)) for filters in config.decoder]
-    x = global_context(conv(x, widths[-1], 1, 1, "neck"), levels[-1], widths[-1])
+    widths = [max(filters, WIDTH * ceil(classes / WIDTH)) for filters in decoder.widths]
+    x = global_context(conv(levels[-1], widths[-1], 1, 1, "neck"), levels[-1], widths[-1])
     for number, (level, filters) in reversed(list(enumerate(zip(levels[:-1], widths, strict=True)))):
-        x = up_sampling_block(x, level, filters, config.up, f"up{number}")
-    if config.dropout:
-        x = layers.SpatialDropout2D(config.dropout, name="dropout")(x)
+        x = up_sampling_block(x, level, filters, decoder.up, f"up{number}")
+    if decoder.dropout:
+        x = layers.SpatialDropout2D(decoder.dropout, name="dropout")(x)
     x = layers.Conv2D(classes, 1, dtype="float32", name="logits")(x)
     return keras.Model(image, x, name=name)
 

@@ -1,14 +1,18 @@
-"""Start a training from the weights of another, whose class table may have been smaller."""
+"""Start a training from the weights of another, whose class table may have been smaller, or from an encoder's."""
 
 import keras
 import numpy as np
 
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.weights import Arrays, Weights
+from roadseg.train.models.known import MODELS
+from roadseg.train.models.pretrained_unet import encoder_paths
 
 
 def start_from(parent: Weights, model: keras.Model, name: str, classes: list[str]) -> None:
     """Give `model` the parent's weights; the last layer keeps a class by its name, and new ones start anew.
+
+    Of a pretrained encoder it is the encoder's weights, and the decoder stays as it was made.
 
     Args:
         parent: whose weights.
@@ -25,7 +29,9 @@ def start_from(parent: Weights, model: keras.Model, name: str, classes: list[str
             f"{name}: set train.model to {parent.model}, or train.init to none"
         )
     outputs = {weight.path for weight in model.layers[-1].weights}
-    own = {weight.path: np.array(keras.ops.convert_to_numpy(weight)) for weight in model.weights}
+    wanted = set(encoder_paths(model, MODELS[name].encoder)) if parent.pretrained else {w.path for w in model.weights}
+    filled = [weight for weight in model.weights if weight.path in wanted]
+    own = {weight.path: np.array(keras.ops.convert_to_numpy(weight)) for weight in filled}
     taken = {
         path: _by_class(parent.arrays.get(path), parent.classes, value, classes)
         if path in outputs
@@ -33,8 +39,11 @@ def start_from(parent: Weights, model: keras.Model, name: str, classes: list[str
         for path, value in own.items()
     }
     _check(parent, taken, own)
-    for weight in model.weights:
+    for weight in filled:
         weight.assign(taken[weight.path])
+    if parent.pretrained:
+        print(f"train: the encoder starts from the pretrained weights {parent.digest[:12]}, the rest anew", flush=True)
+        return
     print(f"train: starts from the weights {parent.digest[:12]} of training {parent.fingerprint[:8]}", flush=True)
     for said, some, others in (
         ("new, learnt from nothing", classes, parent.classes),

@@ -35,11 +35,13 @@ def write_result(
     scores = {key: value for key, value in history[-1].items() if key.partition(".")[0] in {"miou", "iou"}}
     write_json(paths.MONITORED, "monitored", scores)
     name, classes = identity.params.model, shards.classes.names
+    encoder = MODELS[name].encoder
     weights = warm_start.weights_of(model)
     trained = write_weights(paths.BUNDLE / NAME, weights, fingerprint=identity.fingerprint, model=name, classes=classes)
     card = _card(shards, identity) | {
         "training_weights": trained,
         "parent": parent and parent.fingerprint,
+        "encoder": encoder.described if encoder and parent and parent.pretrained else None,
         "history": digest_file(paths.HISTORY),
     }
     write_bundle(paths.BUNDLE, deploy(model, MODELS[name], len(classes)), card, samples_of(shards))

@@ -5,15 +5,17 @@ import numpy as np
 
 from roadseg.train.losses.segmentation import SegmentationLoss, class_weights
 from roadseg.train.models.known import Architecture
+from roadseg.train.models.pretrained_unet import encoder_paths
 from roadseg.train.params import StepRecipe
-from roadseg.train.step.flat_adamw import FlatAdamW
+from roadseg.train.step.flat_adamw import FlatAdamW, Slower
 from roadseg.train.step.guard import GuardedModel
 
 
 def compiled(architecture: Architecture, pixels: np.ndarray, steps: int, recipe: StepRecipe) -> GuardedModel:
     """Build the model with its loss and optimiser.
 
-    The learning rate rises to its peak in the `warmup` share of the steps, then falls in a cosine to 0.
+    The learning rate rises to its peak in the `warmup` share of the steps, then falls in a cosine to 0. That of a
+    pretrained encoder is its `encoder_rate` share, and 0 in the first `encoder_frozen` share of the steps.
 
     Args:
         architecture: which model.
@@ -22,6 +24,8 @@ def compiled(architecture: Architecture, pixels: np.ndarray, steps: int, recipe:
         recipe: of optimiser and loss.
     """
     built = architecture.build(len(pixels))
+    encoder = frozenset(encoder_paths(built, architecture.encoder))
+    slower = Slower(encoder, recipe.encoder_rate, round(recipe.encoder_frozen * steps))
     model = GuardedModel(built.inputs, built.outputs[0], name=built.name)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=recipe.learning_rate, warmup_steps=max(1, round(recipe.warmup * steps))
@@ -33,6 +37,7 @@ def compiled(architecture: Architecture, pixels: np.ndarray, steps: int, recipe:
         clip=recipe.clip,
         average=recipe.average,
         accumulate=recipe.accumulate,
+        slower=slower if encoder and (slower.share, slower.frozen) != (1.0, 0) else None,
     )
     weights, from_logits = class_weights(pixels, recipe.balance), architecture.output == "logits"
     loss = SegmentationLoss(weights, recipe.dice, from_logits, lovasz=recipe.lovasz, hard=recipe.hard)

@@ -4,6 +4,7 @@ Keras' own makes about thirty small operations for each of the model's variables
 compute. On TensorFlow one fused kernel moves all weights; elsewhere the compiler makes one of the sums below.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -14,6 +15,21 @@ from roadseg.train.models.fast import on_tensorflow
 from roadseg.train.params import CHAINS
 
 BETA_1, EPSILON = 0.9, 1e-7
+
+
+@dataclass(frozen=True)
+class Slower:
+    """Variables that move at a share of the rate, as those of a pretrained encoder.
+
+    Attributes:
+        paths: of the variables.
+        share: 0..1.
+        frozen: first steps, in which they do not move at all.
+    """
+
+    paths: frozenset[str]
+    share: float
+    frozen: int
 
 
 class FlatAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ships no types
@@ -36,6 +52,7 @@ class FlatAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ship
         clip: float,
         average: float,
         accumulate: int = 1,
+        slower: Slower | None = None,
     ) -> None:
         """Make an optimiser.
 
@@ -46,21 +63,30 @@ class FlatAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ship
             clip: largest norm of all gradients together.
             average: momentum of the averaged weights.
             accumulate: batches whose mean gradient makes a step.
+            slower: variables that move less than the others.
         """
         super().__init__(BySteps(schedule, accumulate))
         self._decay, self._beta_2, self._clip = weight_decay, beta_2, clip
-        self._momentum, self._accumulate = average, accumulate
+        self._momentum, self._accumulate, self._slower = average, accumulate, slower
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Make the buffers: `CHAINS` of each kind for the kernels, which work side by side, and one for the rest."""
         if self.built:
             return
         super().build(variables)
-        kernels = [number for number, variable in enumerate(variables) if len(variable.shape) > 1]
-        rest = [number for number, variable in enumerate(variables) if len(variable.shape) <= 1]
-        parts = [(f"kernels_{n}", part, self._decay) for n, part in enumerate(_shared(kernels, variables))]
-        parts.append(("rest", rest, 0.0))
-        self._parts = [_Part(self, variables, *part) for part in parts if part[1]]
+        slower = self._slower.paths if self._slower else frozenset()
+        self._parts = []
+        for group, taken in (("", False), ("slower_", True)):
+            own = [number for number, variable in enumerate(variables) if (variable.path in slower) == taken]
+            kernels = [number for number in own if len(variables[number].shape) > 1]
+            rest = [number for number in own if len(variables[number].shape) <= 1]
+            parts = [(f"kernels_{n}", part, self._decay) for n, part in enumerate(_shared(kernels, variables))]
+            parts.append(("rest", rest, 0.0))
+            self._parts += [
+                _Part(self, variables, f"{group}{name}", part, decay, slower=taken)
+                for name, part, decay in parts
+                if part
+            ]
         self.skipped = self.add_variable((), dtype="int32", name="skipped")
 
     def scale_loss(self, loss: Any) -> Any:
@@ -85,9 +111,15 @@ class FlatAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ship
         average = ops.where(stepped, ops.where(ops.equal(steps, 0), 0.0, self._momentum), 1.0)
         for part, each in zip(self._parts, flat, strict=True):
             gradient = _times(each, ops.where(stepped, scale, 0.0))
-            part.move(gradient, ops.where(stepped, rate, 0.0), momenta, powers, average)
+            part.move(gradient, ops.where(stepped, rate * self._share(part, steps), 0.0), momenta, powers, average)
         self.skipped.assign_add(ops.cast(ops.logical_not(finite), "int32"))
         self._iterations.assign_add(ops.cast(finite, self._iterations.dtype))
+
+    def _share(self, part: "_Part", steps: Any) -> Any:
+        """Of the rate, for a part."""
+        if not (self._slower and part.slower):
+            return 1.0
+        return ops.where(ops.less(steps, self._slower.frozen), 0.0, self._slower.share)
 
     def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
         """Give the variables the averaged weights."""
@@ -111,9 +143,16 @@ class _Part:
     """Some of the variables, end to end, and their buffers, float32 (P,)."""
 
     def __init__(
-        self, optimizer: FlatAdamW, variables: list[keras.Variable], name: str, numbers: list[int], decay: float
+        self,
+        optimizer: FlatAdamW,
+        variables: list[keras.Variable],
+        name: str,
+        numbers: list[int],
+        decay: float,
+        *,
+        slower: bool,
     ) -> None:
-        self._numbers, self._decay = numbers, decay
+        self._numbers, self._decay, self.slower = numbers, decay, slower
         self._variables = [variables[number] for number in numbers]
         ends, end = [], 0
         for variable in self._variables:
