@@ -2,12 +2,11 @@
 
 import typer
 
-from roadseg.cli import data, gate, models, report, runs
+from roadseg.cli import data, gate, label, models, report, runs
 from roadseg.cli.doctor import doctor
 from roadseg.cli.drift import drift
 from roadseg.cli.export import export
 from roadseg.cli.gc import gc
-from roadseg.cli.labels import labels
 from roadseg.cli.params import params
 from roadseg.cli.predict import predict
 from roadseg.cli.reproduce import reproduce
@@ -32,7 +31,8 @@ app.add_typer(report.app, name="report")
 app.add_typer(runs.app, name="runs")
 app.command()(params)
 app.command("slice")(slice_)
-app.command()(labels)
+app.add_typer(label.app, name="label")
+app.command("labels", hidden=True)(label.labels)
 app.command()(drift)
 app.command()(doctor)
 app.command()(reproduce)
