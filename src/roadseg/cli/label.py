@@ -12,6 +12,8 @@ from roadseg.contracts import paths
 from roadseg.contracts.errors import DataRefused, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from roadseg.contracts.bundle import Bundle
 
 app = typer.Typer(help="Pick what to label next, export, import, and find wrong labels.", no_args_is_help=True)
@@ -155,3 +157,77 @@ def model_to_pick_with(model: str) -> tuple["Bundle", str]:
     if champion is None:
         raise UsageError(f"there is no champion: promote a model, or give --model {paths.BUNDLE}")
     return Bundle.open(champion.bundle), champion.name
+
+
+@app.command()
+def export(
+    batch: Annotated[str, typer.Argument(help="Name of a batch, as `roadseg label pick` gave it.")],
+    to: Annotated[
+        Literal["cvat", "cvat-camvid", "cvat-cityscapes", "label-studio", "folders"],
+        typer.Option(help="The tool; cvat is its Segmentation mask 1.1, the other two its CamVid and Cityscapes."),
+    ],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to make; else BATCH-TOOL here.")] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Of Label Studio's local files, above --out; else the folder that --out is in.")
+    ] = None,
+) -> None:
+    """Write a batch as an annotation tool imports it, with the model's masks as pre-annotation and the class table.
+
+    cvat: make a task of images/ with the labels of labels.json, then upload annotations.zip. label-studio: a project
+    with the interface of labels.xml and local files served from --root, then import tasks.json. folders: images/, and
+    masks/ with ids in the pixels, 255 for void.
+
+    Examples: `roadseg label export 2026-01-31-1 --to cvat`;
+    `roadseg label export 2026-01-31-1 --to label-studio -o /srv/label/batch --root /srv/label`
+    """
+    from roadseg.labelling.batch import open_batch
+    from roadseg.labelling.tools.write import export_batch
+
+    found, target = open_batch(batch), out or Path(f"{batch}-{to}")
+    export_batch(found, to, target, root or target.absolute().parent)
+    print(f"{len(found.picks)} pictures with masks in {target}")
+    print(f"next: have them corrected, then `roadseg label import {batch} EXPORT`")
+
+
+@app.command("import")
+def import_labels(
+    batch: Annotated[str, typer.Argument(help="Name of the batch.")],
+    source: Annotated[
+        Path, typer.Argument(help="What the tool exported: an archive, a folder, or Label Studio's JSON.")
+    ],
+    partial: Annotated[bool, typer.Option("--partial", help="Take what is finished where not all is.")] = False,
+) -> None:
+    """Take corrected masks back: judge them beside data/raw as ingest does, then add them; show what people changed.
+
+    A picture that is not finished, a mask of another size or with unknown labels, or a drive that validate would refuse
+    is named, and nothing is taken. The split of each drive stands in data/splits.csv, so a drive that was in test is in
+    train (or val) from now on, and nothing in data/raw moves. What of it is not labelled is in data/quarantine.csv.
+
+    Examples: `roadseg label import 2026-01-31-1 task.zip`; `roadseg label import 2026-01-31-1 project.json --partial`
+    """
+    from roadseg.labelling.batch import open_batch
+    from roadseg.labelling.take import import_batch
+
+    found = open_batch(batch)
+    taken = import_batch(Path.cwd(), found, source, partial=partial)
+    _show_changes(taken.counts, found.classes.names)
+    drives = Counter(taken.drives.values())
+    where = " and ".join(f"{count} drives in {split}" for split, count in drives.items())
+    print(f"data/raw: {taken.new} new files, {taken.pictures} pictures labelled, {where}")
+    if taken.left_out:
+        print(f"left out until they are labelled: {len(taken.left_out)} images of these drives (data/quarantine.csv)")
+    print("\n".join(f"warning: {said}" for said in taken.warnings) or "next: dvc repro")
+
+
+def _show_changes(counts: "np.ndarray", names: list[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from roadseg.labelling.take import changed_by_class
+
+    total, changed = int(counts.sum()), int(counts.sum() - counts.trace())
+    title = f"people changed {changed:,} of {total:,} pixels ({changed / max(1, total):.1%})"
+    table = Table("class", "pixels by the model", "of these changed", title=title, title_justify="left")
+    for name, said, other in changed_by_class(counts, names):
+        table.add_row(name, f"{said:,}", f"{other:,} ({other / max(1, said):.1%})")
+    Console().print(table)

@@ -249,7 +249,10 @@ def _drive_names(
 ) -> dict[str, str]:
     """The name of each new drive in data/raw: as an earlier batch of this source called it, else a free one."""
     before = {name: called for other in others if other.source == source.name for name, called in _drives_of(other)}
-    taken = {row["drive"] for row in manifest.records() if row["drive"]} | set(before.values())
+    present = {row["drive"] for row in manifest.records() if row["drive"]}
+    if not present:
+        return dict.fromkeys((one.drive for one in source.frames), "")  # the data know no drives
+    taken = present | set(before.values())
     names: dict[str, str] = {}
     for drive in dict.fromkeys(source.frames[choice.place].drive for choice in chosen):
         called = plain(drive)[-60:] or plain(Path(source.name).name)[-60:] or batch.name
