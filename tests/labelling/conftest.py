@@ -41,7 +41,7 @@ def set_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for module in (installing, merge, places):
             patch.setattr(module, "dvc", lambda *_: None)
         patch.chdir(tree)
-        patch.setenv("ROADSEG_HOME", str(tree / "home"))
+        patch.setenv("ROADSEG_HOME", str(tree.with_name("home")))
         install(tree, source, ClassTable.find("idd-level1"), name="town")
         judge()
     return tree

@@ -205,9 +205,10 @@ def test_a_task_that_is_damaged_is_refused_by_name(
 
 @pytest.mark.parametrize("text", ["{", '{"images": []}', "[1]", "[" * 100_000])
 def test_a_json_that_is_no_list_of_tasks_is_refused_by_name(batch: Batch, tmp_path: Path, text: str) -> None:
-    (tmp_path / "export.json").write_text(text)
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one/export.json").write_text(text)
     with pytest.raises(DataRefused, match=r"export\.json: is no"):
-        read_export(tmp_path, batch)
+        read_export(tmp_path / "one", batch)
 
 
 def test_void_is_black_in_no_class_s_colour(batch: Batch) -> None:
