@@ -231,3 +231,37 @@ def _show_changes(counts: "np.ndarray", names: list[str]) -> None:
     for name, said, other in changed_by_class(counts, names):
         table.add_row(name, f"{said:,}", f"{other:,} ({other / max(1, said):.1%})")
     Console().print(table)
+
+
+@app.command("report")
+def report_labels(
+    batch: Annotated[list[str] | None, typer.Argument(help="Names of batches; all of them if left out.")] = None,
+) -> None:
+    """Show what each batch cost, and what the next training brought: from the batches in home and the ledger.
+
+    Cost is pictures, and pixels that people gave another class than the model had. The gain is that of the first model
+    that was trained on pictures of the batch over the champion that was not: mIoU and each class, with the interval
+    over drives that the gate has. Whatever else changed between the two is in it as well.
+
+    Examples: `roadseg label report`; `roadseg label report 2026-01-31-1`
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from roadseg.labelling.batch import all_batches, open_batch
+    from roadseg.registry.bought import what_batches_bought
+
+    found = what_batches_bought(map(open_batch, batch) if batch else all_batches())
+    if not found:
+        print("no batch was picked yet: `roadseg label pick` makes one")
+        return
+    table = Table("batch", "pictures", "pixels changed", "gate", "mIoU and classes", title="what labels bought")
+    for each in found:
+        share = f"{each.changed:,} ({each.changed / each.pixels:.1%})" if each.pixels else ""
+        gate = f"{each.outcome} {each.before} -> {each.version}" if each.outcome else ""
+        changes = ({"mIoU": each.miou} if each.miou else {}) | each.classes
+        lines = [f"{name} {one.value:+.4f} ({one.low:+.4f} to {one.high:+.4f})" for name, one in changes.items()]
+        table.add_row(
+            each.batch, str(each.pictures or ""), share, gate, "\n".join([*lines, *filter(None, [each.note])])
+        )
+    Console().print(table)
