@@ -117,20 +117,20 @@ def test_pictures_of_label_studio_s_brush_are_read_with_the_json_that_says_whose
 
 @given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 70))))
 def test_a_brush_unpacks_to_what_was_packed(mask: np.ndarray) -> None:
-    np.testing.assert_array_equal(brush.unpack(brush.pack(mask), *mask.shape), mask)
+    np.testing.assert_array_equal(brush.unpack_brush(brush.pack_brush(mask), *mask.shape), mask)
 
 
 def test_a_brush_is_packed_as_label_studio_packs_it() -> None:
     # 8 pixels of 4 channels: length 32, words of 8 bits, sizes 3, 4, 8, 16, a run of 32 in the size 8
     bits = f"{32:032b}" + "00111" + "0010" + "0011" + "0111" + "1111" + "1" + "10" + f"{31:08b}" + "11111111"
     bits += "0" * (-len(bits) % 8)
-    assert brush.pack(np.ones((2, 4), bool)) == [int(bits[at : at + 8], 2) for at in range(0, len(bits), 8)]
+    assert brush.pack_brush(np.ones((2, 4), bool)) == [int(bits[at : at + 8], 2) for at in range(0, len(bits), 8)]
 
 
 @pytest.mark.parametrize("packed", [[], [255] * 4, [0, 0, 0, 64, 57], "rle", [1.5], [300] * 9])
 def test_a_brush_that_is_damaged_is_refused_before_anything_large_is_made(packed: list[int]) -> None:
     with pytest.raises(brush.Damaged):
-        brush.unpack(packed, 2, 8)
+        brush.unpack_brush(packed, 2, 8)
 
 
 Harm = Callable[[Path, Batch], None]

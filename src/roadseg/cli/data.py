@@ -17,7 +17,7 @@ CLASSES = typer.Option(
 
 
 @app.command("import")
-def import_(
+def import_(  # long by its help, which teaches class tables
     source: Annotated[Path, typer.Argument(help="Archive (.zip, .tar, .tar.gz, .tgz, .tar.bz2, .tar.xz) or folder.")],
     layout: Annotated[str | None, LAYOUT] = None,
     classes: Annotated[str | None, CLASSES] = None,

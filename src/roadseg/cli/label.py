@@ -159,8 +159,8 @@ def model_to_pick_with(model: str) -> tuple["Bundle", str]:
     return Bundle.open(champion.bundle), champion.name
 
 
-@app.command()
-def export(
+@app.command("export")
+def export_labels(
     batch: Annotated[str, typer.Argument(help="Name of a batch, as `roadseg label pick` gave it.")],
     to: Annotated[
         Literal["cvat", "cvat-camvid", "cvat-cityscapes", "label-studio", "folders"],

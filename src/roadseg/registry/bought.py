@@ -122,10 +122,10 @@ def _compared(client: MlflowClient, entry: Entry, known: Bought) -> Bought:
     out = [each.drive for each in decision.left_out]
     both = Comparison(without(champion.evaluation, out), without(candidate.evaluation, out))
     level = float((decision.policy or {}).get("confidence", LEVEL))
-    return Bought(**fields | {"classes": class_changes(both, level)})
+    return Bought(**fields | {"classes": changes_by_class(both, level)})
 
 
-def class_changes(both: Comparison, level: float) -> dict[str, Change]:
+def changes_by_class(both: Comparison, level: float) -> dict[str, Change]:
     """Candidate less champion in the IoU of each class, with its interval over drives."""
     pair, names = both.pair(), both.candidate.counts.classes.names
     value = pair.difference(class_ious)

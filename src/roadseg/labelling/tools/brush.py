@@ -15,7 +15,7 @@ class Damaged(ValueError):
     """What was packed does not unpack to a mask of the size asked for."""
 
 
-def pack(mask: np.ndarray) -> list[int]:
+def pack_brush(mask: np.ndarray) -> list[int]:
     """Pack bool (H, W) to bytes, 0..255 each."""
     flat = np.ascontiguousarray(mask).ravel()
     edges = np.flatnonzero(np.diff(flat)) + 1
@@ -34,7 +34,7 @@ def pack(mask: np.ndarray) -> list[int]:
     return list(int(text, 2).to_bytes(len(text) // 8))
 
 
-def unpack(packed: list[int], height: int, width: int) -> np.ndarray:
+def unpack_brush(packed: list[int], height: int, width: int) -> np.ndarray:
     """Unpack to bool (H, W): where the last channel, opacity, is over half.
 
     Raises:

@@ -104,7 +104,7 @@ def _of_brush(pick: Pick, annotation: dict[str, Any], place: str, batch: Batch) 
         labels = value.get("brushlabels")
         number = _id_of(labels[0] if isinstance(labels, list) and labels else "", f"{place}: {pick.name}", batch)
         try:
-            mask[brush.unpack(value.get("rle"), pick.height, pick.width)] = number  # type: ignore[arg-type]
+            mask[brush.unpack_brush(value.get("rle"), pick.height, pick.width)] = number  # type: ignore[arg-type]
         except brush.Damaged as error:
             raise DataRefused(f"{place}: the mask of {pick.name} {error}") from None
     return mask

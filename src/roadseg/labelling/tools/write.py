@@ -150,7 +150,7 @@ def _result(pick: Pick, label: str, where: np.ndarray) -> dict[str, object] | No
         "original_width": pick.width,
         "original_height": pick.height,
         "image_rotation": 0,
-        "value": {"format": "rle", "rle": brush.pack(where), "brushlabels": [label]},
+        "value": {"format": "rle", "rle": brush.pack_brush(where), "brushlabels": [label]},
     }
 
 
