@@ -175,7 +175,7 @@ def test_a_name_is_not_taken_twice_and_leads_nowhere_else(with_model: Path) -> N
         picked(with_model, count=1, name="one")
     with pytest.raises(UsageError, match="give letters, digits"):
         picked(with_model, count=1, name="../one")
-    with pytest.raises(UsageError, match="no batch 'two' in .*: there are one"):
+    with pytest.raises(UsageError, match=r"no batch 'two' in .*: there are one"):
         open_batch("two")
 
 

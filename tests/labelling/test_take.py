@@ -22,6 +22,7 @@ from roadseg.labelling.take import FAILPOINTS, changed_by_class, import_batch
 from roadseg.labelling.tools.write import export_batch
 
 Contents = Callable[[Path], dict[str, bytes]]
+FEW = ("label:merged", "label:left-out")  # failpoints of every run; the others are soak
 
 
 @pytest.fixture
@@ -100,7 +101,17 @@ def test_a_batch_that_is_imported_twice_adds_nothing_twice(
     assert contents(tree / "data") == after
 
 
-@pytest.mark.parametrize("point", [*FAILPOINTS, "splits.csv:rename", "quarantine.csv:renamed", "add:moved"])
+POINTS = [
+    *FEW,
+    *(pytest.param(point, marks=pytest.mark.soak) for point in FAILPOINTS if point not in FEW),
+    *(
+        pytest.param(point, marks=pytest.mark.soak)
+        for point in ("splits.csv:rename", "quarantine.csv:renamed", "add:moved")
+    ),
+]
+
+
+@pytest.mark.parametrize("point", POINTS)
 def test_an_import_that_is_killed_is_completed_by_the_same_command(
     tree: Path,
     batch: Batch,

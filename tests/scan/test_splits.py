@@ -197,5 +197,5 @@ def test_a_sample_without_a_drive_is_decided_by_its_id() -> None:
 def test_one_that_is_undecided_and_in_no_folder_is_still_named(tmp_path: Path) -> None:
     loose = frames(["1", "2"])
     loose[0] = replace(loose[0], split="train")
-    with pytest.raises(DataRefused, match="2/0.jpg is in no folder of a split"):
+    with pytest.raises(DataRefused, match=r"2/0\.jpg is in no folder of a split"):
         assign_splits(loose, tmp_path, "folders", SHARES, {"1": "val"})
