@@ -52,6 +52,7 @@ def make_checkout(tree: Path, samples: int) -> None:
     (tree / "data/classes.yaml").write_text((ROOT / "src/roadseg/contracts/tables/idd-level1.yaml").read_text())
     (tree / "data/quarantine.csv").write_text("sample,image_sha,reason\n")
     (tree / "data/reference.json").write_text("{}\n")
+    (tree / "data/splits.csv").write_text("drive,split,dataset,batch\n")
     for section, values in PARAMS.items():
         change_settings(tree / "params.yaml", section, values)
     run(tree, "dvc", "add", "-q", "data/raw")

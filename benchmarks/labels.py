@@ -23,7 +23,7 @@ from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.manifest import read_manifest
 from roadseg.evaluate.stage import images
 from roadseg.imaging.masks import read_classes
-from roadseg.labels.disputes import DOUBT, disputed_areas
+from roadseg.labelling.disputes import DOUBT, disputed_areas
 
 SHARE, DRAWS, MAX_COMMITS = 0.15, 4, 20
 MADE = "errors.json"  # in the folder of the labels: kind by path
@@ -49,7 +49,7 @@ def softmin(values: np.ndarray, temperature: float) -> float:
 
 
 MEASURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "areas in doubt, as roadseg labels": lambda label, p: float((disputed_areas(label, p) > 0).mean()),
+    "areas in doubt, as roadseg label check": lambda label, p: float((disputed_areas(label, p) > 0).mean()),
     "pixels in doubt": lambda label, p: float((given(label, p) < DOUBT).mean()),
     "softmin 0.1": lambda label, p: softmin(given(label, p), 0.1),
     "softmin 0.05": lambda label, p: softmin(given(label, p), 0.05),

@@ -28,9 +28,10 @@ class Team:
     """A clone, and what was done in it."""
 
     def __init__(self, folder: Path) -> None:
-        """Clone into a folder of its own."""
+        """Clone into a folder of its own, unless that was done."""
         self.tree, self.log = folder / "tree", folder / "log.txt"
-        subprocess.run(["git", "clone", "-q", str(ROOT), str(self.tree)], check=True)
+        if not self.tree.exists():
+            subprocess.run(["git", "clone", "-q", str(ROOT), str(self.tree)], check=True)
         self._environment = os.environ | {
             "PYTHONPATH": str(self.tree / "src"),
             "ROADSEG_HOME": str(folder / "home"),

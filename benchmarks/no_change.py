@@ -51,6 +51,7 @@ def main() -> None:
         (tree / "data/classes.yaml").write_text((ROOT / "src/roadseg/contracts/tables/idd-level1.yaml").read_text())
         (tree / "data/quarantine.csv").write_text("sample,image_sha,reason\n")
         (tree / "data/reference.json").write_text("{}\n")
+        (tree / "data/splits.csv").write_text("drive,split,dataset,batch\n")
         figures = {"dvc_add_s": seconds(tree, "dvc", "add", "-q", "data/raw")}
         for stage in ("scan", "validate"):
             figures[f"{stage}_first_s"] = seconds(tree, "python", "-m", "roadseg", stage)

@@ -3,9 +3,6 @@
 A look ends in seconds where nothing has arrived. `roadseg data ingest` does the same in a person's own tree.
 """
 
-import sys
-import tempfile
-from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +10,21 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 
+from flows.apart import run_apart
 from flows.options import Requester
 from flows.run import Run, ended, recorded
 from flows.tell import tell
 from flows.turn import give_way, skipped, wake_waiting
 from roadseg.contracts import paths
-from roadseg.contracts.errors import BUSY, Busy, RoadsegError
-from roadseg.contracts.files import failpoint, read_json
+from roadseg.contracts.errors import Busy
+from roadseg.contracts.files import failpoint
 from roadseg.intake.inbox.memory import looking, of_branch
 from roadseg.intake.inbox.options import Inbox
 from roadseg.intake.inbox.reading import news
 from roadseg.intake.inbox.report import Report
 from roadseg.intake.inbox.take import finish
 from roadseg.intake.places import forget_addition
-from roadseg.pipeline.dvc import dvc, dvc_environment
-from roadseg.pipeline.process import stream
+from roadseg.pipeline.dvc import dvc
 from roadseg.pipeline.settings import read_settings
 from roadseg.workspace.data_branch import BRANCH, advance
 from roadseg.workspace.remote import Committed
@@ -35,7 +32,6 @@ from roadseg.workspace.revision import find_revision
 from roadseg.workspace.tree import bring_data, workspace
 
 CHANGED = "roadseg.dataset.changed"
-TAIL = 5  # lines of a look that failed that its error repeats
 SHOWN = 6  # drives that a commit's subject and a run's name count out
 FAILPOINTS = ("ingest:taken", "ingest:pushed", "ingest:advanced", "ingest:told")
 DEFAULTS = Inbox()
@@ -85,7 +81,7 @@ def _ingest(run: Run, inbox: Inbox, tree: Path) -> State[Any]:
     committed = version_and_push(run.repository, tree, report) if report.new or report.drives else None
     if committed:
         if report.drives:
-            _announce(run, tree, committed, report.drives)
+            announce_change(run, tree, committed, report.drives)
         failpoint("ingest:told")
         run.note(commit=committed.commit, branch=BRANCH, problem=committed.problem)
     with looking(of_branch(run.repository)) as memory:
@@ -106,20 +102,8 @@ def judge_and_add(inbox: Inbox, tree: Path, state: str) -> Report:
         Busy: another look or import is at work.
         RoadsegError: it could not be done; with the last lines.
     """
-    log, tail = get_run_logger(), deque[str](maxlen=TAIL)
-
-    def line(said: str) -> None:
-        if said.strip():
-            tail.append(said)
-            log.info("%s", said)
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "report.json")
-        command = [sys.executable, "-m", "roadseg.intake.inbox", state, inbox.model_dump_json(), str(path)]
-        if status := stream(command, cwd=tree, env=dvc_environment(), line=line):
-            said = "; ".join(tail).removeprefix("error: ") or f"the look ended with {status}"
-            raise Busy(said) if status == BUSY else RoadsegError(said)
-        return Report.of(read_json(path, "ingested", "the look again"))
+    arguments = [state, inbox.model_dump_json()]
+    return Report.of(run_apart(tree, "roadseg.intake.inbox", arguments, "ingested"))
 
 
 @task(task_run_name="version and push")
@@ -140,7 +124,8 @@ def version_and_push(repository: Path, tree: Path, report: Report) -> Committed:
     return committed
 
 
-def _announce(run: Run, tree: Path, committed: Committed, drives: list[str]) -> None:
+def announce_change(run: Run, tree: Path, committed: Committed, drives: list[str]) -> None:
+    """Say that the data changed: retrain starts of it."""
     name = (read_settings(tree / paths.PARAMS).get("scan") or {}).get("dataset") or "data"
     told = {"revision": committed.commit, "branch": BRANCH, "drives": drives, "summary": _counted(drives)}
     run.announce(CHANGED, f"roadseg.dataset.{name}", **told)

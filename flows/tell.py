@@ -29,7 +29,9 @@ from roadseg.contracts.errors import DEFECT, RoadsegError, UsageError
 from roadseg.contracts.files import home
 
 Saved = TypeVar("Saved", bound=Block)
-Kind = Literal["failed", "refused", "held", "promoted", "rejected", "rolled back", "drift", "asked", "crashed"]
+Kind = Literal[
+    "failed", "refused", "held", "promoted", "rejected", "rolled back", "drift", "asked", "crashed", "picked"
+]
 WEBHOOK, MAIL = "roadseg-webhook", "roadseg-mail"  # names of the blocks
 PATIENCE = 8.0  # seconds for all receivers together; a run never waits longer
 SOCKET = 5.0  # seconds for one answer

@@ -9,7 +9,7 @@ DVC_YAML = """
 stages:
   scan:
     cmd: cp data/raw/leftImg8bit/train/1/a_image.jpg data/scan.parquet
-    deps: [data/raw, data/classes.yaml, src/roadseg/scan]
+    deps: [data/raw, data/classes.yaml, data/splits.csv, src/roadseg/scan]
     params: [scan]
     outs: [data/scan.parquet]
   evaluate:
@@ -33,12 +33,13 @@ FILES = {
     "data/classes.yaml": "name: tiny\n",
     "data/quarantine.csv": "sample\n",
     "data/reference.json": "{}\n",
+    "data/splits.csv": "drive,split,dataset,batch\n",
     "src/roadseg/scan/stage.py": "one = 1\n",
     "src/roadseg/evaluate/stage.py": "one = 1\n",
     "src/roadseg/pages/page.py": "one = 1\n",
 }
 RESULTS = "roadseg/retrain/2026-01-31-01234567"
-DATA_FILES = ["data/raw.dvc", "data/classes.yaml", "data/quarantine.csv", "data/reference.json"]
+DATA_FILES = ["data/raw.dvc", "data/classes.yaml", "data/quarantine.csv", "data/reference.json", "data/splits.csv"]
 
 
 def git(tree: Path, *arguments: str) -> str:

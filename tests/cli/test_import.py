@@ -82,7 +82,13 @@ def test_an_import_killed_at_random_keeps_the_old_data_and_the_next_is_whole(
         hits += running.wait() == -signal.SIGKILL
     assert hits >= 2  # some may have been faster
     run(checkout, *command)
-    for name in ("raw.dvc", "classes.yaml", "reference.json", "quarantine.csv"):  # raw.dvc is the digest of all files
+    for name in (
+        "raw.dvc",
+        "classes.yaml",
+        "reference.json",
+        "quarantine.csv",
+        "splits.csv",
+    ):  # raw.dvc is the digest of all files
         assert (checkout / "data" / name).read_bytes() == (undisturbed / "data" / name).read_bytes()
     run(checkout, "git", "checkout", "-q", "data/raw.dvc")
     run(checkout, "dvc", "checkout", "-q", "--force", "data/raw.dvc")

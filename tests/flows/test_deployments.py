@@ -14,6 +14,7 @@ from prefect.server.schemas.schedules import CronSchedule
 from prefect.utilities.callables import parameter_schema
 from trees import ROOT
 
+from flows.label import LabelImportOptions, LabelOptions, label, label_import
 from flows.options import Group
 from flows.predict import PredictOptions, predict
 from flows.promote import PromoteOptions, promote
@@ -21,6 +22,8 @@ from flows.reproduce import ReproduceOptions, reproduce
 from flows.rollback import RollbackOptions, rollback
 
 FLOWS = [
+    (label, LabelOptions),
+    (label_import, LabelImportOptions),
     (promote, PromoteOptions),
     (rollback, RollbackOptions),
     (predict, PredictOptions),
@@ -48,7 +51,7 @@ def test_each_deployment_names_a_flow_that_is_there() -> None:
     entries = {each["name"]: each["entrypoint"] for each in listed}
     for flow, _ in FLOWS:
         path, _, name = entries[flow.name].partition(":")
-        assert (Path(inspect.getfile(flow.fn)), name) == (ROOT / path, flow.name)
+        assert (Path(inspect.getfile(flow.fn)), name) == (ROOT / path, flow.fn.__name__)
 
 
 @pytest.mark.parametrize("cron", ["30 1 * * *", "0 2 * * *", "30 2 * * *", "0 3 * * *"])

@@ -74,10 +74,11 @@ def test_a_first_import_leaves_the_data_their_digest_and_the_files_that_stages_r
     data = imported_once / "data"
     assert contents(data / "raw") == OLD
     names = {path.name for path in data.iterdir()} - {".gitignore"}
-    assert names == {"classes.yaml", "quarantine.csv", "raw", "raw.dvc", "reference.json"}
+    assert names == {"classes.yaml", "quarantine.csv", "raw", "raw.dvc", "reference.json", "splits.csv"}
     assert ClassTable.read(data / "classes.yaml") == idd_level1
     assert (data / "quarantine.csv").read_text() == "sample,image_sha,reason\n"
     assert (data / "reference.json").read_text() == "{}\n"
+    assert (data / "splits.csv").read_text() == "drive,split,dataset,batch\n"
     assert "nfiles: 2" in (data / "raw.dvc").read_text()
 
 

@@ -28,7 +28,7 @@ def add(tree: Path, source: Path) -> object:
 def reached(work: Work) -> list[str]:
     """The places that are not of the other work alone; a list or a reference that is there is not written again."""
     foreign = "add:" if work is replace else "import:"
-    kept = ("quarantine.csv:", "reference.json:")
+    kept = ("quarantine.csv:", "reference.json:", "splits.csv:")
     return [point for point in FAILPOINTS if not point.startswith((foreign, *kept, "recover:"))]
 
 

@@ -212,3 +212,13 @@ def test_an_addition_to_data_without_a_name_gives_them_none(tree: Path, tmp_path
 def test_a_name_that_is_no_unicode_is_written_all_the_same(tree: Path, tmp_path: Path) -> None:
     install(tree, put(tmp_path / "stra\udcdfe", NEW), None)
     assert dataset(tree) == "stra?e"
+
+
+@pytest.mark.usefixtures("cached")
+def test_added_drives_get_the_split_that_is_asked_for_and_others_stay(tree: Path, tmp_path: Path) -> None:
+    source = put(tmp_path / "new", NEW)
+    merge(tree, source, None, split="val", name="town")
+    lines = (tree / "data/splits.csv").read_text().splitlines()
+    assert lines == ["drive,split,dataset,batch", "2,val,town,"]
+    merge(tree, source, None, split="train", name="town")  # nothing of it is new
+    assert (tree / "data/splits.csv").read_text().splitlines() == lines

@@ -10,7 +10,7 @@ from judged import HOSTILE
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.manifest import read_manifest
-from roadseg.labels.suspects import most_disputed_first, suspects
+from roadseg.labelling.suspects import most_disputed_first, suspects
 from roadseg.pages.labels_page import write_labels_page
 from roadseg.predict.predictor import Predictor
 

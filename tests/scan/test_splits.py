@@ -167,3 +167,35 @@ def test_a_small_numbered_set_has_about_the_share_of_val_that_was_asked_for(numb
         shares.append(sum(one.split == "val" for one in split) / number)
     assert 0.05 <= np.median(shares) <= 0.25
     assert max(shares) <= 0.5
+
+
+@given(drives=DRIVES, shares=ANY_SHARES, data=st.data())
+def test_what_is_decided_goes_before_a_made_split_and_moves_no_other_drive(
+    drives: list[str], shares: Shares, data: st.DataObject
+) -> None:
+    decided = data.draw(st.dictionaries(st.sampled_from(drives), st.sampled_from(["train", "val", "test"])))
+    before = split_of(assign_splits(frames(drives), Path(), "drive", shares))
+    after = split_of(assign_splits(frames(drives), Path(), "drive", shares, decided))
+    assert after == {(drive, name): decided.get(str(drive), split) for (drive, name), split in before.items()}
+
+
+def test_what_is_decided_goes_before_folders_and_lists_also_where_they_say_nothing(tmp_path: Path) -> None:
+    inside = [replace(one, split="test") for one in frames(["1", "2"])]
+    found = assign_splits([*inside, *frames(["3"])], tmp_path, "folders", SHARES, {"1": "train", "3": "val"})
+    assert {(one.drive, one.split) for one in found} == {("1", "train"), ("2", "test"), ("3", "val")}
+    (tmp_path / "train.txt").write_text("1\n")
+    (tmp_path / "val.txt").write_text("2\n")
+    listed = assign_splits(frames(["1", "2", "3", "4"]), tmp_path, "lists", SHARES, {"2": "train", "3": "val"})
+    assert {(one.drive, one.split) for one in listed} == {("1", "train"), ("2", "train"), ("3", "val")}
+
+
+def test_a_sample_without_a_drive_is_decided_by_its_id() -> None:
+    found = split_of(assign_splits(numbered(40), Path(), "drive", SHARES, {"frame7": "test"}))
+    assert found[None, "frame7"] == "test"
+
+
+def test_one_that_is_undecided_and_in_no_folder_is_still_named(tmp_path: Path) -> None:
+    loose = frames(["1", "2"])
+    loose[0] = replace(loose[0], split="train")
+    with pytest.raises(DataRefused, match=r"2/0\.jpg is in no folder of a split"):
+        assign_splits(loose, tmp_path, "folders", SHARES, {"1": "val"})

@@ -2,13 +2,12 @@
 
 import typer
 
-from roadseg.cli import data, gate, models, people, report, runs
+from roadseg.cli import data, gate, label, models, people, report, runs
 from roadseg.cli.compare import compare
 from roadseg.cli.doctor import doctor
 from roadseg.cli.drift import drift
 from roadseg.cli.export import export
 from roadseg.cli.gc import gc
-from roadseg.cli.labels import labels
 from roadseg.cli.params import params
 from roadseg.cli.predict import predict
 from roadseg.cli.reproduce import reproduce
@@ -35,7 +34,8 @@ app.add_typer(people.app, name="people")
 app.command()(params)
 app.command("slice")(slice_)
 app.command()(compare)
-app.command()(labels)
+app.add_typer(label.app, name="label")
+app.command("labels", hidden=True)(label.labels)
 app.command()(drift)
 app.command()(doctor)
 app.command()(reproduce)

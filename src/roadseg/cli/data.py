@@ -17,7 +17,7 @@ CLASSES = typer.Option(
 
 
 @app.command("import")
-def import_(
+def import_(  # long by its help, which teaches class tables
     source: Annotated[Path, typer.Argument(help="Archive (.zip, .tar, .tar.gz, .tgz, .tar.bz2, .tar.xz) or folder.")],
     layout: Annotated[str | None, LAYOUT] = None,
     classes: Annotated[str | None, CLASSES] = None,
@@ -32,6 +32,10 @@ def import_(
         typer.Option(help="Of the data set; else the source's without ending, or with --add as before: scan.dataset."),
     ] = None,
     add: Annotated[bool, typer.Option("--add", help="Add what is new to data/raw instead of replacing it.")] = False,
+    split: Annotated[
+        Literal["train", "val", "test"] | None,
+        typer.Option(help="With --add: the split of the drives that are new, kept in data/splits.csv."),
+    ] = None,
 ) -> None:
     """Put a data set at data/raw in its own layout and give it to DVC.
 
@@ -46,20 +50,24 @@ def import_(
     Drives of equal name are one where their data sets are called alike: give a set that you import anew, or a part of
     it, the --name that it had, so that the gate knows what a model was trained on.
 
-    The split is that of the folders, of train.txt and val.txt, or made by drive: see `scan` in params.yaml.
+    The split is that of data/splits.csv, which --split writes, of the folders, of train.txt and val.txt, or made by
+    drive: see `scan` in params.yaml.
 
     Examples: `roadseg data import idd20k_lite.tar.gz`, then `dvc repro`; `roadseg data import idd-20k-II.tar.gz --add`;
     `roadseg data import my-frames --layout folders --classes my-classes.yaml`
     """
     from roadseg.contracts.classes import ClassTable
+    from roadseg.contracts.errors import UsageError
     from roadseg.intake.install import install
     from roadseg.intake.merge import merge
     from roadseg.pretrained.wheels import hint
 
+    if split and not add:
+        raise UsageError("--split is for --add: folders, lists or a made split decide of a whole data set")
     chosen = ClassTable.find(classes) if classes else None
     found_by = {"layout": layout, "images": images, "masks": masks}
     if add:
-        done = merge(Path.cwd(), source, chosen, name=name, **found_by)
+        done = merge(Path.cwd(), source, chosen, name=name, split=split, **found_by)
         print(f"data/raw: {done.new} new files of {source.name} added, {done.known} were there; next: dvc repro")
         return
     found = install(Path.cwd(), source, chosen, name=name, **found_by)

@@ -7,6 +7,7 @@ GRAPH, LOCK, PARAMS = Path("dvc.yaml"), Path("dvc.lock"), Path("params.yaml")
 RAW, RAW_DVC = Path("data/raw"), Path("data/raw.dvc")
 CLASSES = Path("data/classes.yaml")
 QUARANTINE = Path("data/quarantine.csv")
+SPLITS = Path("data/splits.csv")
 REFERENCE = Path("data/reference.json")
 
 SCAN = Path("data/scan.parquet")

@@ -18,14 +18,18 @@ LONGEST = 3600.0  # seconds of one drive where there is no pause
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture: its name below the folder, its file, and the drive it is of."""
+    """A picture: its name below the folder, its file, the drive it is of, and when it was kept, if a server kept it.
+
+    The time is in seconds since 1970.
+    """
 
     name: str
     path: Path
     drive: str
+    time: float | None = None
 
 
-def frames_in(folder: Path, most: int | None = None) -> list[Frame]:
+def frames_in(folder: Path, most: int | None = None, *, by_chance: bool = True) -> list[Frame]:
     """The pictures of a folder, sorted by name, or by time where a server has kept them.
 
     Pictures of one folder are one drive. Where a server has kept frames, each with a `<digest>.json`, only those are
@@ -35,6 +39,7 @@ def frames_in(folder: Path, most: int | None = None) -> list[Frame]:
     Args:
         folder: to look into, with the folders below it.
         most: take no more, spread evenly over the names; None takes all.
+        by_chance: of kept frames only those that were kept by chance; else all.
 
     Raises:
         UsageError: there is none, or none that was kept by chance; or a sidecar is damaged.
@@ -42,7 +47,8 @@ def frames_in(folder: Path, most: int | None = None) -> list[Frame]:
     if not folder.is_dir():
         raise UsageError(f"{folder}: is no folder; name one with new pictures")
     if sidecars := list(_sidecars(folder)):
-        frames, wanted = _by_chance(folder, sidecars), f"frames that were kept by the policy {UNIFORM}"
+        chosen = [one for one in sidecars if not by_chance or UNIFORM in _policies(one[1])]
+        frames, wanted = _in_time(folder, chosen), f"frames that were kept by the policy {UNIFORM}"
     else:
         frames = [Frame(name, folder / name, _drive(name)) for name in picture_names(folder)]
         wanted = f"pictures ({', '.join(sorted(SUFFIXES))})"
@@ -76,19 +82,19 @@ def _picture(sidecar: Path) -> Path | None:
     return next((path for path in (plain, *map(plain.with_suffix, sorted(SUFFIXES))) if path.is_file()), None)
 
 
-def _by_chance(folder: Path, sidecars: list[tuple[Path, dict[str, Any]]]) -> list[Frame]:
-    timed = [
-        (_seconds(said.get("time"), picture), picture)
-        for picture, said in sidecars
-        if UNIFORM in ([said["policy"]] if isinstance(said["policy"], str) else said["policy"])
-    ]
+def _policies(said: dict[str, Any]) -> list[str]:
+    return [said["policy"]] if isinstance(said["policy"], str) else list(said["policy"])
+
+
+def _in_time(folder: Path, sidecars: list[tuple[Path, dict[str, Any]]]) -> list[Frame]:
+    timed = [(_seconds(said.get("time"), picture), picture) for picture, said in sidecars]
     frames, began, before = [], float("-inf"), float("-inf")
     for time, picture in sorted(timed):
         if time - before > PAUSE or time - began > LONGEST:
             began = time
         before = time
         drive = datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds")
-        frames.append(Frame(picture.relative_to(folder).as_posix(), picture, drive))
+        frames.append(Frame(picture.relative_to(folder).as_posix(), picture, drive, time))
     return frames
 
 

@@ -12,12 +12,15 @@ from roadseg.contracts import paths
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.files import failpoint, sync_disk, sync_folder
+from roadseg.contracts.splits import decide_splits
 from roadseg.intake.archive import unpack
 from roadseg.intake.places import MERGE, STAGED, alone, laid_out, move_in
 from roadseg.intake.records import FINDING, finding, refuse_one_class, write_records
 from roadseg.pipeline.dvc import dvc
+from roadseg.pipeline.settings import read_settings
 from roadseg.scan.layouts.known import look
 from roadseg.scan.layouts.names import folded
+from roadseg.scan.splits import unit_of
 
 SHOWN = 3
 
@@ -32,7 +35,13 @@ class Merged:
 
 
 def merge(
-    tree: Path, source: Path, classes: ClassTable | None, *, name: str | None = None, **given: str | None
+    tree: Path,
+    source: Path,
+    classes: ClassTable | None,
+    *,
+    name: str | None = None,
+    split: str | None = None,
+    **given: str | None,
 ) -> Merged:
     """Add the files of a data set that data/raw lacks; equal ones are passed over.
 
@@ -43,6 +52,7 @@ def merge(
         source: an archive or a folder, see `archive.unpack`.
         classes: a new class table for all data; None keeps the one in use.
         name: a new one for all data; None keeps what params.yaml says.
+        split: that drives with new files get in data/splits.csv; None leaves it to folders, lists or a made split.
         given: as for `install`.
 
     Raises:
@@ -50,7 +60,7 @@ def merge(
         DataRefused: the layout is another, or a file would replace a different one: names it, and nothing is changed.
     """
     records = finding(tree, **given) | ({} if name is None else {"dataset": name})
-    return _add(tree, source, classes, records, placed=False)
+    return _add(tree, source, classes, records, placed=False, split=split)
 
 
 def merge_placed(tree: Path, source: Path) -> Merged:
@@ -58,7 +68,15 @@ def merge_placed(tree: Path, source: Path) -> Merged:
     return _add(tree, source, None, finding(tree), placed=True)
 
 
-def _add(tree: Path, source: Path, classes: ClassTable | None, records: dict[str, str], *, placed: bool) -> Merged:
+def _add(
+    tree: Path,
+    source: Path,
+    classes: ClassTable | None,
+    records: dict[str, str],
+    *,
+    placed: bool,
+    split: str | None = None,
+) -> Merged:
     with alone(tree):
         if not (tree / paths.RAW).is_dir():
             raise UsageError(f"{tree / paths.RAW} is missing, so nothing can be added to it: import without --add")
@@ -75,6 +93,8 @@ def _add(tree: Path, source: Path, classes: ClassTable | None, records: dict[str
             new, known = _keep_new(source, staged, tree / paths.RAW)
             failpoint("add:checked")
             if new:
+                if split:  # before anything moves: a line for a drive that is not there yet decides nothing
+                    _decide(tree, source, staged, found_by, split, records.get("dataset"))
                 sync_disk(staged)
                 failpoint("add:synced")
                 staged.rename(tree / MERGE)  # from here on the addition is completed, whatever happens
@@ -90,6 +110,16 @@ def _add(tree: Path, source: Path, classes: ClassTable | None, records: dict[str
         failpoint("add:added")
     failpoint("add:done")
     return Merged(layout, new, known)
+
+
+def _decide(tree: Path, source: Path, staged: Path, found_by: dict[str, str], split: str, dataset: str | None) -> None:
+    """Give the drives of new files a split."""
+    try:
+        units = {unit_of(one) for one in look(staged, **found_by)[1]}
+    except DataRefused:
+        raise UsageError(f"{source}: --split needs images with their masks; give both, or leave it out") from None
+    named = dataset or str((read_settings(tree / paths.PARAMS).get("scan") or {}).get("dataset") or "")
+    decide_splits(tree / paths.SPLITS, dict.fromkeys(units, split), named)
 
 
 def _fitting(tree: Path, source: Path, staged: Path, there: str, found_by: dict[str, str]) -> tuple[Path, str]:

@@ -8,10 +8,11 @@ from roadseg.contracts.errors import UsageError
 from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.contracts.quarantine import write_quarantine
 from roadseg.contracts.reference import write_no_reference, write_reference
+from roadseg.contracts.splits import write_splits
 from roadseg.intake.archive import TAR_NAMES
 from roadseg.pipeline.settings import change_settings, read_settings
 
-RECORDS = (paths.PARAMS, paths.REFERENCE, paths.CLASSES, paths.QUARANTINE)
+RECORDS = (paths.PARAMS, paths.REFERENCE, paths.CLASSES, paths.QUARANTINE, paths.SPLITS)
 FINDING = {"layout": "auto", "images": "", "masks": ""}  # keys of params.yaml's scan, and what an absent one means
 KEYS = FINDING | {"dataset": ""}
 ENDINGS = (*TAR_NAMES, ".zip")
@@ -33,7 +34,7 @@ def name_of(source: Path) -> str:
 
 
 def write_records(tree: Path, classes: ClassTable | None, scan: dict[str, str]) -> None:
-    """Write reference, class table and parameters, and an empty quarantine list where there is none.
+    """Write reference, class table and parameters, and empty lists of quarantine and splits where there are none.
 
     Args:
         tree: the folder that holds dvc.yaml.
@@ -48,6 +49,8 @@ def write_records(tree: Path, classes: ClassTable | None, scan: dict[str, str]) 
         change_settings(tree / paths.PARAMS, "scan", changed)
     if not (tree / paths.QUARANTINE).exists():
         write_quarantine(tree / paths.QUARANTINE, [])
+    if not (tree / paths.SPLITS).exists():
+        write_splits(tree / paths.SPLITS, [])
 
 
 def refuse_one_class(classes: ClassTable | None) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from roadseg.contracts import paths
 from roadseg.contracts.classes import ClassEntry, ClassTable
 from roadseg.imaging.pixels import read_image
-from roadseg.labels.disputes import DOUBT
-from roadseg.labels.suspects import Suspect, answers
+from roadseg.labelling.disputes import DOUBT
+from roadseg.labelling.suspects import Suspect, answers
 from roadseg.pages.draw import colourise, mistakes
 from roadseg.pages.examples import LARGE, Group
 from roadseg.pages.rendering import render, write_page

@@ -75,7 +75,7 @@ def make_page(client: MlflowClient, decision: Decision, out: Path, pictures: boo
 
     The tree in the current directory has the val images, where they are to be shown.
     """
-    candidate, champion = _answered(client, decision.candidate), _answered(client, decision.champion)
+    candidate, champion = answered_by(client, decision.candidate), answered_by(client, decision.champion)
     write_decision_page(Path.cwd(), out, decision, candidate, champion, pictures, _shadow(decision))
 
 
@@ -107,7 +107,7 @@ def ledger_page(version: int) -> str | None:
     return None
 
 
-def _answered(client: MlflowClient, judged: Judged | None) -> Model | None:
+def answered_by(client: MlflowClient, judged: Judged | None) -> Model | None:
     """The evaluation that was judged, by its input key, and the bundle; None where they are out of reach."""
     if judged is None or judged.key is None:
         return None

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,8 @@ from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.scan.layouts.found import Found
 from roadseg.scan.layouts.words import said
 from roadseg.scan.lists import Index, listed, lists_in, table_of_splits
+
+How = Literal["auto", "folders", "lists", "drive"]
 
 NUMBER = re.compile(r"\d+$")
 BLOCKS = (50, 10, 1)  # neighbours in number are neighbours in time; smaller where val would be less than one block
@@ -25,7 +28,7 @@ class Shares:
 
 
 def assign_splits(
-    found: list[Found], root: Path, how: Literal["auto", "folders", "lists", "drive"], made: Shares
+    found: list[Found], root: Path, how: How, made: Shares, decided: Mapping[str, str] | None = None
 ) -> list[Found]:
     """Give every sample a split.
 
@@ -34,14 +37,31 @@ def assign_splits(
         root: the data's folder, for lists.
         how: `folders` as found, `lists` by train.txt, val.txt, test.txt, `drive` made; `auto` is the first that fits.
         made: for `drive`.
+        decided: splits by `unit_of`, which go before all of these; they move no other drive.
 
     Returns:
-        The samples with splits; with lists, only those that are listed.
+        The samples with splits; with lists, only those that are listed or decided.
 
     Raises:
         UsageError: the data have no folders or no lists of that kind.
         DataRefused: a list and the data disagree.
     """
+    decided = decided or {}
+    own = [replace(one, split=decided[unit_of(one)]) for one in found if unit_of(one) in decided]
+    if not own:
+        return _assigned(found, root, how, made, decided)
+    others = [] if len(own) == len(found) else _assigned(found, root, how, made, decided)
+    kept = [one for one in others if unit_of(one) not in decided]
+    return sorted([*own, *kept], key=lambda one: one.sample)
+
+
+def unit_of(one: Found) -> str:
+    """What data/splits.csv calls a sample: its drive, or its id where it has none."""
+    return one.drive or one.id
+
+
+def _assigned(found: list[Found], root: Path, how: How, made: Shares, decided: Mapping[str, str]) -> list[Found]:
+    """By folders, lists or made; those that are decided take part, so that no other moves, and may lack a folder."""
     loose = [one for one in found if one.split is None]
     if how == "auto":
         how = "folders" if len(loose) < len(found) else _said(root, found)
@@ -54,9 +74,9 @@ def assign_splits(
         if all(one.split == "test" for one in found):
             raise DataRefused(f"{root}: every sample is in a folder that is called test; rename it")
         return make(found, made)
-    if loose:
+    if loose := [one for one in loose if unit_of(one) not in decided]:
         first = root / (loose[0].image or loose[0].mask or "")
-        if len(loose) == len(found):
+        if all(one.split is None for one in found):
             raise UsageError(f"scan.split: folders: {first} is in no folder of a split; use drive or lists")
         raise DataRefused(
             f"{first} is in no folder of a split, as others are: move it, or set scan.split to drive or lists"

@@ -1,5 +1,6 @@
 """Stage scan: what is in data/raw, facts only; a broken file is a row with an error."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -9,13 +10,15 @@ from roadseg.contracts import paths
 from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.manifest import Manifest, from_rows, write_manifest
 from roadseg.contracts.params import Section
+from roadseg.contracts.splits import read_splits, splits_of
 from roadseg.scan.agreement import note_contradictions, table_of
 from roadseg.scan.describe import describe
 from roadseg.scan.layouts.known import look
-from roadseg.scan.splits import Shares, assign_splits
+from roadseg.scan.splits import Shares, assign_splits, unit_of
 
-READS = (paths.RAW, paths.CLASSES)
+READS = (paths.RAW, paths.CLASSES, paths.SPLITS)
 WRITES = (paths.SCAN,)
+NONE: Mapping[str, str] = {}
 
 
 class ScanParams(Section):
@@ -37,16 +40,19 @@ class ScanParams(Section):
 
 def run(*, scan: ScanParams) -> None:
     """Describe every sample of data/raw."""
-    found = scanned(paths.RAW, ClassTable.read(paths.CLASSES), scan)
+    decided = splits_of(read_splits(paths.SPLITS), scan.dataset)
+    found = scanned(paths.RAW, ClassTable.read(paths.CLASSES), scan, decided)
     write_manifest(paths.SCAN, "scan", found)
     broken = len(found.rows) - found.rows["error"].null_count
     print(f"scan: {len(found.rows)} samples in layout {found.layout}, {broken} with a file that cannot be read")
 
 
-def scanned(root: Path, classes: ClassTable, scan: ScanParams) -> Manifest:
-    """Describe every sample below a folder; errors as in `look` and `assign_splits`."""
+def scanned(root: Path, classes: ClassTable, scan: ScanParams, decided: Mapping[str, str] = NONE) -> Manifest:
+    """Describe every sample below a folder; `decided` as in `assign_splits`; errors as in that and in `look`."""
     layout, found = look(root, scan.layout, scan.images, scan.masks)
-    found = assign_splits(found, root, scan.split, Shares(scan.val_share, scan.test_share, scan.seed))
+    if absent := sorted(decided.keys() - {unit_of(one) for one in found}):
+        print(f"scan: {paths.SPLITS} has {len(absent)} drives that are not in {root}, such as {absent[0]}")
+    found = assign_splits(found, root, scan.split, Shares(scan.val_share, scan.test_share, scan.seed), decided)
     rows = describe(root, found, classes, layout)
     if (settled := table_of(rows, classes)) != classes:
         print(f"scan: masks hold 255 beside another value of its class, so {classes.name} is read with 255 as void")

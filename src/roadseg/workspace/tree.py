@@ -13,10 +13,11 @@ from filelock import FileLock
 from roadseg.contracts import paths
 from roadseg.contracts.errors import Busy, UsageError
 from roadseg.contracts.files import home
+from roadseg.contracts.splits import write_splits
 from roadseg.pipeline.dvc import cache_folder, dvc, share_settings
 from roadseg.workspace.commits import state_of
 from roadseg.workspace.data import missing_objects, raw_md5
-from roadseg.workspace.data_branch import DATA_FILES, current_data, move_forward
+from roadseg.workspace.data_branch import DATA_FILES, LATER, current_data, move_forward
 from roadseg.workspace.lock import Holder, present_holder, workspace_lock
 from roadseg.workspace.plumbing import asked, maybe, must, prefix_of
 from roadseg.workspace.records import RunRecord
@@ -134,6 +135,8 @@ def lay_data_files(tree: Path, commit: str) -> None:
     for path, blob in zip(DATA_FILES, state_of(tree, commit, DATA_FILES), strict=True):
         if blob is None:
             must(tree, "rm", "--quiet", "--force", "--ignore-unmatch", "--", str(path))
+            if path in LATER:
+                write_splits(tree / path, [])  # the graph needs one
         else:
             must(tree, "checkout", "--quiet", "--force", commit, "--", str(path))
 

@@ -1,7 +1,7 @@
 """Scan and validate of new drives beside the present data, as the stages will judge them later."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
@@ -15,6 +15,7 @@ from roadseg.contracts.manifest import Manifest
 from roadseg.contracts.params import read_params
 from roadseg.contracts.quarantine import Quarantined, read_quarantine
 from roadseg.contracts.reference import read_reference
+from roadseg.contracts.splits import read_splits, splits_of
 from roadseg.contracts.verdict import Flagged
 from roadseg.intake.inbox.view import View
 from roadseg.pipeline.runner import SECTIONS
@@ -54,13 +55,14 @@ class Drive:
 
 @dataclass(frozen=True)
 class Judge:
-    """What data are judged by: parameters, class table, quarantine and reference of one tree."""
+    """What data are judged by: parameters, class table, quarantine, reference and decided splits of one tree."""
 
     scan: ScanParams
     validate: ValidateParams
     classes: ClassTable
     quarantine: list[Quarantined]
     reference: Path
+    splits: Mapping[str, str]
 
     @classmethod
     def of(cls, tree: Path) -> "Judge":
@@ -74,7 +76,9 @@ class Judge:
         assert isinstance(scan, ScanParams)
         assert isinstance(validate, ValidateParams)
         classes = ClassTable.read(tree / paths.CLASSES)
-        return cls(scan, validate, classes, read_quarantine(tree / paths.QUARANTINE), tree / paths.REFERENCE)
+        splits = splits_of(read_splits(tree / paths.SPLITS), scan.dataset)
+        quarantine = read_quarantine(tree / paths.QUARANTINE)
+        return cls(scan, validate, classes, quarantine, tree / paths.REFERENCE, splits)
 
     @property
     def found_by(self) -> dict[str, str]:
@@ -88,7 +92,7 @@ class Judge:
             DataRefused, UsageError: see `scan.stage.scanned`; or it has another layout than `layout`.
         """
         with redirect_stdout(StringIO()):  # it would tell the same of every round
-            found = scanned(root, self.classes, self.scan)
+            found = scanned(root, self.classes, self.scan, self.splits)
         if found.layout != layout:
             raise DataRefused(f"with it data/raw would be read as layout {found.layout}, not as {layout}")
         return found

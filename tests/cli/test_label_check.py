@@ -17,13 +17,13 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "tree"
 
 
-def labels(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["labels", *arguments], env={"COLUMNS": "200"})
+def check(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["label", "check", *arguments], env={"COLUMNS": "200"})
 
 
 @pytest.mark.usefixtures("tree")
 def test_a_page_and_a_list_are_written_and_named_with_what_to_do_next() -> None:
-    done = labels()
+    done = check()
     assert done.exit_code == 0, done.output
     assert "labels in doubt: 3 of 6 images, in reports/labels.csv; look at them in reports/labels.html" in done.output
     assert "`roadseg data quarantine SAMPLE --reason label`" in done.output
@@ -34,14 +34,14 @@ def test_a_page_and_a_list_are_written_and_named_with_what_to_do_next() -> None:
 @pytest.mark.usefixtures("tree")
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_only_the_split_that_is_asked_for_is_looked_at(split: str) -> None:
-    assert labels("--split", split, "--no-pictures", "-o", "out/page.html").exit_code == 0
+    assert check("--split", split, "--no-pictures", "-o", "out/page.html").exit_code == 0
     expected = [sample for sample in WRONG if sample.startswith(split)]
     assert pd.read_csv("out/page.csv")["sample"].tolist() == expected
 
 
 @pytest.mark.usefixtures("tree")
 def test_the_list_names_all_where_the_page_shows_some() -> None:
-    assert labels("--top", "1").exit_code == 0
+    assert check("--top", "1").exit_code == 0
     assert len(pd.read_csv("reports/labels.csv")) == 3
     assert Path("reports/labels.html").read_text().count("<li data-places") == 1
 
@@ -60,18 +60,27 @@ def test_what_is_missing_is_named(
 ) -> None:
     if missing:
         (tree / missing).unlink()
-    error = labels(*arguments).exception
+    error = check(*arguments).exception
     assert isinstance(error, kind)
     assert said in str(error)
 
 
 def test_a_split_without_labels_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(doubted_tree(tmp_path / "tree", ["val/c/0"]))
-    assert "no labelled sample of train" in str(labels("--split", "train").exception)
+    assert "no labelled sample of train" in str(check("--split", "train").exception)
 
 
 def test_a_model_of_other_classes_is_refused(tree: Path) -> None:
     painter(tree / "models/bundle", ClassTable.find("road"))
-    error = labels().exception
+    error = check().exception
     assert isinstance(error, DataRefused)
     assert "knows road, the data are idd-level1" in str(error)
+
+
+@pytest.mark.usefixtures("tree")
+def test_the_old_name_does_the_same_for_a_while_and_says_so_on_stderr() -> None:
+    done = CliRunner().invoke(app, ["labels", "--split", "val", "--no-pictures"], env={"COLUMNS": "200"})
+    assert done.exit_code == 0, done.output
+    assert "is called `roadseg label check` now" in done.stderr
+    assert "is called" not in done.stdout
+    assert pd.read_csv("reports/labels.csv")["sample"].tolist() == [name for name in WRONG if name.startswith("val")]

@@ -50,7 +50,7 @@ def disputed_areas(label: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     last = probabilities.shape[-1] - 1
     given = np.take_along_axis(probabilities, np.minimum(label, last)[..., None].astype(np.intp), -1)[..., 0]
     areas, count = ndimage.label((label <= last) & (given < DOUBT))
-    inside = np.bincount(areas[~_near_outlines(label)], minlength=count + 1)
+    inside = np.bincount(areas[~near_outlines(label)], minlength=count + 1)
     kept = inside >= MIN_SHARE * label.size
     kept[0] = False
     return np.asarray(np.where(kept, np.cumsum(kept), 0)[areas])
@@ -83,7 +83,7 @@ def describe_areas(areas: np.ndarray, label: np.ndarray, probabilities: np.ndarr
     return sorted(found, key=lambda dispute: -dispute.share)
 
 
-def _near_outlines(label: np.ndarray) -> np.ndarray:
+def near_outlines(label: np.ndarray) -> np.ndarray:
     """Bool (H, W): a pixel of another class, or void, is as near as outlines may differ."""
     window = 2 * max(1, int(TOLERANCE * math.hypot(*label.shape))) + 1
     return np.asarray(ndimage.maximum_filter(label, window) != ndimage.minimum_filter(label, window))

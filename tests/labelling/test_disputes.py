@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 from benchmarks.label_errors import ERRORS, wrong_labels
 from benchmarks.labels import compare, score
 from roadseg.imaging.masks import decode_mask
-from roadseg.labels.disputes import DOUBT, MIN_SHARE, describe_areas, disputed_areas
+from roadseg.labelling.disputes import DOUBT, MIN_SHARE, describe_areas, disputed_areas
 
 CLASSES, VOID = 4, 255
 
@@ -118,7 +118,7 @@ def test_made_errors_are_found_by_areas_in_doubt_where_mistakes_mislead(scenes: 
     assert {*kinds} == {"", *ERRORS}
     drawn = [made[number][1] if number in made else label for number, label in enumerate(labels)]
     table = compare(score((label, imperfect(mask, rng)) for label, mask in zip(drawn, labels, strict=True)), kinds)
-    ours = table["areas in doubt, as roadseg labels"]
+    ours = table["areas in doubt, as roadseg label check"]
     assert ours["ap"] == max(figures["ap"] for figures in table.values())
     assert min(ours[kind] for kind in ERRORS) > 0.95
     assert table["mistakes"]["ap"] < table["mistakes surer than 0.7"]["ap"] < ours["ap"], "or nothing misleads here"

@@ -15,7 +15,7 @@ from roadseg.contracts.files import replacing
 from roadseg.contracts.manifest import Manifest
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import read_image, resize_mask
-from roadseg.labels.disputes import Dispute, describe_areas, disputed_areas
+from roadseg.labelling.disputes import Dispute, describe_areas, disputed_areas
 
 if TYPE_CHECKING:
     from roadseg.predict.predictor import Predictor

@@ -9,8 +9,8 @@ from doubted import SAMPLES, WRONG, doubted_tree
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import DataRefused
 from roadseg.contracts.manifest import read_manifest
-from roadseg.labels import suspects as module
-from roadseg.labels.suspects import Suspect, most_disputed_first, suspects, write_list
+from roadseg.labelling import suspects as module
+from roadseg.labelling.suspects import Suspect, most_disputed_first, suspects, write_list
 from roadseg.predict.predictor import Predictor
 
 

@@ -1,0 +1,291 @@
+"""Pick a batch: measure every picture of a source, choose, and leave copies, masks and reasons in home."""
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from roadseg.contracts import paths
+from roadseg.contracts.errors import DataRefused, UsageError
+from roadseg.contracts.files import digest_of, read_json, replacing, write_json
+from roadseg.contracts.manifest import Manifest
+from roadseg.imaging.pixels import read_image, resize_mask
+from roadseg.labelling.batch import (
+    ABOUT,
+    MASKS,
+    PICTURES,
+    Batch,
+    Pick,
+    all_batches,
+    batches_folder,
+    checked_name,
+    distinct_colors,
+    write_batch,
+)
+from roadseg.labelling.choose import FLAT, By, Choice, Known, choose_pictures, scenes
+from roadseg.labelling.measure import judge_answer, measured
+from roadseg.labelling.sources import Source
+
+if TYPE_CHECKING:
+    from roadseg.labelling.embedding import Embedder
+    from roadseg.predict.predictor import Predictor
+
+STATE = ".measured"  # in a batch's folder until it is whole
+REFERENCE = 1000  # labelled pictures that new ones are compared with, spread evenly over the drives
+PLAIN = re.compile(r"[^A-Za-z0-9]+")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a person asks for.
+
+    Attributes:
+        count: pictures.
+        by: see `choose.By`.
+        split: that the drives get.
+        name: of the batch; empty: one by the day, or that of an equal pick that was killed.
+        model: what the model is called.
+        bits: by which two perceptual hashes may differ and still mean one picture.
+    """
+
+    count: int
+    by: By
+    split: Literal["train", "val"]
+    name: str
+    model: str
+    bits: int
+
+
+def pick_batch(
+    source: Source,
+    tree: Path,
+    manifest: Manifest,
+    predictor: "Predictor",
+    embedder: "Embedder",
+    wanted: Wanted,
+    step: Callable[[int], None] = lambda _: None,
+) -> tuple[Batch, list[str]]:
+    """Pick pictures that are worth labelling.
+
+    A pick that was killed goes on where it was; nothing grows with the pictures but 200 bytes for each.
+
+    Args:
+        source: what to pick from.
+        tree, manifest: the checkout and its manifest: what is labelled.
+        predictor, embedder: of one model, which knows the data's classes.
+        wanted: what is asked for.
+        step: told how many more pictures are measured.
+
+    Returns:
+        The batch, and sentences on what was left out.
+
+    Raises:
+        UsageError: the name is taken, or another pick of it works with other pictures.
+        DataRefused: nothing is left to pick.
+    """
+    _refuse_other_classes(predictor, manifest, wanted)
+    folder = _folder(source, predictor, wanted)
+    faults: list[str] = []
+    pictures = measured(source.frames, predictor, embedder, folder / STATE, faults, step)
+    scene = scenes([one.drive for one in source.frames], [one.time for one in source.frames], pictures["phash"])
+    others = list(all_batches())
+    _leave_out_other_split(source, pictures, others, wanted.split)
+    known = _known(source, tree, manifest, embedder, folder, others)
+    chosen = choose_pictures(pictures, scene, known, wanted.count, by=wanted.by, bits=wanted.bits)
+    if not chosen:
+        raise DataRefused(
+            f"{source.name}: all {len(pictures)} pictures are unreadable, among the data or picked already"
+        )
+    batch = _described(folder, source, predictor, wanted, len(pictures))
+    batch = replace(batch, picks=_picks(chosen, source, pictures, known, manifest, others, batch))
+    _write_pictures(batch, source, chosen, predictor)
+    write_batch(batch)
+    shutil.rmtree(folder / STATE, ignore_errors=True)
+    notes = [f"{len(faults)} pictures are left out, such as {faults[0]}"] if faults else []
+    if len(chosen) < wanted.count:
+        notes.append(f"{len(chosen)} of {wanted.count}: all others are copies of these, of what is labelled or picked")
+    return batch, notes
+
+
+def _refuse_other_classes(predictor: "Predictor", manifest: Manifest, wanted: Wanted) -> None:
+    theirs = predictor.bundle.classes
+    if theirs != manifest.classes:
+        raise DataRefused(f"{wanted.model} knows {theirs.name}, the data are {manifest.classes.name}: train again")
+
+
+def _folder(source: Source, predictor: "Predictor", wanted: Wanted) -> Path:
+    """The folder of this pick: that of an equal one that was killed, or a new one."""
+    listed = [[one.name, one.drive] for one in source.frames]
+    asked = [source.name, listed, predictor.bundle.card["weights"], predictor.settings]
+    identity = {"identity": digest_of([*asked, wanted.count, wanted.by, wanted.split])}
+    begun = [path for path in batches_folder().glob("*/state.json") if not (path.parent / ABOUT).exists()]
+    for path in begun:
+        same = read_json(path, "label-pick", "roadseg label pick")["identity"] == identity["identity"]
+        if same and wanted.name in ("", path.parent.name):
+            return path.parent
+    folder = batches_folder() / (checked_name(wanted.name) if wanted.name else _free_name())
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder} is there already: give another --batch, or delete it")
+    write_json(folder / "state.json", "label-pick", identity)
+    return folder
+
+
+def _free_name() -> str:
+    day, number = f"{datetime.now(UTC):%Y-%m-%d}", 1
+    while (batches_folder() / f"{day}-{number}").exists():
+        number += 1
+    return f"{day}-{number}"
+
+
+def _leave_out_other_split(source: Source, pictures: np.ndarray, others: list[Batch], split: str) -> None:
+    """No drive comes into train by one batch and into val by another."""
+    split_of = {name: other.split for other in others if other.source == source.name for name, _ in _drives_of(other)}
+    for place, frame in enumerate(source.frames):
+        if split_of.get(frame.drive, split) != split:
+            pictures[place]["sha"] = 0
+
+
+def _known(
+    source: Source, tree: Path, manifest: Manifest, embedder: "Embedder", folder: Path, others: list[Batch]
+) -> Known:
+    """What is labelled: one vector each of `REFERENCE` pictures, hashes of all but the source's own."""
+    rows = manifest.records()
+    own = {row["sample"] for row in source.rows}
+    rest = [row for row in rows if row["sample"] not in own and row["image_sha"]]
+    hashes = [row["phash"] for row in rest if row["phash"] is not None and (row["contrast"] or 0) >= FLAT]
+    labelled = [row for row in rest if row["mask"] and row["split"] == "train"]
+    if len(labelled) > REFERENCE:
+        labelled = [labelled[number * len(labelled) // REFERENCE] for number in range(REFERENCE)]
+    path = folder / STATE / "labelled.npy"
+    if path.exists():
+        vectors = np.load(path)
+    else:
+        vectors = np.zeros((len(labelled), embedder.width), np.float32)
+        for place, vector in enumerate(embedder(read_image(tree / paths.RAW / row["image"]) for row in labelled)):
+            vectors[place] = vector
+        with replacing(path) as temporary, temporary.open("wb") as opened:
+            np.save(opened, vectors)
+    shares = manifest.class_shares().get("train")
+    names = manifest.classes.names
+    even = np.full(len(names), 1 / len(names))
+    taken = [bytes.fromhex(row["image_sha"]) for row in rest]
+    taken += [bytes.fromhex(pick.image_sha) for batch in others for pick in batch.picks]
+    return Known(
+        vectors,
+        frozenset(taken),
+        np.array(hashes, np.uint64),
+        np.array([shares[name] for name in names]) if shares else even,
+    )
+
+
+def _described(folder: Path, source: Source, predictor: "Predictor", wanted: Wanted, looked: int) -> Batch:
+    bundle = predictor.bundle
+    return Batch(
+        folder,
+        source=source.name,
+        split=wanted.split,
+        by=wanted.by,
+        model=wanted.model,
+        weights=bundle.card["weights"],
+        classes=bundle.classes,
+        colors=distinct_colors(bundle.classes),
+        created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        looked=looked,
+    )
+
+
+def _picks(
+    chosen: list[Choice],
+    source: Source,
+    pictures: np.ndarray,
+    known: Known,
+    manifest: Manifest,
+    others: list[Batch],
+    batch: Batch,
+) -> list[Pick]:
+    names = _drive_names(source, chosen, manifest, others, batch)
+    weight = -np.log(np.maximum(known.shares, 1e-4))
+    found = []
+    for rank, choice in enumerate(chosen, 1):
+        frame, row = source.frames[choice.place], pictures[choice.place]
+        sha, ending = row["sha"].tobytes().hex(), frame.path.suffix.lower()
+        stem = plain(frame.path.stem)[:60]
+        name = f"{plain(frame.drive)[-40:]}-{stem}-{sha[:8]}".strip("-")
+        if source.rows:
+            data = source.rows[choice.place]
+            drive, image = data["drive"] or "", data["image"]
+            id_ = data["sample"].removeprefix("/".join(filter(None, (data["split"], drive))) + "/")
+        else:
+            drive, image, id_ = names[frame.drive], "", new_id(stem, sha, manifest.layout)
+        rarest = manifest.classes.names[int((row["shares"].astype(np.float64) * weight).argmax())]
+        why: dict[str, Any] = {
+            each: getattr(choice, each) for each in ("value", "uncertain", "rare", "distance", "scene")
+        }
+        size: dict[str, Any] = {each: int(row[each]) for each in ("height", "width")}
+        what: dict[str, Any] = {
+            "drive": drive,
+            "id": id_,
+            "image": image,
+            "picture": f"{name}{ending}",
+            "image_sha": sha,
+        }
+        found.append(Pick(rank, name, rarest=rarest, **what, **size, **why))
+    return found
+
+
+def new_id(stem: str, sha: str, layout: str) -> str:
+    """The id that a new picture gets in data/raw; layout `numbered` knows numbers alone."""
+    return str(10**9 + int(sha[:7], 16)) if layout == "numbered" else f"{stem}-{sha[:8]}"
+
+
+def _drive_names(
+    source: Source, chosen: list[Choice], manifest: Manifest, others: list[Batch], batch: Batch
+) -> dict[str, str]:
+    """The name of each new drive in data/raw: as an earlier batch of this source called it, else a free one."""
+    before = {name: called for other in others if other.source == source.name for name, called in _drives_of(other)}
+    present = {row["drive"] for row in manifest.records() if row["drive"]}
+    if not present:
+        return dict.fromkeys((one.drive for one in source.frames), "")  # the data know no drives
+    taken = present | set(before.values())
+    names: dict[str, str] = {}
+    for drive in dict.fromkeys(source.frames[choice.place].drive for choice in chosen):
+        called = plain(drive)[-60:] or plain(Path(source.name).name)[-60:] or batch.name
+        if drive in before:
+            called = before[drive]
+        elif called in taken:
+            called = f"{batch.name}-{called}"
+        names[drive] = called
+        taken.add(called)
+    write_json(batch.folder / "drives.json", "label-drives", {"drives": names})
+    return names
+
+
+def _drives_of(batch: Batch) -> list[tuple[str, str]]:
+    path = batch.folder / "drives.json"
+    return list(read_json(path, "label-drives", "roadseg label pick")["drives"].items()) if path.exists() else []
+
+
+def plain(name: str) -> str:
+    """Letters, digits and - of a name, which every tool and disk keeps as they are."""
+    return PLAIN.sub("-", name).strip("-")
+
+
+def _write_pictures(batch: Batch, source: Source, chosen: list[Choice], predictor: "Predictor") -> None:
+    """Copy the pictures, whose originals may go, and keep what the model says of them."""
+    frames = [source.frames[choice.place] for choice in chosen]
+    for pick, frame in zip(batch.picks, frames, strict=True):
+        with replacing(batch.folder / PICTURES / pick.picture) as temporary:
+            shutil.copyfile(frame.path, temporary)
+    answers = predictor.probabilities(read_image(batch.picture(pick)) for pick in batch.picks)
+    for pick, answer in zip(batch.picks, answers, strict=True):
+        with replacing(batch.folder / MASKS / f"{pick.name}.png") as temporary:
+            Image.fromarray(answer.argmax(-1).astype(np.uint8)).save(temporary, "PNG")
+        unsure = resize_mask(judge_answer(answer).unsure.astype(np.uint8) * 255, *answer.shape[:2])
+        with replacing(batch.doubt(pick)) as temporary:
+            Image.fromarray(unsure).save(temporary, "PNG")
