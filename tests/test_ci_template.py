@@ -41,7 +41,7 @@ def pull_request(upstream: Path, folder: Path) -> tuple[str, int]:
             )
             status = done.returncode
             assert status == 0 or name.startswith("fail"), f"{name}: {done.stdout}\n{done.stderr}"
-    return (folder / "comment.md").read_text(), status
+    return (folder / "comment.txt").read_text(), status
 
 
 def test_results_that_are_up_to_date_are_compared_with_those_of_main(upstream: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import typer
 
 from roadseg.cli import data, gate, label, models, people, report, runs
-from roadseg.cli.compare import compare
+from roadseg.cli.compare import compare_scores
 from roadseg.cli.doctor import doctor
 from roadseg.cli.drift import drift
 from roadseg.cli.export import export
@@ -33,7 +33,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(people.app, name="people")
 app.command()(params)
 app.command("slice")(slice_)
-app.command()(compare)
+app.command("compare")(compare_scores)
 app.add_typer(label.app, name="label")
 app.command("labels", hidden=True)(label.labels)
 app.command()(drift)
