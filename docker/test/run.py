@@ -30,7 +30,7 @@ OURS = ("worker", "server", "mlflow", "prefect", "database", "store", "proxy")
 INNER = (14200, 15000, 15432, 18000, 18080, 18330, 18333, 18334, 18335)
 SMALL = {
     "preprocess": {"height": 64, "width": 128},
-    "train": {"epochs": 60, "batch": 4, "precision": "float32"},
+    "train": {"epochs": 40, "batch": 4, "precision": "float32"},
     "promote": {"miou_min": 0.0},  # such a model knows little
 }
 PORTS = {"PREFECT_PORT": "24200", "MLFLOW_PORT": "25000", "MODELS_PORT": "28000"}

@@ -14,6 +14,7 @@ from types import FrameType
 
 from flows.ready import make_ready
 from roadseg.contracts import paths
+from roadseg.workspace.plumbing import maybe
 from roadseg.workspace.revision import remember_served
 
 SCENES = ["--train", "48", "--val", "16", "--test", "4"]
@@ -53,8 +54,8 @@ def set_remote(address: str) -> None:
 
 def have_data() -> None:
     """Bring the data that the commit names from the remote; where it names none, generate scenes and import them."""
-    if not paths.RAW_DVC.exists():  # a fresh volume: a commit that was restored may name data
-        _run("git", "checkout", "--quiet", "HEAD", "--", str(paths.RAW_DVC.parent), check=False)
+    if not paths.RAW_DVC.exists() and maybe(Path.cwd(), "ls-tree", "HEAD", str(paths.RAW_DVC)):  # it was restored
+        _run("git", "checkout", "--quiet", "HEAD", "--", str(paths.RAW_DVC.parent))
     if not paths.RAW_DVC.exists():
         with tempfile.TemporaryDirectory() as scenes:
             _run(sys.executable, "-m", "roadseg", "data", "synthetic", scenes, *SCENES)

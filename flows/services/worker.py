@@ -26,6 +26,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     work = ["worker", "start", "--pool", os.environ["ROADSEG_POOL"], "--type", "process", "--limit", str(RUNS)]
+    work += ["--with-healthcheck"] if os.environ.get("PREFECT_WORKER_WEBSERVER_PORT") else []
     os.execv(sys.executable, [sys.executable, "-m", "prefect", *work, "--name", f"worker on {socket.gethostname()}"])
 
 
