@@ -1,9 +1,10 @@
 """What each batch of labels cost, and what the next training made of it: from the batches and the ledger."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache, partial
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -80,7 +81,7 @@ def _bought(client: MlflowClient, batch: Batch, decisions: list[Entry], seen: "c
     if done is None:
         return Bought(batch.name, note="not imported yet")
     counts = np.array(done["counts"], np.int64)
-    cost = {"pictures": len(done["pictures"]), "pixels": int(counts.sum())}
+    cost: dict[str, Any] = {"pictures": len(done["pictures"]), "pixels": int(counts.sum())}
     cost["changed"] = cost["pixels"] - int(counts.trace())
     if not set(done["drives"].values()) & {"train"}:
         return Bought(batch.name, **cost, note="all of it is in val: it makes scores surer, not models better")
@@ -107,10 +108,9 @@ def _seen(client: MlflowClient, version: int) -> frozenset[str]:
 
 def _compared(client: MlflowClient, entry: Entry, known: Bought) -> Bought:
     """With what the ledger says of the two, and the classes from their evaluations."""
-    fields = {name: getattr(known, name) for name in known.__dataclass_fields__}
     if "difference" not in entry.tags:
-        return Bought(**fields | {"note": f"nothing was compared: {entry.tags.get('reasons', '')}"})
-    fields["miou"] = Change(*(float(entry.tags[name]) for name in ("difference", "low", "high")))
+        return replace(known, note=f"nothing was compared: {entry.tags.get('reasons', '')}")
+    known = replace(known, miou=Change(*(float(entry.tags[name]) for name in ("difference", "low", "high"))))
     try:
         place = f"runs:/{entry.run_id}/{paths.DECISION.name}"
         decision = Decision.from_json(mlflow.artifacts.load_dict(place))
@@ -118,11 +118,11 @@ def _compared(client: MlflowClient, entry: Entry, known: Bought) -> Bought:
     except (MlflowException, OSError, KeyError, TypeError, ValueError):
         candidate = champion = None
     if candidate is None or champion is None:
-        return Bought(**fields | {"note": "the evaluations are out of reach, so classes are not known"})
+        return replace(known, note="the evaluations are out of reach, so classes are not known")
     out = [each.drive for each in decision.left_out]
     both = Comparison(without(champion.evaluation, out), without(candidate.evaluation, out))
     level = float((decision.policy or {}).get("confidence", LEVEL))
-    return Bought(**fields | {"classes": changes_by_class(both, level)})
+    return replace(known, classes=changes_by_class(both, level))
 
 
 def changes_by_class(both: Comparison, level: float) -> dict[str, Change]:

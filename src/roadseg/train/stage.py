@@ -86,9 +86,7 @@ def _train(shards: Shards, identity: Identity, journal: Journal, processes: Work
     keras.config.set_dtype_policy("mixed_bfloat16" if train.precision == "bfloat16" else "float32")
     architecture, names, pixels = MODELS[train.model], shards.classes.names, fitted.class_pixels.sum(0)
     _name_missing(names, pixels, np.array(shards.class_pixels["train"][:-1]))
-    counts = f"{len(fitted)} images, {len(monitored)} monitored"
-    computes = f"{train.precision} on {identity.surroundings.instruction_set}"
-    print(f"train: {train.model} on {counts}, {computes}", flush=True)
+    _say_what(identity, len(fitted), len(monitored))
     journal.note("start", fingerprint=identity.fingerprint, epochs=train.epochs, machine=platform.machine())
     sizes = epoch_sizes(shards.height, shards.width, architecture.stride, train.epochs, train.reduced_share)
     batches = TrainingBatches(
@@ -115,6 +113,11 @@ def _train(shards: Shards, identity: Identity, journal: Journal, processes: Work
             write_result(model, shards, identity, history, parent)
             journal.note("done")
             forget_others(journal.folder)
+
+
+def _say_what(identity: Identity, fitted: int, monitored: int) -> None:
+    computes = f"{identity.params.precision} on {identity.surroundings.instruction_set}"
+    print(f"train: {identity.params.model} on {fitted} images, {monitored} monitored, {computes}", flush=True)
 
 
 def _name_missing(names: list[str], fitted: np.ndarray, everywhere: np.ndarray) -> None:
