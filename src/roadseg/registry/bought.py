@@ -1,6 +1,6 @@
 """What each batch of labels cost, and what the next training made of it: from the batches and the ledger."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache, partial
@@ -76,7 +76,9 @@ def what_batches_bought(batches: Iterable[Batch]) -> list[Bought]:
     return [_bought(client, batch, decisions, seen) for batch in batches]
 
 
-def _bought(client: MlflowClient, batch: Batch, decisions: list[Entry], seen: "cache[frozenset[str]]") -> Bought:  # type: ignore[type-arg]
+def _bought(
+    client: MlflowClient, batch: Batch, decisions: list[Entry], seen: Callable[[int], frozenset[str]]
+) -> Bought:
     done = batch.imported
     if done is None:
         return Bought(batch.name, note="not imported yet")
