@@ -151,8 +151,7 @@ def write_batch(batch: Batch) -> None:
         writer = csv.DictWriter(opened, [each.name for each in fields(Pick)], lineterminator="\n")
         writer.writeheader()
         for pick in batch.picks:
-            row = asdict(pick)
-            writer.writerow({key: round(value, 5) if isinstance(value, float) else value for key, value in row.items()})
+            writer.writerow(asdict(pick))
     about = {each.name: getattr(batch, each.name) for each in fields(Batch) if each.name not in ("folder", "picks")}
     write_json(batch.folder / ABOUT, "label-batch", about | {"classes": batch.classes.content})
 
