@@ -13,7 +13,7 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.intake import install as installing
 from roadseg.intake import merge, places
 from roadseg.intake.install import install
-from roadseg.labelling.batch import Batch
+from roadseg.labelling.batch import Batch, open_batch
 
 UNLABELLED = {"test/7": 3, "test/8": 2}  # drives, and their frames
 
@@ -58,7 +58,7 @@ def tree(set_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_dvc
 @pytest.fixture
 def batch(set_once: Path) -> Batch:
     """A batch `one` of three pictures of both test drives, in the test's own home; made without a model."""
-    return batch_of(set_once, ["test/7/0", "test/7/2", "test/8/1"])
+    return open_batch(batch_of(set_once, ["test/7/0", "test/7/2", "test/8/1"]).name)
 
 
 @pytest.fixture

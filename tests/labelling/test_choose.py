@@ -115,7 +115,7 @@ def test_a_model_is_in_doubt_over_areas_not_along_outlines() -> None:
     sure[:, :40, 0], sure[:, 40:, 1] = 0.99, 0.99
     sure[..., 2] = 0.01
     outline = sure.copy()
-    outline[:, 39:41] = 1 / CLASSES
+    outline[:, 40] = 1 / CLASSES
     assert not judge_answer(outline).unsure.any()
     area = sure.copy()
     area[10:30, 5:25] = [UNSURE - 0.1, 0.3, 0.1]

@@ -183,10 +183,10 @@ def test_what_is_decided_goes_before_folders_and_lists_also_where_they_say_nothi
     inside = [replace(one, split="test") for one in frames(["1", "2"])]
     found = assign_splits([*inside, *frames(["3"])], tmp_path, "folders", SHARES, {"1": "train", "3": "val"})
     assert {(one.drive, one.split) for one in found} == {("1", "train"), ("2", "test"), ("3", "val")}
-    (tmp_path / "train.txt").write_text("1\n")
-    (tmp_path / "val.txt").write_text("2\n")
-    listed = assign_splits(frames(["1", "2", "3", "4"]), tmp_path, "lists", SHARES, {"2": "train", "3": "val"})
-    assert {(one.drive, one.split) for one in listed} == {("1", "train"), ("2", "train"), ("3", "val")}
+    (tmp_path / "train.txt").write_text("a\n")
+    (tmp_path / "val.txt").write_text("b\n")
+    listed = assign_splits(frames(["a", "b", "c", "d"]), tmp_path, "lists", SHARES, {"b": "train", "c": "val"})
+    assert {(one.drive, one.split) for one in listed} == {("a", "train"), ("b", "train"), ("c", "val")}
 
 
 def test_a_sample_without_a_drive_is_decided_by_its_id() -> None:

@@ -140,7 +140,8 @@ def open_batch(name: str) -> Batch:
         raise UsageError(f"no batch {name!r} in {batches_folder()}: there are {', '.join(there) or 'none'}")
     about = read_json(folder / ABOUT, "label-batch", REMEDY)
     about["classes"] = ClassTable.model_validate(about["classes"])
-    about["colors"] = {name: tuple(color) for name, color in about["colors"].items()}
+    # JSON has sorted them; painting goes by the order of the ids
+    about["colors"] = {name: tuple(about["colors"][name]) for name in about["classes"].names}
     known = {each.name: about[each.name] for each in fields(Batch) if each.name in about}
     return Batch(folder, picks=_read_picks(folder / PICKS), **known)
 
@@ -151,8 +152,7 @@ def write_batch(batch: Batch) -> None:
         writer = csv.DictWriter(opened, [each.name for each in fields(Pick)], lineterminator="\n")
         writer.writeheader()
         for pick in batch.picks:
-            row = asdict(pick)
-            writer.writerow({key: round(value, 5) if isinstance(value, float) else value for key, value in row.items()})
+            writer.writerow(asdict(pick))
     about = {each.name: getattr(batch, each.name) for each in fields(Batch) if each.name not in ("folder", "picks")}
     write_json(batch.folder / ABOUT, "label-batch", about | {"classes": batch.classes.content})
 

@@ -165,6 +165,6 @@ def _value(pictures: np.ndarray, rare: np.ndarray, free: np.ndarray, by: By, see
 
 
 def _rank(figure: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """The share of the free pictures that have less, 0..1, (N,)."""
+    """The share of the free pictures that have no more, above 0 for each of them: a product with it is never lost."""
     ordered = np.sort(figure[free])
-    return np.searchsorted(ordered, figure) / max(1, len(ordered))
+    return np.searchsorted(ordered, figure, "right") / max(1, len(ordered))

@@ -224,9 +224,8 @@ def _picks(
         else:
             drive, image, id_ = names[frame.drive], "", new_id(stem, sha, manifest.layout)
         rarest = manifest.classes.names[int((row["shares"].astype(np.float64) * weight).argmax())]
-        why: dict[str, Any] = {
-            each: getattr(choice, each) for each in ("value", "uncertain", "rare", "distance", "scene")
-        }
+        figures = ("value", "uncertain", "rare", "distance")
+        why: dict[str, Any] = {each: round(getattr(choice, each), 5) for each in figures} | {"scene": choice.scene}
         size: dict[str, Any] = {each: int(row[each]) for each in ("height", "width")}
         what: dict[str, Any] = {
             "drive": drive,
