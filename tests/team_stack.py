@@ -20,6 +20,7 @@ import pytest
 from filelock import FileLock
 from postgres import Postgres
 from servers import free_port, kill_tree
+from trees import ROOT
 
 from flows.services.environment import SOURCES
 from roadseg.pipeline.process import tied
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PASSWORDS = {name: f"{name}-of-the-tests-only" for name in ("admin", "gate", "trainer", "reader")}
+HOLDERS: list["subprocess.Popen[bytes]"] = []  # that this process has started
 PATIENCE = 60.0  # seconds for an answer
 PREFECT_LOGIN = "prefect:of-the-tests-only"
 
@@ -92,26 +94,39 @@ def client_as(stack: Stack, user: str, monkeypatch: pytest.MonkeyPatch) -> "Mlfl
 
 @contextmanager
 def shared_stack(shared: Path) -> Iterator[Stack]:
-    """The stack of this session, started by the first test process that wants it and ended when none has it any more.
+    """The stack of this session: a process of its own holds it for all test processes.
 
-    Whoever uses it holds a lock that the kernel frees at death, too; the starter ends it when it alone is left.
+    Whoever uses it holds a lock that the kernel frees at death, too; when nobody does, the holder ends the servers.
     """
-    about, users = shared / "stack.json", (shared / "stack.users").open("w")
-    with users, ExitStack() as mine:
+    about, log = shared / "stack.json", shared / "stack.log"
+    with (shared / "stack.users").open("w") as users:
         with FileLock(shared / "stack.lock"):
-            starts = not about.exists()
             fcntl.flock(users, fcntl.LOCK_SH)
-            if starts:
-                stack = mine.enter_context(_started(shared / f"stack-{os.getpid()}"))
-                about.write_text(json.dumps(asdict(stack)))
-            else:
-                stack = Stack(**json.loads(about.read_text()))
-        yield stack
-        if starts:
-            with FileLock(shared / "stack.lock"):
-                about.unlink()  # who comes from here on starts another
-            fcntl.flock(users, fcntl.LOCK_UN)
-            fcntl.flock(users, fcntl.LOCK_EX)
+            if not about.exists():
+                search = os.pathsep.join([str(ROOT / "src"), str(ROOT), str(ROOT / "tests")])
+                command = [sys.executable, __file__, str(shared)]
+                with log.open("ab") as opened:
+                    environment = {**os.environ, "PYTHONPATH": search}
+                    HOLDERS.append(
+                        subprocess.Popen(
+                            command, env=environment, stdout=opened, stderr=opened, stdin=subprocess.DEVNULL,
+                            start_new_session=True, cwd=shared,
+                        )
+                    )  # fmt: skip
+                while not about.exists():
+                    assert HOLDERS[-1].poll() is None, log.read_text()
+                    time.sleep(0.2)
+        yield Stack(**json.loads(about.read_text()))
+
+
+def hold(shared: Path) -> None:
+    """Start the servers, say where they are, and end them when nobody uses them any more."""
+    about = shared / "stack.json"
+    with _started(shared / f"stack-{os.getpid()}") as stack, (shared / "stack.users").open("a") as users:
+        about.with_suffix(".tmp").write_text(json.dumps(asdict(stack)))
+        about.with_suffix(".tmp").rename(about)
+        fcntl.flock(users, fcntl.LOCK_EX)
+        about.unlink()  # who comes from here on starts another
 
 
 @contextmanager
@@ -205,3 +220,7 @@ def _cheapen_logins(postgres: Postgres) -> None:
     for user, password in PASSWORDS.items():
         cheap = generate_password_hash(password, method="pbkdf2:sha256:1")
         postgres.execute("update users set password_hash = %s where username = %s", "logins", (cheap, user))
+
+
+if __name__ == "__main__":
+    hold(Path(sys.argv[1]))

@@ -17,7 +17,7 @@ from servers import ask, free_port, kill_tree
 from trees import ROOT, command_environment, command_of, hostile, run, working_in
 
 from flows.services import commands as module
-from flows.services.environment import services_environment
+from flows.services.environment import SOURCES, services_environment
 from flows.services.neighbours import other_homes
 from roadseg.contracts.errors import UsageError
 from roadseg.pipeline.settings import read_settings
@@ -183,7 +183,9 @@ def test_on_a_shared_server_names_carry_the_checkout(tmp_path: Path, monkeypatch
     env = services_environment()
     assert (env["MLFLOW_TRACKING_URI"], env["OWN_MLFLOW"]) == ("https://team.example.org/mlflow", "false")
     monkeypatch.delenv("PREFECT_API_URL")
-    assert services_environment()["OWN_MLFLOW"] == "true"
+    env = services_environment()
+    assert env["OWN_MLFLOW"] == "true"
+    assert env["MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX"] == SOURCES
 
 
 def test_a_shared_server_that_is_gone_and_a_home_without_models_are_named(

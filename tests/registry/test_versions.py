@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from mlflow import MlflowClient, MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
@@ -15,7 +16,9 @@ from roadseg.registry.versions import (
     CANDIDATE,
     CHAMPION,
     MODEL,
+    candidate_of,
     fetch_bundle,
+    is_left_to_gate,
     register,
     registered_miou,
     version_at,
@@ -84,6 +87,37 @@ def test_registering_again_makes_up_for_a_lost_alias_but_brings_no_old_version_b
     enter(miou=0.5)
     assert enter() == 1
     assert version_at(client, CANDIDATE) == 2
+
+
+def test_what_a_trainer_may_not_nominate_is_left_to_the_gate_which_takes_the_newest_once(
+    client: MlflowClient, enter: Enter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise MlflowException("Permission denied", PERMISSION_DENIED)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "set_registered_model_alias", refuse)
+        assert [enter(), enter(0.5), enter(0.6)] == [1, 2, 3]
+    assert version_at(client, CANDIDATE) is None
+    assert is_left_to_gate(3)
+    assert candidate_of(client, move=False) == 3
+    assert version_at(client, CANDIDATE) is None
+    assert candidate_of(client) == version_at(client, CANDIDATE) == 3
+    assert not any(is_left_to_gate(number) for number in (1, 2, 3))
+    client.set_registered_model_alias(MODEL, CHAMPION, "1")  # a rollback
+    client.delete_registered_model_alias(MODEL, CANDIDATE)
+    assert candidate_of(client) is None
+
+
+def test_a_store_that_fails_otherwise_is_not_taken_for_the_rule(
+    client: MlflowClient, enter: Enter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MlflowException("the disk is full")
+
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", fail)
+    with pytest.raises(MlflowException, match="the disk is full"):
+        enter()
 
 
 def test_a_silent_store_is_no_missing_champion(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,6 +123,7 @@ def test_what_cannot_be_read_is_said_in_a_line_with_what_to_do(
     assert "nothing is moved" in str(refused.exception)
 
 
+@pytest.mark.soak
 def test_the_flow_takes_drives_from_a_bucket_versions_them_and_pushes_them_to_the_store(
     stack: Stack, prefix: str, imported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,7 +82,8 @@ def promote(
 
 def _decide_once(client: MlflowClient, policy: Policy, asked: _Asked) -> Decision:
     champion = version_at(client, CHAMPION) if asked.dry_run else settle_moves(client)
-    candidate = asked.version or candidate_of(client, move=not asked.dry_run) or champion
+    named = asked.version
+    candidate = candidate_of(client, move=not asked.dry_run) or champion if named is None else named
     if candidate is None:
         raise UsageError(f"no version of {MODEL} is registered: run `roadseg register`")
     found = gather(client, candidate, champion, send=not asked.dry_run, alone=asked.alone)
