@@ -40,7 +40,7 @@ def test_what_an_image_or_an_import_brought_is_committed_once(said: Path) -> Non
     container.commit_tree()
     container.commit_tree()
     assert len(commits()) == 2
-    assert git(Path.cwd(), "show", "HEAD:params.yaml") .strip() == "one: 1\ntwo: 2"
+    assert git(Path.cwd(), "show", "HEAD:params.yaml").strip() == "one: 1\ntwo: 2"
 
 
 def test_data_that_a_restored_commit_names_are_pulled(said: Path) -> None:

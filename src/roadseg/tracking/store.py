@@ -81,11 +81,15 @@ def _ask(uri: str) -> None:
 
 
 def experiment_id(client: MlflowClient, name: str = EXPERIMENT) -> str:
-    """Find or create an experiment; its artifacts lie where both doors find them, see `tracking.artifacts`."""
+    """Find or create an experiment; its artifacts lie where both doors find them, see `tracking.artifacts`.
+
+    A server chooses the place itself, `mlflow-artifacts:/<number>`: by that number its logins know whose they are.
+    """
     if found := client.get_experiment_by_name(name):
         return str(found.experiment_id)
     try:
-        return str(client.create_experiment(name, artifact_location=LOCATION))
+        asked = str(mlflow.get_tracking_uri()).startswith(("http://", "https://"))
+        return str(client.create_experiment(name, artifact_location=None if asked else LOCATION))
     except mlflow.MlflowException:  # another process was first
         return str(client.get_experiment_by_name(name).experiment_id)
 
