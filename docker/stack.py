@@ -197,7 +197,11 @@ def _bucket(word: str, name: str, **streams: Any) -> None:
 
 
 def _container(service: str) -> str:
-    found = _compose("ps", "--all", "--quiet", service, stdout=subprocess.PIPE).decode().split()
+    labels = {"project": settings().get("COMPOSE_PROJECT_NAME") or HERE.name, "service": service, "oneoff": "False"}
+    wanted = [
+        part for name, value in labels.items() for part in ("--filter", f"label=com.docker.compose.{name}={value}")
+    ]
+    found = _run("docker", "ps", "--all", "--quiet", *wanted, stdout=subprocess.PIPE).decode().split()
     if len(found) != 1:
         raise Refused(f"{service} has {len(found)} containers: `docker compose up -d` first")
     return found[0]

@@ -57,7 +57,8 @@ def have_data() -> None:
     if not paths.RAW_DVC.exists() and maybe(Path.cwd(), "ls-tree", "HEAD", str(paths.RAW_DVC)):  # it was restored
         _run("git", "checkout", "--quiet", "HEAD", "--", str(paths.RAW_DVC.parent))
     if not paths.RAW_DVC.exists():
-        with tempfile.TemporaryDirectory() as scenes:
+        with tempfile.TemporaryDirectory() as folder:
+            scenes = str(Path(folder, "scenes"))  # the data set is called after it
             _run(sys.executable, "-m", "roadseg", "data", "synthetic", scenes, *SCENES)
             _run(sys.executable, "-m", "roadseg", "data", "import", scenes)
     elif not paths.RAW.exists():
