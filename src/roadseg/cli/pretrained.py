@@ -22,7 +22,7 @@ def pretrained(
     `roadseg models pretrained lite0 --from efficientnet-lite0.pth`
     """
     from roadseg.contracts.errors import UsageError
-    from roadseg.pretrained.bring import at_hand, bring_encoder  # late: it loads Keras
+    from roadseg.pretrained.bring import bring_encoder, where_weights_are  # late: it loads Keras
     from roadseg.train.models.encoders.known import ENCODERS, TRAINED_ON
 
     if name is not None:
@@ -38,7 +38,14 @@ def pretrained(
         strides = ", ".join(map(str, sorted(encoder.layers.levels)))
         size = f"{encoder.million:.1f} M"
         table.add_row(
-            each, encoder.title, size, strides, encoder.preprocessing, encoder.licence, encoder.source, at_hand(each)
+            each,
+            encoder.title,
+            size,
+            strides,
+            encoder.preprocessing,
+            encoder.licence,
+            encoder.source,
+            where_weights_are(each),
         )
     Console().print(table)
     print("`roadseg models pretrained NAME` brings one")

@@ -14,7 +14,7 @@ from roadseg.contracts import paths
 from roadseg.contracts.errors import Busy
 from roadseg.contracts.files import home
 from roadseg.contracts.shards import Shards
-from roadseg.contracts.weights import find_weights
+from roadseg.contracts.weights import Weights, find_weights
 from roadseg.machine.signals import stopping
 from roadseg.train.params import TrainParams, epoch_sizes, resolve
 from roadseg.train.run import system_metrics
@@ -78,8 +78,7 @@ def _train(shards: Shards, identity: Identity, journal: Journal, processes: Work
 
     train = identity.params
     with processes.together():
-        encoder = MODELS[train.model].encoder
-        parent = None if train.init == "none" else find_weights(train.init, train.model if encoder else "")
+        parent = _parent(train)
         shards.check("train")
         fitted, monitored = split_monitored(shards, train.monitor, train.seed)
     keras.utils.set_random_seed(train.seed)
@@ -105,8 +104,6 @@ def _train(shards: Shards, identity: Identity, journal: Journal, processes: Work
         model = compiled(architecture, pixels, train.epochs * batches.steps, train)
         if parent:
             start_from(parent, model, train.model, names)
-        elif encoder:
-            print(f"train: starts from nothing: `roadseg models pretrained {train.model}` brings weights", flush=True)
         checkpointer = Checkpointer(journal.folder, stop, processes)
         guard = Guard(model, journal.folder, batches.samples, used, processes)
         history = loop.fit(model, batches, monitored, sizes, reporter, checkpointer, guard)
@@ -115,6 +112,18 @@ def _train(shards: Shards, identity: Identity, journal: Journal, processes: Work
             write_result(model, shards, identity, history, parent)
             journal.note("done")
             forget_others(journal.folder)
+
+
+def _parent(train: TrainParams) -> Weights | None:
+    """The weights to start from, if any."""
+    from roadseg.train.models.known import MODELS  # late: it loads Keras
+
+    encoder = train.model if MODELS[train.model].encoder else ""
+    if train.init != "none":
+        return find_weights(train.init, encoder)
+    if encoder:
+        print(f"train: starts from nothing: `roadseg models pretrained {encoder}` brings weights", flush=True)
+    return None
 
 
 def _name_missing(names: list[str], fitted: np.ndarray, everywhere: np.ndarray) -> None:
