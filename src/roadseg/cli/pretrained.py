@@ -22,7 +22,7 @@ def pretrained(
     `roadseg models pretrained lite0 --from efficientnet-lite0.pth`
     """
     from roadseg.contracts.errors import UsageError
-    from roadseg.pretrained.bring import bring_encoder, whereabouts  # late: it loads Keras
+    from roadseg.pretrained.bring import bring_encoder, where_weights_are  # late: it loads Keras
     from roadseg.train.models.encoders.known import ENCODERS, TRAINED_ON
 
     if name is not None:
@@ -45,7 +45,7 @@ def pretrained(
             encoder.preprocessing,
             encoder.licence,
             encoder.source,
-            whereabouts(each),
+            where_weights_are(each),
         )
     Console().print(table)
     print("`roadseg models pretrained NAME` brings one")

@@ -63,7 +63,7 @@ def bring_encoder(name: str, source: Path | None = None) -> str:
         return keep_weights(path)
 
 
-def whereabouts(name: str) -> str:
+def where_weights_are(name: str) -> str:
     """Where an encoder's weights are: `home`, `installed`, `download`, or what to install."""
     if _kept(name):
         return "home"

@@ -14,7 +14,7 @@ from roadseg.contracts import paths
 from roadseg.contracts.errors import Busy
 from roadseg.contracts.files import home
 from roadseg.contracts.shards import Shards
-from roadseg.contracts.weights import find_weights
+from roadseg.contracts.weights import Weights, find_weights
 from roadseg.machine.signals import stopping
 from roadseg.train.params import TrainParams, epoch_sizes, resolve
 from roadseg.train.run import system_metrics
@@ -78,15 +78,16 @@ def _train(shards: Shards, identity: Identity, journal: Journal, processes: Work
 
     train = identity.params
     with processes.together():
-        encoder = MODELS[train.model].encoder
-        parent = None if train.init == "none" else find_weights(train.init, train.model if encoder else "")
+        parent = _parent(train)
         shards.check("train")
         fitted, monitored = split_monitored(shards, train.monitor, train.seed)
     keras.utils.set_random_seed(train.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if train.precision == "bfloat16" else "float32")
     architecture, names, pixels = MODELS[train.model], shards.classes.names, fitted.class_pixels.sum(0)
     _name_missing(names, pixels, np.array(shards.class_pixels["train"][:-1]))
-    _say_what(identity, len(fitted), len(monitored))
+    counts = f"{len(fitted)} images, {len(monitored)} monitored"
+    computes = f"{train.precision} on {identity.surroundings.instruction_set}"
+    print(f"train: {train.model} on {counts}, {computes}", flush=True)
     journal.note("start", fingerprint=identity.fingerprint, epochs=train.epochs, machine=platform.machine())
     sizes = epoch_sizes(shards.height, shards.width, architecture.stride, train.epochs, train.reduced_share)
     batches = TrainingBatches(
@@ -103,8 +104,6 @@ def _train(shards: Shards, identity: Identity, journal: Journal, processes: Work
         model = compiled(architecture, pixels, train.epochs * batches.steps, train)
         if parent:
             start_from(parent, model, train.model, names)
-        elif encoder:
-            print(f"train: starts from nothing: `roadseg models pretrained {train.model}` brings weights", flush=True)
         checkpointer = Checkpointer(journal.folder, stop, processes)
         guard = Guard(model, journal.folder, batches.samples, used, processes)
         history = loop.fit(model, batches, monitored, sizes, reporter, checkpointer, guard)
@@ -115,9 +114,16 @@ def _train(shards: Shards, identity: Identity, journal: Journal, processes: Work
             forget_others(journal.folder)
 
 
-def _say_what(identity: Identity, fitted: int, monitored: int) -> None:
-    computes = f"{identity.params.precision} on {identity.surroundings.instruction_set}"
-    print(f"train: {identity.params.model} on {fitted} images, {monitored} monitored, {computes}", flush=True)
+def _parent(train: TrainParams) -> Weights | None:
+    """The weights to start from, if any."""
+    from roadseg.train.models.known import MODELS  # late: it loads Keras
+
+    encoder = train.model if MODELS[train.model].encoder else ""
+    if train.init != "none":
+        return find_weights(train.init, encoder)
+    if encoder:
+        print(f"train: starts from nothing: `roadseg models pretrained {encoder}` brings weights", flush=True)
+    return None
 
 
 def _name_missing(names: list[str], fitted: np.ndarray, everywhere: np.ndarray) -> None:
