@@ -160,7 +160,7 @@ def label_import(batch: Name, source: Whole, partial: bool = False, requester: R
     """Take corrected masks of a batch into the data of branch roadseg/data, push them, and start retrain by an event.
 
     Args:
-        batch: its name.
+        batch: Name of the batch, as `label pick` gave it.
         source: what the tool exported, a whole path: an archive, a folder, or Label Studio's JSON.
         partial: take what is finished where not all is.
         requester: who asks; kept in the run's record.
