@@ -75,7 +75,7 @@ class FlatAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras ship
             return
         super().build(variables)
         slower = self._slower.paths if self._slower else frozenset()
-        self._parts = []
+        self._parts: list[_Part] = []
         for group, taken in (("", False), ("slower_", True)):
             own = [number for number, variable in enumerate(variables) if (variable.path in slower) == taken]
             kernels = [number for number in own if len(variables[number].shape) > 1]
