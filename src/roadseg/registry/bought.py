@@ -1,9 +1,10 @@
 """What each batch of labels cost, and what the next training made of it: from the batches and the ledger."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, partial
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -75,12 +76,14 @@ def what_batches_bought(batches: Iterable[Batch]) -> list[Bought]:
     return [_bought(client, batch, decisions, seen) for batch in batches]
 
 
-def _bought(client: MlflowClient, batch: Batch, decisions: list[Entry], seen: "cache[frozenset[str]]") -> Bought:  # type: ignore[type-arg]
+def _bought(
+    client: MlflowClient, batch: Batch, decisions: list[Entry], seen: Callable[[int], frozenset[str]]
+) -> Bought:
     done = batch.imported
     if done is None:
         return Bought(batch.name, note="not imported yet")
     counts = np.array(done["counts"], np.int64)
-    cost = {"pictures": len(done["pictures"]), "pixels": int(counts.sum())}
+    cost: dict[str, Any] = {"pictures": len(done["pictures"]), "pixels": int(counts.sum())}
     cost["changed"] = cost["pixels"] - int(counts.trace())
     if not set(done["drives"].values()) & {"train"}:
         return Bought(batch.name, **cost, note="all of it is in val: it makes scores surer, not models better")
