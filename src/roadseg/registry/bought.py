@@ -1,7 +1,7 @@
 """What each batch of labels cost, and what the next training made of it: from the batches and the ledger."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, partial
 from typing import Any
@@ -110,9 +110,10 @@ def _seen(client: MlflowClient, version: int) -> frozenset[str]:
 
 def _compared(client: MlflowClient, entry: Entry, known: Bought) -> Bought:
     """With what the ledger says of the two, and the classes from their evaluations."""
+    fields = {name: getattr(known, name) for name in known.__dataclass_fields__}
     if "difference" not in entry.tags:
-        return replace(known, note=f"nothing was compared: {entry.tags.get('reasons', '')}")
-    known = replace(known, miou=Change(*(float(entry.tags[name]) for name in ("difference", "low", "high"))))
+        return Bought(**fields | {"note": f"nothing was compared: {entry.tags.get('reasons', '')}"})
+    fields["miou"] = Change(*(float(entry.tags[name]) for name in ("difference", "low", "high")))
     try:
         place = f"runs:/{entry.run_id}/{paths.DECISION.name}"
         decision = Decision.from_json(mlflow.artifacts.load_dict(place))
@@ -120,11 +121,11 @@ def _compared(client: MlflowClient, entry: Entry, known: Bought) -> Bought:
     except (MlflowException, OSError, KeyError, TypeError, ValueError):
         candidate = champion = None
     if candidate is None or champion is None:
-        return replace(known, note="the evaluations are out of reach, so classes are not known")
+        return Bought(**fields | {"note": "the evaluations are out of reach, so classes are not known"})
     out = [each.drive for each in decision.left_out]
     both = Comparison(without(champion.evaluation, out), without(candidate.evaluation, out))
     level = float((decision.policy or {}).get("confidence", LEVEL))
-    return replace(known, classes=changes_by_class(both, level))
+    return Bought(**fields | {"classes": changes_by_class(both, level)})
 
 
 def changes_by_class(both: Comparison, level: float) -> dict[str, Change]:
