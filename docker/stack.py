@@ -84,7 +84,7 @@ def backup(folder: Path) -> None:
     temporary = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True, mode=0o700)
-    _compose("exec", "-T", "worker", "dvc", "push", "--quiet", "--all-branches")
+    _compose("exec", "-T", "worker", "dvc", "push", "--all-branches")
     for name in DATABASES:
         dump = ["exec", "-T", "database", "pg_dump", *POSTGRES, "--format", "custom", name]
         _write(temporary / f"{name}.dump", lambda file, dump=dump: _compose(*dump, stdout=file))
