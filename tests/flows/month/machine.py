@@ -97,7 +97,7 @@ class Machine:
         wanted = {"state": {"type": {"any_": OPEN}}, "expected_start_time": {"before_": _now()}}
         flows = {"name": {"any_": WORKING}}
         found = ask(f"{self.api}/flow_runs/filter", {"flow_runs": wanted, "flows": flows})
-        waiting = {"state": {"name": {"any_": ["Waiting"]}}}
+        waiting = {"state": {"name": {"any_": ["Waiting"]}, "type": {"any_": ["SCHEDULED"]}}}  # not for masks
         return [*found, *ask(f"{self.api}/flow_runs/filter", {"flow_runs": waiting, "flows": flows})]
 
     def log(self) -> str:
