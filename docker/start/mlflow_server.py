@@ -52,7 +52,7 @@ def main() -> None:
         "MLFLOW_AUTH_CONFIG_PATH": str(path),
         "MLFLOW_AUTH_ADMIN_PASSWORD": os.environ["MLFLOW_ADMIN_PASSWORD"],
     }
-    app = os.environ.get("MLFLOW_APP") or "basic-auth"
+    app = os.environ.get("MLFLOW_APP") or "roadseg-auth"
     options = ["--serve-artifacts", "--workers", "1", "--app-name", app]
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "server", *options])
 

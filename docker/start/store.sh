@@ -15,7 +15,7 @@ JSON
 mkdir -p /var/lib/roadseg/store
 cd /tmp
 # all but S3 has no login, and stays on the container's own loopback
-weed server -dir=/var/lib/roadseg/store -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.port=18333 -volume.port=18334 \
+weed server -master.telemetry=false -s3.port.iceberg=0 -s3.port.lance=0 -dir=/var/lib/roadseg/store -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.port=18333 -volume.port=18334 \
   -filer -filer.port=18335 -s3 -s3.ip.bind="$listen" -s3.port=18330 -s3.config=/tmp/s3.json \
   -master.volumeSizeLimitMB=1024 -volume.max=0 &
 weed=$!
