@@ -33,7 +33,7 @@ def test_labels_that_were_picked_and_corrected_train_the_next_model(
 ) -> None:
     tree = finished_checkout
     monkeypatch.setenv("ROADSEG_HOME", str(tree / ".roadseg"))
-    change_params(tree, {"promote": {"miou_min": 0.0, "drives": 1}})
+    change_params(tree, {"promote": {"miou_min": 0.0, "drives": 2}})
     run(tree, "roadseg", "register")
     run(tree, "roadseg", "promote")
 

@@ -21,7 +21,7 @@ class Embedder:
         """Load the model, up to its neck."""
         model, self._size = bundle.load(), bundle.size
         pooled = keras.layers.GlobalAveragePooling2D(dtype="float32")(neck_of(model, *self._size).output)
-        self._model = keras.Model(model.input, pooled)
+        self._model = keras.Model(model.inputs, pooled)
         width = int(pooled.shape[-1])
         rng = np.random.Generator(np.random.PCG64(0))
         self._project = rng.standard_normal((width, DIMENSIONS), np.float32) if width > DIMENSIONS else None
@@ -58,11 +58,9 @@ def neck_of(model: keras.Model, height: int, width: int) -> keras.layers.Layer:
         model: of any kind; one that keeps the size has its last layer but one as neck.
         height, width: of its input, pixels.
     """
-    small = keras.models.clone_model(model, input_tensors=keras.Input((height, width, 3), dtype="uint8"))
-    sizes = {
-        layer.name: int(np.prod(layer.output.shape[1:3]))
-        for layer in small.layers[:-1]
-        if len(layer.output.shape) == 4 and None not in layer.output.shape[1:]
-    }
+    layers = [layer for layer in model.layers[:-1] if len(layer.output.shape) == 4]
+    probe = keras.Model(model.inputs, [layer.output for layer in layers])
+    shapes = [one.shape for one in probe.compute_output_spec([keras.KerasTensor((1, height, width, 3), "uint8")])]
+    sizes = {layer.name: int(np.prod(shape[1:3])) for layer, shape in zip(layers, shapes, strict=True)}
     fewest = min(size for size in sizes.values() if size > 1)
     return model.get_layer([name for name, size in sizes.items() if size == fewest][-1])
