@@ -56,7 +56,8 @@ def test_labels_that_were_picked_and_corrected_train_the_next_model(
     again = run(tree, "roadseg", "label", "import", "one", str(task)).stdout
     assert "data/raw: 0 new files" in again
     commit(tree, "labels")
-    assert "no model that has seen it was judged yet" in run(tree, "roadseg", "label", "report").stdout
+    report = run(tree, "roadseg", "label", "report", COLUMNS="200").stdout
+    assert "no model that has seen it was judged yet" in report
 
     before = json.loads((tree / "models/bundle/card.json").read_text())["data"]
     run(tree, "dvc", "repro", "-q")
