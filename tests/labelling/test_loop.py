@@ -65,6 +65,5 @@ def test_labels_that_were_picked_and_corrected_train_the_next_model(
     run(tree, "roadseg", "register")
     run(tree, "roadseg", "promote", check=False)
     report = run(tree, "roadseg", "label", "report", COLUMNS="200").stdout
-    assert "1 -> 2" in report
-    assert "mIoU" in report
-    assert "sky" in report
+    assert "HOLD 1 -> 2" in report
+    assert "nothing was compared: 1 drives decide" in report  # these scenes have one; test_bought.py has more
