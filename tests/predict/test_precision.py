@@ -11,6 +11,7 @@ from roadseg.contracts.manifest import read_manifest
 from roadseg.evaluate.scores import at_size
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import read_image
+from roadseg.machine.instruction_set import instruction_set
 from roadseg.machine.precision import AskedPrecision
 from roadseg.predict.predictor import Predictor
 
@@ -33,7 +34,8 @@ def test_bfloat16_agrees_with_float32_on_nearly_all_pixels_and_scores_alike(
     truths = [read_classes(finished / "data/raw" / row["mask"], bundle.classes)[0] for row in rows]
     answers = [list(Predictor(bundle, precision=name)(pictures)) for name in ("float32", "bfloat16")]
     differ = [one != other for one, other in zip(*answers, strict=True)]
-    assert 0 < np.mean([each.mean() for each in differ]) <= 0.005
+    allowed = 0.01 if instruction_set() == "avx2" else 0.005  # without bfloat16 in hardware sums are rounded too
+    assert 0 < np.mean([each.mean() for each in differ]) <= allowed
     one, other = (
         sum(confusion(*at_size(*pair, (128, 256)), bundle.classes.count) for pair in zip(truths, masks, strict=True))
         for masks in answers

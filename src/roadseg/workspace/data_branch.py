@@ -186,8 +186,8 @@ def _move(repository: Path, tip: Tip, commit: str) -> None:
 
 def _refuse_lacking(repository: Path, commit: str, state: State) -> None:
     """Refuse a commit without data files; names the `git add` that is missing."""
-    lacking = [path for path, blob in zip(DATA_FILES, state, strict=True) if blob is None and path not in LATER]
-    if not lacking:
+    lacking = [path for path, blob in zip(DATA_FILES, state, strict=True) if blob is None]
+    if LATER.issuperset(lacking):
         return
     there = [str(path) for path in lacking if (repository / path).exists()]
     if there:
