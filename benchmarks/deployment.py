@@ -48,6 +48,7 @@ AFTER = {"publish", "register", "promote"}  # tasks that `dvc repro` has not
 def make_checkout(tree: Path, samples: int) -> None:
     """Clone, add samples, commit: what a person has before the first run."""
     run(tree.parent, "git", "clone", "-q", str(ROOT), str(tree))
+    run(tree, "git", "remote", "remove", "origin")  # runs would take the branch as it has it, without data
     multiply(unpack(tree.parent / "source"), tree / "data/raw", samples)
     (tree / "data/classes.yaml").write_text((ROOT / "src/roadseg/contracts/tables/idd-level1.yaml").read_text())
     (tree / "data/quarantine.csv").write_text("sample,image_sha,reason\n")
@@ -77,9 +78,12 @@ def run_deployment(client: SyncPrefectClient, tree: Path, deployment: UUID) -> t
     """Seconds of a run from its process's start to its end, its name, and the seconds of its tasks."""
     made = client.create_flow_run_from_deployment(deployment)
     seconds = run(tree, sys.executable, "-m", "flows.services.engine", PREFECT__FLOW_RUN_ID=str(made.id))
+    found = client.read_flow_run(made.id)
+    if not (found.state and found.state.is_completed()):
+        sys.exit(f"run {found.name} did not come through: {found.state}")
     tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[made.id])))
     spent = {task.name: round(task.total_run_time.total_seconds(), 1) for task in tasks}
-    return seconds, client.read_flow_run(made.id).name, spent
+    return seconds, found.name, spent
 
 
 def measure(tree: Path, client: SyncPrefectClient, deployment: UUID) -> dict[str, Any]:
