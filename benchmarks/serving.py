@@ -64,7 +64,7 @@ def enter(folder: Path) -> dict[int, Bundle]:
     from roadseg.train.models.known import MODELS
 
     client, bundles = connect(), {}
-    experiment = client.create_experiment("serving")
+    experiment = client.create_experiment("serving", (folder / "artifacts").as_uri())  # else in the current folder
     for seed in range(VERSIONS):
         keras.utils.set_random_seed(seed)
         model = deploy(MODELS["small"].build(TABLE.count), MODELS["small"], TABLE.count)
