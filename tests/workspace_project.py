@@ -99,3 +99,12 @@ def state_of_person(tree: Path) -> tuple[object, ...]:
     }
     kept = [(tree / ".git" / name).read_bytes() for name in ("HEAD", "index", "config")]
     return git(tree, "for-each-ref", "refs/heads/main", "refs/stash", "refs/tags"), *kept, files
+
+
+def give_remotes(tree: Path) -> None:
+    """Make a bare remote of git and one of DVC beside a checkout, and push all that is there."""
+    git(tree.parent, "init", "-q", "--bare", "-b", "main", str(tree.parent / "remote.git"))
+    run(tree, "dvc", "remote", "add", "-q", "-d", "store", str(tree.parent / "store"))
+    commit(tree, "name a remote")
+    git(tree, "remote", "add", "origin", str(tree.parent / "remote.git"))
+    git(tree, "push", "-q", "-u", "origin", "main")

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from inboxes import put_drive
 from prefect.client.schemas.objects import State
-from trees import commit, run
-from workspace_project import git
+from trees import run
+from workspace_project import git, give_remotes
 
 from flows import ingest as flow
 from flows import run as runs
@@ -55,11 +55,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def tree(imported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with a remote of git and one of DVC."""
     checkout = Path(shutil.copytree(imported, tmp_path / "tree", symlinks=True))
-    git(tmp_path, "init", "-q", "--bare", "-b", "main", str(tmp_path / "remote.git"))
-    run(checkout, "dvc", "remote", "add", "-q", "-d", "store", str(tmp_path / "store"))
-    commit(checkout, "name a remote")
-    git(checkout, "remote", "add", "origin", str(tmp_path / "remote.git"))
-    git(checkout, "push", "-q", "-u", "origin", "main")
+    give_remotes(checkout)
     monkeypatch.chdir(checkout)
     monkeypatch.setenv("ROADSEG_HOME", str(tmp_path / "home"))
     return checkout

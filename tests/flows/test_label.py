@@ -13,8 +13,7 @@ from handmade import batch_of
 from labelled import scene_tree
 from PIL import Image
 from prefect.client.schemas.objects import State
-from trees import commit, run
-from workspace_project import git
+from workspace_project import git, give_remotes
 
 from flows import label as flow
 from flows import run as runs
@@ -92,11 +91,7 @@ def test_an_import_is_versioned_pushed_and_told_of_so_that_retrain_starts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tree = Path(shutil.copytree(imported, tmp_path / "tree", symlinks=True))
-    git(tmp_path, "init", "-q", "--bare", "-b", "main", str(tmp_path / "remote.git"))
-    run(tree, "dvc", "remote", "add", "-q", "-d", "store", str(tmp_path / "store"))
-    commit(tree, "name a remote")
-    git(tree, "remote", "add", "origin", str(tmp_path / "remote.git"))
-    git(tree, "push", "-q", "-u", "origin", "main")
+    give_remotes(tree)
     monkeypatch.chdir(tree)
     images = sorted((tree / "data/raw/leftImg8bit/test").rglob("*.jpg"))
     drive = images[0].parent.name

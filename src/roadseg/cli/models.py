@@ -71,18 +71,12 @@ def model_card(
 
     Examples: `roadseg models card champion`; `roadseg models card 3 --out README.md --license apache-2.0`
     """
-    from roadseg.contracts.files import replacing
     from roadseg.registry.card import write_card
 
     text, described = write_card(version, licence)
     if not described:
         print("warning: the description in MLflow was written by a person, and stays", file=sys.stderr)
-    if out is None:
-        print(text, end="")
-        return
-    with replacing(out) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    print(f"card: {out}")
+    _give(text, out, "card")
 
 
 @app.command("sbom")
@@ -94,16 +88,21 @@ def model_bill(
 
     Example: `roadseg models sbom champion -o champion.cdx.json`
     """
-    from roadseg.contracts.files import replacing
     from roadseg.registry.sbom import bill_of_materials
 
-    text = json_module.dumps(bill_of_materials(version), indent=1) + "\n"
+    _give(json_module.dumps(bill_of_materials(version), indent=1) + "\n", out, "bill of materials")
+
+
+def _give(text: str, out: Path | None, what: str) -> None:
+    """Print a text, or write it to a file and say so."""
+    from roadseg.contracts.files import replacing
+
     if out is None:
         print(text, end="")
         return
     with replacing(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    print(f"bill of materials: {out}")
+    print(f"{what}: {out}")
 
 
 def publish(

@@ -6,6 +6,7 @@ from roadseg.machine.instruction_set import instruction_set
 
 Precision = Literal["float32", "bfloat16"]
 AskedPrecision = Literal["auto", "float32", "bfloat16"]
+NO_BFLOAT16 = {"sse41", "avx", "avx2"}  # oneDNN's kernels for it want AVX-512
 MIN_BFLOAT16_CAPABILITY = 8.0  # compute capability whose tensor cores have it
 
 
@@ -22,3 +23,8 @@ def resolve_precision(asked: AskedPrecision, capabilities: list[str]) -> Precisi
     if capabilities:
         return "bfloat16" if min(map(float, capabilities)) >= MIN_BFLOAT16_CAPABILITY else "float32"
     return "bfloat16" if "amx" in instruction_set() else "float32"
+
+
+def sums_bfloat16_in_float32() -> bool:
+    """Whether the processor's kernels for bfloat16 sum in float32; without such kernels TensorFlow rounds every sum."""
+    return instruction_set() not in NO_BFLOAT16

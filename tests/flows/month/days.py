@@ -1,8 +1,8 @@
 """The script of the month: what happens on each day."""
 
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from roadseg.registry.versions import MODEL
 from roadseg.tracking.store import connect
@@ -194,25 +194,24 @@ def _works(deployment: str) -> list[RunRecord]:
     return [each for each in read_records() if each.deployment == deployment and each.state == "Running"]
 
 
-def _versions(*outcomes: str) -> list[tuple[float, int]]:
-    """Mean IoU and number of each version that was judged, or that got one of these answers."""
-    found: dict[int, float] = {}
-    for record in read_records():
-        told = record.decision or {}
-        for judged in ("candidate", "champion") if not outcomes else ("candidate",) * (told.get("outcome") in outcomes):
-            if (told.get(judged) or {}).get("miou") is not None:
-                found[int(told[judged]["version"])] = float(told[judged]["miou"])
-    registered = {int(each.version) for each in connect().search_model_versions(f"name = '{MODEL}'")}
-    return sorted((miou, version) for version, miou in found.items() if version in registered)
+def _registered(judged: Iterable[dict[str, Any]]) -> list[tuple[float, int]]:
+    """Mean IoU and number of each judged version that is in the registry, the worst first."""
+    found = {int(each["version"]): float(each["miou"]) for each in judged if each.get("miou") is not None}
+    there = {int(each.version) for each in connect().search_model_versions(f"name = '{MODEL}'")}
+    return sorted((miou, version) for version, miou in found.items() if version in there)
+
+
+def _decisions() -> list[dict[str, Any]]:
+    return [record.decision for record in read_records() if record.decision]
 
 
 def _worst() -> int:
-    return _versions()[0][1]
+    return _registered(each[who] for each in _decisions() for who in ("candidate", "champion") if each.get(who))[0][1]
 
 
 def _best() -> int:
     """The best of those that the gate once took: a better one may have broken a rule."""
-    return _versions("PROMOTE")[-1][1]
+    return _registered(each["candidate"] for each in _decisions() if each["outcome"] == "PROMOTE")[-1][1]
 
 
 MONTH = [

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
-from trees import change_params, commit, make_checkout, run
-from workspace_project import git
+from trees import change_params, commit, make_checkout
+from workspace_project import git, give_remotes
 
 from roadseg.contracts.classes import ClassTable
 from roadseg.intake.install import install
@@ -191,15 +191,6 @@ def make_team(place: Path, pool: Path, hands: Hands) -> Team:
     install(tree, first, ClassTable.find("idd-level1"), name="town")
     give_remotes(tree)
     return Team(tree, pool, hands, good=sorted(_digests(first)))
-
-
-def give_remotes(tree: Path) -> None:
-    """Make a bare remote of git and one of DVC beside the checkout, and push all that is there."""
-    git(tree.parent, "init", "-q", "--bare", "-b", "main", str(tree.parent / "remote.git"))
-    run(tree, "dvc", "remote", "add", "-q", "-d", "store", str(tree.parent / "store"))
-    commit(tree, "name a remote")
-    git(tree, "remote", "add", "origin", str(tree.parent / "remote.git"))
-    git(tree, "push", "-q", "-u", "origin", "main")
 
 
 def _first(folder: Path, drives: int) -> Iterable[Path]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import get_client
+from workspace_project import give_remotes
 
 from roadseg.workspace.records import find_record
 from tests.flows.month.audit import (
@@ -20,7 +21,7 @@ from tests.flows.month.audit import (
     records_since,
 )
 from tests.flows.month.inline import Inline
-from tests.flows.month.team import Team, give_remotes, make_pool
+from tests.flows.month.team import Team, make_pool
 
 # importing MLflow's models warns of its own type hints
 pytestmark = pytest.mark.filterwarnings("ignore:.*type hint is inferred:UserWarning")
