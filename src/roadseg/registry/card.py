@@ -16,6 +16,7 @@ from roadseg.registry.rebuild.recorded import Recorded, fetch_recorded, find_ver
 from roadseg.registry.versions import MODEL
 from roadseg.scoring.slices import worst_slices
 from roadseg.tracking.store import FINGERPRINT, connect, every, find_runs
+from roadseg.tracking.training_run import PARENT
 
 LONGEST = 5000  # characters of a version's description: MLflow's column in PostgreSQL
 WORST = 3
@@ -58,7 +59,7 @@ def ancestors(client: MlflowClient, run_id: str) -> list[str]:
     versions: list[ModelVersion] = list(every(client.search_model_versions, f"name = '{MODEL}'"))
     found: list[str] = []
     seen: set[str] = set()
-    parent = client.get_run(run_id).data.tags.get("roadseg.parent")
+    parent = client.get_run(run_id).data.tags.get(PARENT)
     while parent and parent not in seen:
         seen.add(parent)
         if parent.startswith(ENCODER):
@@ -68,7 +69,7 @@ def ancestors(client: MlflowClient, run_id: str) -> list[str]:
         made = [str(each.version) for each in versions if each.tags.get("fingerprint") == parent]
         said = f"version {', '.join(made)}" if made else "never registered"
         found.append(f"training `{parent[:12]}`: {said if runs else 'gone from MLflow'}")
-        parent = next((run.data.tags.get("roadseg.parent") for run in runs), None)
+        parent = next((run.data.tags.get(PARENT) for run in runs), None)
     return found
 
 

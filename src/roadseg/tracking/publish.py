@@ -33,7 +33,7 @@ from roadseg.tracking.model_page import send_model_page
 from roadseg.tracking.origin import send_origin
 from roadseg.tracking.published import Published, evaluation_key
 from roadseg.tracking.store import artifact_names, connect, send_missing
-from roadseg.tracking.training_run import claim_run
+from roadseg.tracking.training_run import PARENT, PARENT_WEIGHTS, claim_run
 from roadseg.train.run.journal import metric_names, run_folder
 
 
@@ -101,8 +101,8 @@ def _send_params(client: MlflowClient, run_id: str, bundle: Bundle) -> None:
 
 def _send_parent(client: MlflowClient, run_id: str, card: dict[str, Any]) -> None:
     if card.get("parent"):
-        client.set_tag(run_id, "roadseg.parent", card["parent"])
-        client.set_tag(run_id, "roadseg.parent.weights", card["params"]["init"])
+        client.set_tag(run_id, PARENT, card["parent"])
+        client.set_tag(run_id, PARENT_WEIGHTS, card["params"]["init"])
 
 
 def _send_history(client: MlflowClient, run_id: str, history: pd.DataFrame) -> None:

@@ -8,6 +8,7 @@ from roadseg.contracts.errors import UsageError
 from roadseg.tracking.store import artifact_names, create_run, find_runs
 
 WEIGHTS = "roadseg.weights"
+PARENT, PARENT_WEIGHTS = "roadseg.parent", "roadseg.parent.weights"
 
 
 def claim_run(client: MlflowClient, fingerprint: str, weights: str, *, as_new: bool = False) -> str:

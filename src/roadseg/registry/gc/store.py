@@ -24,6 +24,7 @@ from roadseg.registry.versions import ABSENT, MODEL
 from roadseg.tracking.data_page import REFUSALS
 from roadseg.tracking.origin import FOLDER as ORIGIN
 from roadseg.tracking.store import EXPERIMENT, FINGERPRINT, artifact_names
+from roadseg.tracking.training_run import PARENT, PARENT_WEIGHTS
 
 JUDGED = ("candidate", "champion", "from", "to")  # tags of a run of the ledger that name versions
 EVERY = 1 << 30  # MLflow would end at 100 000 runs, and what it does not list would look unused
@@ -120,7 +121,7 @@ def _with_ancestors(run_ids: set[str], runs: dict[str, Run]) -> set[str]:
         by_fingerprint.setdefault(run.data.tags.get(FINGERPRINT, ""), []).append(run_id)
     kept, new = set(run_ids), set(run_ids)
     while new:
-        parents = {runs[run_id].data.tags.get("roadseg.parent") for run_id in new} - {None}
+        parents = {runs[run_id].data.tags.get(PARENT) for run_id in new} - {None}
         new = {run_id for parent in parents for run_id in by_fingerprint.get(str(parent), ())} - kept
         kept |= new
     return kept
@@ -149,7 +150,7 @@ def _bundles(locks: list[str]) -> set[str]:
 def _read(client: MlflowClient, run: Run, reached: Reached) -> None:
     tags: dict[str, Any] = run.data.tags
     reached.fingerprints.add(str(tags.get(FINGERPRINT, "")))
-    reached.weights.add(str(tags.get("roadseg.parent.weights", "")))
+    reached.weights.add(str(tags.get(PARENT_WEIGHTS, "")))
 
 
 def _items(client: MlflowClient, runs: list[Run], versions: list[ModelVersion]) -> Iterable[Item]:
