@@ -14,20 +14,23 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterEndTime,
     FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
     WorkPoolFilter,
     WorkPoolFilterName,
 )
+from prefect.client.schemas.objects import StateType
 
 from flows.services.reconcile import OWN, PAGE
 from roadseg.contracts.files import home
 
 KEPT = timedelta(days=90)  # of a run; its record in home stays
-KEPT_OWN = timedelta(days=1)  # of the runs that only looked after others
+KEPT_OWN = timedelta(hours=1)  # of the runs that only looked after others: there are twelve an hour
 EVERY = 24 * 3600.0  # seconds between two cleanings
 
 
 def clean(pool: str) -> list[str]:
-    """Delete the old runs of a work pool, once a day.
+    """Delete the old runs of a work pool: once a day, and at once those that only looked after others and ended well.
 
     Where MLflow does not answer, nothing is deleted that its ledger may name.
 
@@ -35,10 +38,13 @@ def clean(pool: str) -> list[str]:
         A line where runs were deleted.
     """
     stamp = home() / "services" / "cleaned"
-    if not pool or (stamp.exists() and time.time() - stamp.stat().st_mtime < EVERY):
+    if not pool:
         return []
     with get_client(sync_client=True) as client:
-        deleted = _delete(client, pool, KEPT_OWN, set(), own=True) + _delete(client, pool, KEPT, named_by_ledger())
+        _delete(client, pool, KEPT_OWN, set(), own=True)
+        if stamp.exists() and time.time() - stamp.stat().st_mtime < EVERY:
+            return []
+        deleted = _delete(client, pool, KEPT, named_by_ledger())
     stamp.parent.mkdir(parents=True, exist_ok=True)
     stamp.touch()
     return [f"{deleted} old runs are deleted"] if deleted else []
@@ -61,6 +67,7 @@ def _delete(client: SyncPrefectClient, pool: str, kept: timedelta, spared: set[U
     wanted = FlowRunFilter(
         end_time=FlowRunFilterEndTime(before_=datetime.now(UTC) - kept),
         id=FlowRunFilterId(not_any_=sorted(spared)) if spared else None,
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.COMPLETED])) if own else None,
     )
     flows = FlowFilter(name=FlowFilterName(any_=[OWN])) if own else None
     pools = WorkPoolFilter(name=WorkPoolFilterName(any_=[pool]))

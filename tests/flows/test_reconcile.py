@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -13,7 +13,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import State, StateDetails, StateType
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 
 from flows.services import reconcile, retention
 from flows.services.alive import RUN_VARIABLE, known_runs, life
@@ -168,7 +168,24 @@ def test_old_runs_are_deleted_but_for_those_that_the_ledger_names(
     assert retention.clean(POOL) == []  # once a day
 
 
-def ended_run(client: SyncPrefectClient) -> UUID:
-    run = make_run(client, StateType.RUNNING)
-    client.set_flow_run_state(run, Completed(), force=True)
+def test_runs_that_only_look_after_others_go_within_the_hour_unless_they_failed(
+    client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "named_by_ledger", set)
+    retention.clean(POOL)  # what is deleted once a day has been
+    well, badly = (ended_run(client, reconcile.OWN, state) for state in (Completed(), Failed()))
+    other = ended_run(client)
+    retention.clean(POOL)
+    assert {well, badly, other} <= {run.id for run in client.read_flow_runs()}
+    time.sleep(1)
+    monkeypatch.setattr(retention, "KEPT_OWN", timedelta(seconds=0.5))
+    retention.clean(POOL)
+    left = {run.id for run in client.read_flow_runs()}
+    assert well not in left
+    assert {badly, other} <= left
+
+
+def ended_run(client: SyncPrefectClient, flow_name: str = "anything", state: State | None = None) -> UUID:
+    run = make_run(client, StateType.RUNNING, flow_name)
+    client.set_flow_run_state(run, state or Completed(), force=True)
     return run
