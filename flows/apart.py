@@ -17,7 +17,7 @@ TAIL = 5  # lines of a process that failed that its error repeats
 
 
 def run_apart(tree: Path, module: str, arguments: list[str], report: str) -> dict[str, Any]:
-    """Run `python -m MODULE ARGUMENTS REPORT` in a tree.
+    """Run `python -m MODULE ARGUMENTS REPORT` in a tree, with the tree's own code, as its stages do.
 
     Args:
         tree: the project folder that it works in.
@@ -37,7 +37,8 @@ def run_apart(tree: Path, module: str, arguments: list[str], report: str) -> dic
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "report.json")
         command = [sys.executable, "-m", module, *arguments, str(path)]
-        if status := stream(command, cwd=tree, env=dvc_environment(), line=line):
+        environment = dvc_environment({"PYTHONPATH": str(tree / "src")})  # else half-edited rules would judge
+        if status := stream(command, cwd=tree, env=environment, line=line):
             said = "; ".join(tail).removeprefix("error: ") or f"{module} ended with {status}"
             raise {BUSY: Busy, REFUSED: DataRefused}.get(status, RoadsegError)(said)
         return read_json(path, report, "the same again")

@@ -4,6 +4,7 @@ A look ends in seconds where nothing has arrived. `roadseg data ingest` does the
 """
 
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -11,10 +12,10 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 
 from flows.apart import run_apart
-from flows.options import Requester
+from flows.options import Group, Requester, WhenBusy, check
 from flows.run import Run, ended, recorded
 from flows.tell import tell
-from flows.turn import give_way, skipped, wake_waiting
+from flows.turn import give_way, in_the_way, skipped, wake_waiting, yield_to
 from roadseg.contracts import paths
 from roadseg.contracts.errors import Busy
 from roadseg.contracts.files import failpoint
@@ -32,13 +33,22 @@ from roadseg.workspace.revision import find_revision
 from roadseg.workspace.tree import bring_data, workspace
 
 CHANGED = "roadseg.dataset.changed"
+SUMMARY, NAMED = 400, 80  # characters of an event that become reason and requester of a run of retrain
 SHOWN = 6  # drives that a commit's subject and a run's name count out
 FAILPOINTS = ("ingest:taken", "ingest:pushed", "ingest:advanced", "ingest:told")
 DEFAULTS = Inbox()
 
 
-@flow(name="ingest", log_prints=False)
-def ingest(inbox: Inbox = DEFAULTS, requester: Requester = "") -> State[Any]:
+class IngestOptions(Group):
+    """What `ingest` can be told; the flow's signature has the same fields."""
+
+    inbox: Inbox = DEFAULTS
+    when_busy: WhenBusy = "wait"
+    requester: Requester = ""
+
+
+@flow(name="ingest", log_prints=False, validate_parameters=False)  # checked in the flow, in one line
+def ingest(inbox: Inbox = DEFAULTS, when_busy: WhenBusy = "wait", requester: Requester = "") -> State[Any]:
     """Take what has arrived in a folder or a bucket into the data.
 
     New drives are judged beside the present data before any of them enters. Good ones are committed on branch
@@ -46,17 +56,22 @@ def ingest(inbox: Inbox = DEFAULTS, requester: Requester = "") -> State[Any]:
 
     Args:
         inbox: the folder or the bucket, and how it is watched.
+        when_busy: What to do where another run works: wait (it starts by itself), skip (the next look takes what has
+            arrived), or replace (wait, and take the place of the runs of this deployment that wait).
         requester: who asks; kept in the run's record.
     """
-    with recorded("ingest", requester=requester) as run:
+    given = {"inbox": inbox, "when_busy": when_busy, "requester": requester}
+    with recorded("ingest", requester=str(requester)) as run:
+        options = check(IngestOptions, given)
         if (instead := give_way(run)) is not None:
             return instead
-        if not inbox.folder and not inbox.path.is_dir():
-            return skipped(run, f"no inbox: make {inbox.path}, or set inbox.folder")
+        place = options.inbox
+        if not place.folder and not place.path.is_dir():
+            return skipped(run, f"no inbox: make {place.path}, or set inbox.folder")
         try:
-            return _look(run, inbox)
+            return _look(run, place)
         except Busy as busy:
-            return skipped(run, f"{busy}; the next look takes what has arrived")
+            return yield_to(run, in_the_way(busy), options.when_busy)
 
 
 def _look(run: Run, inbox: Inbox) -> State[Any]:
@@ -67,7 +82,7 @@ def _look(run: Run, inbox: Inbox) -> State[Any]:
         return skipped(run, "; ".join(notes) or f"nothing new in {inbox.place}")
     revision = find_revision(run.repository)
     run.note(revision=revision.name, base=revision.commit)
-    with workspace(run.repository, revision.commit, run.holder) as tree:
+    with workspace(run.repository, revision.commit, run.holder, run.warn) as tree:
         state = _ingest(run, inbox, tree)
     wake_waiting()
     return state
@@ -83,7 +98,8 @@ def _ingest(run: Run, inbox: Inbox, tree: Path) -> State[Any]:
         if report.drives:
             announce_change(run, tree, committed, report.drives)
         failpoint("ingest:told")
-        run.note(commit=committed.commit, branch=BRANCH, problem=committed.problem)
+        run.note(commit=committed.commit, branch=BRANCH)
+        run.warn(committed.problem)
     with looking(of_branch(run.repository)) as memory:
         lines = [*report.lines(), *finish(inbox, memory, report)]
     return _end(run, report, lines)
@@ -112,23 +128,21 @@ def version_and_push(repository: Path, tree: Path, report: Report) -> Committed:
 
     In that order: whoever sees the commit can get the data.
     """
-    log = get_run_logger()
     if dvc(tree, "remote", "list").strip():
         dvc(tree, "push", "--quiet", str(paths.RAW_DVC))
     failpoint("ingest:pushed")
     committed = advance(repository, tree, _message(report))
     failpoint("ingest:advanced")
-    log.info("%s is at %s", BRANCH, committed.commit)
-    if committed.problem:
-        log.warning("%s", committed.problem)
+    get_run_logger().info("%s is at %s", BRANCH, committed.commit)
     return committed
 
 
 def announce_change(run: Run, tree: Path, committed: Committed, drives: list[str]) -> None:
     """Say that the data changed: retrain starts of it."""
     name = (read_settings(tree / paths.PARAMS).get("scan") or {}).get("dataset") or "data"
-    told = {"revision": committed.commit, "branch": BRANCH, "drives": drives, "summary": _counted(drives)}
-    run.announce(CHANGED, f"roadseg.dataset.{name}", **told)
+    summary = shorten(_counted(drives), SUMMARY, placeholder=" ...")
+    told = {"revision": committed.commit, "branch": BRANCH, "drives": drives, "summary": summary}
+    run.announce(CHANGED, f"roadseg.dataset.{name[:NAMED]}", **told)
 
 
 def _message(report: Report) -> str:

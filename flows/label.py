@@ -14,10 +14,10 @@ from pydantic import Field
 
 from flows.apart import run_apart
 from flows.ingest import announce_change, version_and_push
-from flows.options import Group, Requester, check
+from flows.options import Group, Requester, WhenBusy, check
 from flows.run import Run, ended, recorded
 from flows.tell import tell
-from flows.turn import give_way, skipped, wake_waiting
+from flows.turn import give_way, in_the_way, skipped, wake_waiting, yield_to
 from roadseg.contracts import paths
 from roadseg.contracts.errors import Busy, UsageError
 from roadseg.contracts.files import home
@@ -55,10 +55,11 @@ class LabelImportOptions(Group):
     batch: Name
     source: Whole
     partial: bool = False
+    when_busy: WhenBusy = "wait"
     requester: Requester = ""
 
 
-@flow(name="label", log_prints=False)
+@flow(name="label", log_prints=False, validate_parameters=False)  # checked in the flow, in one line
 def label(
     source: Source = "",
     count: Count = 50,
@@ -78,7 +79,7 @@ def label(
         requester: who asks; kept in the run's record.
     """
     given = {"source": source, "count": count, "split": split, "at_least": at_least, "requester": requester}
-    with recorded("label", requester=requester) as run:
+    with recorded("label", requester=str(requester)) as run:
         options = check(LabelOptions, given)
         folder = options.source or str(home() / "serving/kept")
         if not options.source and not Path(folder).is_dir():
@@ -155,18 +156,22 @@ def pick_pictures(
     return batch, write_picks_page(batch, pictures=os.environ.get("ROADSEG_PICTURES") != "off"), notes
 
 
-@flow(name="label-import", log_prints=False)
-def label_import(batch: Name, source: Whole, partial: bool = False, requester: Requester = "") -> State[Any]:
+@flow(name="label-import", log_prints=False, validate_parameters=False)  # checked in the flow, in one line
+def label_import(
+    batch: Name, source: Whole, partial: bool = False, when_busy: WhenBusy = "wait", requester: Requester = ""
+) -> State[Any]:
     """Take corrected masks of a batch into the data of branch roadseg/data, push them, and start retrain by an event.
 
     Args:
         batch: Name of the batch, as `label pick` gave it.
         source: what the tool exported, a whole path: an archive, a folder, or Label Studio's JSON.
         partial: take what is finished where not all is.
+        when_busy: What to do where another run works: wait (it starts by itself), skip, or replace (wait, and take the
+            place of the runs of this deployment that wait).
         requester: who asks; kept in the run's record.
     """
-    given = {"batch": batch, "source": source, "partial": partial, "requester": requester}
-    with recorded("label-import", requester=requester) as run:
+    given = {"batch": batch, "source": source, "partial": partial, "when_busy": when_busy, "requester": requester}
+    with recorded("label-import", requester=str(requester)) as run:
         options = check(LabelImportOptions, given)
         open_batch(options.batch)
         if (instead := give_way(run)) is not None:
@@ -174,10 +179,10 @@ def label_import(batch: Name, source: Whole, partial: bool = False, requester: R
         revision = find_revision(run.repository)
         run.note(revision=revision.name, base=revision.commit)
         try:
-            with workspace(run.repository, revision.commit, run.holder) as tree:
+            with workspace(run.repository, revision.commit, run.holder, run.warn) as tree:
                 state = _import(run, options, tree)
         except Busy as busy:
-            return skipped(run, f"{busy}; import {options.batch} again")
+            return yield_to(run, in_the_way(busy), options.when_busy)
         wake_waiting()
         return state
 
@@ -189,7 +194,8 @@ def _import(run: Run, options: LabelImportOptions, tree: Path) -> State[Any]:
     drives = [f"{split}/{drive}" for drive, split in sorted(told["drives"].items())]
     committed = version_and_push(run.repository, tree, Report(new=told["new"], drives=drives))
     announce_change(run, tree, committed, drives)  # also where a killed run has done all else
-    run.note(commit=committed.commit, branch=BRANCH, problem=committed.problem)
+    run.note(commit=committed.commit, branch=BRANCH)
+    run.warn(committed.problem)
     share = told["changed"] / max(1, told["pixels"])
     said = f"batch {options.batch}: {told['pictures']} pictures labelled, people changed {share:.1%} of the pixels"
     run.note(state="Taken", outcome="taken", changes=[said, *drives])

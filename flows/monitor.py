@@ -35,7 +35,7 @@ class MonitorOptions(Group):
     requester: Requester = ""
 
 
-@flow(name="monitor", log_prints=False)
+@flow(name="monitor", log_prints=False, validate_parameters=False)  # checked in the flow, in one line
 def monitor(
     folder: Folder,
     level: Level = LEVEL,
@@ -55,7 +55,7 @@ def monitor(
         requester: who asks; kept in the run's record.
     """
     given = {"folder": folder, "level": level, "distance": distance, "most": most, "requester": requester}
-    with recorded("monitor", requester=requester) as run:
+    with recorded("monitor", requester=str(requester)) as run:
         options = check(MonitorOptions, given)
         if not Path(options.folder).is_absolute():
             raise UsageError(f"folder {options.folder}: give the whole path, from / on")

@@ -27,6 +27,8 @@ from prefect.states import Cancelled, Completed, Scheduled
 
 from flows.options import WhenBusy
 from flows.run import Run, ended
+from roadseg.contracts.errors import Busy
+from roadseg.workspace.lock import Held
 from roadseg.workspace.tree import workspace
 
 WAITING = "Waiting"  # name of the state of a run that is in the queue until the workspace is free
@@ -34,6 +36,11 @@ SOON, PATIENCE = timedelta(seconds=15), timedelta(minutes=5)  # until a waiting 
 STARTING = timedelta(minutes=2)  # a run that has been about to start for longer has lost its worker
 COMMENTS = {"reason", "requester"}  # parameters that change nothing of what a run does
 MOST = 200  # runs that are looked at
+
+
+def in_the_way(busy: Busy) -> str:
+    """Who works, in words for `yield_to`."""
+    return str(busy.holder or "another run") if isinstance(busy, Held) else str(busy)
 
 
 def give_way(run: Run) -> State[Any] | None:
@@ -94,7 +101,7 @@ def hold_workspace(run: Run, commit: str) -> Iterator[Path]:
     """
     held = False
     try:
-        with workspace(run.repository, commit, run.holder) as tree, chdir(tree):
+        with workspace(run.repository, commit, run.holder, run.warn) as tree, chdir(tree):
             held = True
             yield tree
     finally:
@@ -116,7 +123,7 @@ def wake_waiting() -> None:
 def skipped(run: Run, why: str, name: str = "") -> State[Any]:
     """End as one that had nothing to do; the name says why in a few words."""
     get_run_logger().info("skipped: %s", why)
-    run.note(state="Skipped", problem="")
+    run.note(state="Skipped")
     run.name_it(f"skipped: {name or why}")
     return ended("Skipped", why)
 

@@ -1,6 +1,7 @@
 """What a retraining does once it is its turn: in the tree it was started in, or in the workspace."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from flows.progress import Progress
 from flows.run import Run
 from flows.stages import NOTHING, StageFailed, commit_sources, run_stage
 from flows.steps import promote, publish_and_judge
-from flows.turn import hold_workspace, skipped, yield_to
+from flows.turn import hold_workspace, in_the_way, skipped, yield_to
 from roadseg.contracts import paths
 from roadseg.contracts.errors import REFUSED, Busy, RoadsegError
 from roadseg.contracts.files import home, replacing
@@ -26,9 +27,10 @@ from roadseg.pipeline.graph import read_graph, sources, why_all
 from roadseg.workspace.changes import Changes, find_changes, tree_changes
 from roadseg.workspace.data import raw_md5
 from roadseg.workspace.data_branch import current_data
-from roadseg.workspace.lock import Held, present_holder
+from roadseg.workspace.lock import present_holder
 from roadseg.workspace.records import RunRecord, keep_lock, kept_lock, last_final
-from roadseg.workspace.results import branch_name, commit_results, write_overrides
+from roadseg.workspace.remote import Committed
+from roadseg.workspace.results import branch_name, commit_results, keep_commit, write_overrides
 from roadseg.workspace.revision import find_revision
 from roadseg.workspace.tree import bring_data
 
@@ -68,10 +70,8 @@ def in_workspace(run: Run, asked: RetrainOptions) -> Ended:
     try:
         with hold_workspace(run, revision.commit) as tree:
             decision = _work(run, asked, tree, changes, before)
-    except Held as held:
-        return yield_to(run, str(held.holder or "another run"), asked.when_busy)
-    except Busy as busy:  # a person trains this very thing in a tree of theirs
-        return yield_to(run, str(busy), asked.when_busy)
+    except Busy as busy:  # another run, or a person who trains this very thing in a tree of theirs
+        return yield_to(run, in_the_way(busy), asked.when_busy)
     return conclude(run, decision)
 
 
@@ -86,8 +86,11 @@ def _work(run: Run, asked: RetrainOptions, tree: Path, changes: Changes, before:
     else:
         bring_data(tree)
         _bring_up_to_date(run, tree, force=asked.force)
+        if started_from.commit != run.record.base:  # MLflow will name it, whatever becomes of this run
+            _keep(run, lambda branch: keep_commit(tree, branch))
         decision = publish_and_judge(run, tree, started_from)
-    _commit(run, tree, in_words(decision))
+    run.note(lock=keep_lock(run.id, tree))
+    _keep(run, lambda branch: commit_results(tree, branch, f"{in_words(decision)}\n\nrun {run.id}"))
     return decision
 
 
@@ -145,16 +148,15 @@ def _name_failure(run: Run, tree: Path, stage: str, failed: StageFailed) -> None
         run.name_it("refused")
 
 
-def _commit(run: Run, tree: Path, said: str) -> None:
-    """Commit the results; a fault of git costs the next run a look into DVC's cache, and no training."""
-    run.note(lock=keep_lock(run.id, tree))
+def _keep(run: Run, commit: Callable[[str], Committed]) -> None:
+    """Commit to the run's branch; a fault of git costs the next run a look into DVC's cache, and no training."""
     try:
-        done = commit_results(tree, branch_name(run.record.deployment, run.id), f"{said}\n\nrun {run.id}")
-        run.note(commit=done.commit, branch=done.branch, problem=done.problem)
+        done = commit(branch_name(run.record.deployment, run.id, run.record.started))
+        run.note(commit=done.commit, branch=done.branch)
+        run.warn(done.problem)
     except RoadsegError as error:
-        run.note(commit="", problem=str(error))
-    if run.record.problem:
-        get_run_logger().warning("results: %s", run.record.problem)
+        run.note(commit="")
+        run.warn(f"results: {error}")
 
 
 def _say_why(run: Run, changes: Changes, notes: tuple[str, ...]) -> None:

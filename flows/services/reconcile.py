@@ -32,6 +32,7 @@ from prefect.states import Cancelled, Crashed
 
 from flows.services.alive import forget, known_runs, life, runs_at_work
 from flows.services.engine import WORKER_VARIABLE
+from flows.services.unrecorded import record_failures
 from flows.tell import tell
 from roadseg.workspace.records import RunRecord, read_records, records_folder, write_record
 
@@ -65,6 +66,7 @@ def reconcile_runs() -> list[str]:
                 at_work = runs_at_work()
             lines = [line for run in suspects if (line := _end(client, run, at_work))]
             _settle(client, at_work)
+            lines += record_failures(client, OWN)
             _drop_late(client)
     except Exception as error:
         return [f"the runs are not reconciled: {type(error).__name__}: {error}"]

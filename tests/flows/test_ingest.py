@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -16,15 +17,19 @@ from workspace_project import git, give_remotes
 
 from flows import ingest as flow
 from flows import run as runs
+from flows.options import RetrainOptions, check
 from flows.services.server import prefect_server
+from roadseg.contracts.errors import UsageError
 from roadseg.intake.inbox.options import Inbox
 from roadseg.workspace.data_branch import BRANCH
 from roadseg.workspace.records import read_records
+from roadseg.workspace.remote import Committed
 
 SCRIPT = """
 from flows.ready import make_ready
 make_ready()
 from flows.ingest import ingest
+from roadseg.contracts.errors import UsageError
 from roadseg.intake.inbox.options import Inbox
 ingest(Inbox(folder={folder!r}, quiet=0.0))
 """
@@ -132,9 +137,26 @@ def test_a_look_while_another_run_works_leaves_all_for_the_next(
     with workspace_lock(Holder("1", "retrain of tonight", 1, 0.0)):
         state = look(folder)
     assert state.name == "Skipped"
-    assert "the workspace is in use by retrain of tonight" in str(state.message)
+    assert state.message == "retrain of tonight works here"
     assert look(folder).name == "Taken"
     assert [each.get("event") for each in told] == ["roadseg.dataset.changed"]
+
+
+def test_an_event_s_words_fit_into_the_form_of_retrain(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(f"scan: {{dataset: {'d' * 300}}}\n")
+    drives, emitting = [f"train/{number}{'n' * 90}" for number in range(flow.SHOWN)], Mock()
+    flow.announce_change(emitting, tmp_path, Committed("c" * 40, BRANCH, True), drives)
+    (_, resource), event = emitting.announce.call_args
+    given = {"reason": f"the data changed: {event['summary']}", "requester": resource}
+    assert check(RetrainOptions, given).reason.endswith(" ...")
+
+
+def test_a_schedule_s_wrong_parameter_is_in_the_record(tree: Path, server: str) -> None:
+    with pytest.raises(UsageError, match=r"inbox\.folder: String should match pattern"):
+        flow.ingest({"folder": "inbox/new"})
+    record = read_records(1)[0]
+    assert (record.deployment, record.state) == ("ingest", "Failed")
+    assert "inbox.folder" in record.problem
 
 
 def test_without_an_inbox_a_look_says_where_one_may_be(tree: Path, server: str) -> None:

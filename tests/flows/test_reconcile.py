@@ -15,7 +15,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import State, StateDetails, StateType
 from prefect.states import Completed, Failed
 
-from flows.services import reconcile, retention
+from flows.services import reconcile, retention, unrecorded
 from flows.services.alive import RUN_VARIABLE, known_runs, life
 from flows.services.reconcile import reconcile_runs
 from roadseg.workspace.records import RunRecord, find_record, write_record
@@ -183,6 +183,24 @@ def test_runs_that_only_look_after_others_go_within_the_hour_unless_they_failed(
     left = {run.id for run in client.read_flow_runs()}
     assert well not in left
     assert {badly, other} <= left
+
+
+def test_a_run_that_failed_before_its_flow_began_is_recorded_and_told_of_once(
+    client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(unrecorded, "tell", lambda kind, title, **more: said.append(f"{kind} {title}: {more}"))
+    run = ended_run(client, "monitor", Failed(message="unexpected keyword argument 'fodler'"))
+    ended_run(client, reconcile.OWN, Failed())
+    lines = [reconcile_runs(), reconcile_runs()]
+    assert [len([line for line in each if str(run) in line]) for each in lines] == [1, 0]
+    record = find_record(str(run))
+    assert (record.deployment, record.state, record.ended is None) == ("monitor", "Failed", False)
+    assert "fodler" in record.problem
+    [told] = [each for each in said if "monitor" in each]
+    assert told.startswith("failed monitor: ")
+    assert "fodler" in told
+    assert not [each for each in said if reconcile.OWN in each]
 
 
 def ended_run(client: SyncPrefectClient, flow_name: str = "anything", state: State | None = None) -> UUID:

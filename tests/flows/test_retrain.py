@@ -27,6 +27,7 @@ from flows.retrain import retrain
 from flows.services.deploy import make_deployments
 from flows.services.environment import services_environment
 from flows.turn import wake_waiting
+from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import digest_file
 from roadseg.gate.decision import Decision
 from roadseg.workspace.lock import Holder, workspace_lock
@@ -215,6 +216,21 @@ def test_a_policy_that_changed_asks_the_gate_and_no_stage(
     assert not tasks_of(site, ended["id"])
     assert site.record(ended["id"]).changes == ["policy: promote.gain 0.003 -> 0.004"]
     assert site.work(site.create(**ASKED))["state"]["name"] == "Skipped"
+
+
+def test_a_commit_that_mlflow_will_name_is_on_a_branch_before_anything_is_sent(
+    site: Site, trained: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> Decision:
+        raise UsageError("MLflow is away")
+
+    monkeypatch.setattr(work, "_bring_up_to_date", lambda *_, **__: None)
+    monkeypatch.setattr(work, "publish_and_judge", dies)
+    ended = site.work(site.create(overrides={"evaluate": {"resamples": 120}}))
+    record = site.record(ended["id"])
+    assert (record.state, record.problem) == ("Failed", "MLflow is away")
+    assert record.commit == git(site.tree, "rev-parse", record.branch) != record.base
+    assert "resamples: 120" in git(site.tree, "show", f"{record.branch}:params.yaml")
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from roadseg.contracts.evaluation import STORED, Evaluation, read_evaluation, re
 from roadseg.contracts.files import home
 from roadseg.contracts.manifest import read_manifest, write_manifest
 from roadseg.evaluate.write import write_scores
+from roadseg.pipeline.git import GitState, git_state
 from roadseg.predict.predictor import Predictor
 from roadseg.tracking import publish as module
 from roadseg.tracking.origin import DECIDE
@@ -208,7 +209,9 @@ def test_a_second_evaluation_on_other_data_leaves_the_first_as_it_was(
     first = publish(tree)
     before, files = client.get_run(first.run_id).data.metrics, names(client, first.run_id)
     drop_last_val_image(tree)
-    second = publish(tree)
+    second = publish(tree, GitState("5" * 40, False, ""))
+    assert (first.commit, second.commit) == (git_state(place.tree).commit, "5" * 40)
+    assert publish(tree).commit == second.commit, "who sent an evaluation first says where it comes from"
     assert (second.run_id, second.model_id) == (first.run_id, first.model_id)
     assert second.evaluation != first.evaluation
     run = client.get_run(first.run_id)

@@ -258,6 +258,22 @@ def test_a_branch_that_a_person_has_checked_out_is_not_moved(project: Path, me: 
     assert person != state_of_person(project)
 
 
+def test_where_the_branch_cannot_move_forward_whoever_advances_it_says_why(
+    project: Path, me: Holder, tmp_path: Path
+) -> None:
+    ingest(project, me, "one")
+    git(project, "merge", "-q", BRANCH)
+    newer = change(project, LIST, "person's")
+    git(project, "worktree", "add", "-q", str(tmp_path / "other"), BRANCH)
+    said: list[str] = []
+    with workspace(project, newer, me, said.append):
+        assert said == [
+            f"branch {BRANCH} is checked out in {tmp_path / 'other'} and cannot be moved: `git switch` to another"
+        ]
+    with pytest.raises(UsageError, match=f"branch {BRANCH} is checked out in {tmp_path / 'other'}"):
+        ingest(project, me, "two")
+
+
 def test_in_a_subfolder_of_a_repository_the_branch_holds_the_project_s_files(
     project: Path, me: Holder, tmp_path: Path
 ) -> None:

@@ -51,7 +51,7 @@ def test_a_key_that_the_revision_does_not_have_is_refused(
 
 
 def test_a_branch_says_deployment_day_and_run() -> None:
-    assert re.fullmatch(r"roadseg/ingest/\d{4}-\d\d-\d\d-01234567", branch_name("ingest", "0123456789"))
+    assert re.fullmatch(r"roadseg/ingest/1970-01-01-01234567", branch_name("ingest", "0123456789", 0.0))
 
 
 def test_results_stand_on_a_branch_of_their_own_and_only_they(project: Path, me: Holder) -> None:

@@ -38,7 +38,7 @@ def test_a_run_changes_nothing_of_the_person_s_also_while_they_run_dvc_repro(
         bring_data(tree)
         assert (tree / IMAGE).read_text() == "image 1"
         run(tree, "dvc", "--wait-for-lock", "repro", "-q")
-        done = commit_results(tree, branch_name("retrain", me.run), "results")
+        done = commit_results(tree, branch_name("retrain", me.run, me.since), "results")
         assert theirs.wait() == 0
         record = RunRecord(run=me.run, commit=done.commit)
         assert place_of(record) == f"{tree}, in use by this run"

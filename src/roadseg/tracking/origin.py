@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
@@ -44,14 +45,20 @@ class Origin:
     folder: Path
 
 
-def send_origin(client: MlflowClient, run_id: str, evaluation: str, tree: Path, code: GitState) -> None:
+def send_origin(client: MlflowClient, run_id: str, evaluation: str, tree: Path, code: GitState) -> tuple[str, bool]:
     """Send what a run lacks of the origin of an evaluation: a later one may be of other data and code.
 
     `ROADSEG_DIFF=off` keeps the difference here.
+
+    Returns:
+        The commit that the evaluation comes from, 40 hex or empty, and whether the tree had changes beside it, as
+        whoever sent it first said.
     """
     artifact = f"{FOLDER}/{evaluation}"
     if STATE in artifact_names(client, run_id, artifact):
-        return
+        with tempfile.TemporaryDirectory() as temporary:
+            known = _read(Path(_download(run_id, f"{artifact}/{STATE}", Path(temporary))))
+        return known["commit"], known["changes"] != NONE
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, evaluation)
         for path in DECIDE:
@@ -66,6 +73,7 @@ def send_origin(client: MlflowClient, run_id: str, evaluation: str, tree: Path, 
             client.log_artifacts(run_id, str(folder), artifact)
         write_json(Path(temporary, STATE), "origin", {"commit": code.commit, "changes": kept})
         client.log_artifact(run_id, str(Path(temporary, STATE)), artifact)  # last: it says that the others are there
+    return code.commit, code.dirty
 
 
 def _kept(code: GitState) -> str:
@@ -91,7 +99,7 @@ def fetch_origin(client: MlflowClient, run_id: str, evaluation: str, destination
     """
     if STATE in artifact_names(client, run_id, f"{FOLDER}/{evaluation}"):
         folder = Path(_download(run_id, f"{FOLDER}/{evaluation}", destination))
-        state = read_json(folder / STATE, "origin", "roadseg publish")
+        state = _read(folder / STATE)
         return Origin(state["commit"], state["changes"], folder)
     tags = client.get_run(run_id).data.tags
     if paths.LOCK.name in artifact_names(client, run_id):
@@ -100,6 +108,10 @@ def fetch_origin(client: MlflowClient, run_id: str, evaluation: str, destination
     if DIFF in artifact_names(client, run_id, "code"):
         Path(_download(run_id, f"code/{DIFF}", destination)).rename(destination / DIFF)
     return Origin(tags.get("git.commit", ""), kept, destination)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return read_json(path, "origin", "roadseg publish")
 
 
 def _download(run_id: str, artifact: str, destination: Path) -> str:

@@ -66,7 +66,7 @@ def publish(tree: Path, started_from: GitState | None = None, *, as_new: bool = 
     _send_history(client, run_id, pd.read_csv(tree / paths.HISTORY))
     val = _send_data(client, run_id, manifest)
     _send_code(client, run_id, code)
-    send_origin(client, run_id, evaluation, tree, code)
+    commit, dirty = send_origin(client, run_id, evaluation, tree, code)
     _send_files(client, run_id, tree)
     _send_page(client, run_id, tree)
     model_id = _send_model(client, run_id, bundle)
@@ -74,7 +74,6 @@ def publish(tree: Path, started_from: GitState | None = None, *, as_new: bool = 
     _send_evaluation(client, run_id, tree, scores, evaluation, about)
     send_model_page(client, run_id, evaluation, tree)
     client.set_terminated(run_id, "FINISHED")
-    tags = client.get_run(run_id).data.tags
     return Published(
         run_id=run_id,
         model_id=model_id,
@@ -82,8 +81,8 @@ def publish(tree: Path, started_from: GitState | None = None, *, as_new: bool = 
         evaluation=evaluation,
         val_manifest=manifest.digest("val"),
         weights=bundle.card["weights"],
-        commit=tags.get("git.commit", ""),
-        dirty=tags.get("git.dirty") == "true",
+        commit=commit,
+        dirty=dirty,
         miou=scores["miou"],
         settings=json.dumps(read.settings, sort_keys=True) if read.settings else "",
     )

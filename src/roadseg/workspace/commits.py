@@ -94,9 +94,8 @@ def point(repository: Path, branch: str, commit: str, before: str) -> None:
         UsageError: it stands elsewhere, is checked out, or a branch of a shorter name blocks it; says what to do.
     """
     refuse_blocked(repository, branch)
-    for folder, checked_out in _checked_out(repository):
-        if checked_out == HEADS + branch and commit != before:
-            raise UsageError(f"branch {branch} is checked out in {folder} and cannot be moved: `git switch` to another")
+    if commit != before:
+        refuse_checked_out(repository, branch)
     _remove_stale_lock(repository, HEADS + branch)
     done = asked(repository, "update-ref", HEADS + branch, commit, before)
     if done.returncode:
@@ -108,6 +107,17 @@ def _remove_stale_lock(repository: Path, ref: str) -> None:
     with suppress(FileNotFoundError):
         if time.time() - lock.stat().st_mtime > STALE:
             lock.unlink()
+
+
+def refuse_checked_out(repository: Path, branch: str) -> None:
+    """Look whether a branch can be moved: in a checkout of it all its files would read as changed.
+
+    Raises:
+        UsageError: it is checked out; says where.
+    """
+    for folder, checked_out in _checked_out(repository):
+        if checked_out == HEADS + branch:
+            raise UsageError(f"branch {branch} is checked out in {folder} and cannot be moved: `git switch` to another")
 
 
 def refuse_blocked(repository: Path, branch: str) -> None:

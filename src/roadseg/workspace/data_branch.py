@@ -9,7 +9,16 @@ from pathlib import Path
 
 from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
-from roadseg.workspace.commits import State, commit_files, point, stage_files, state_of, states_of, store
+from roadseg.workspace.commits import (
+    State,
+    commit_files,
+    point,
+    refuse_checked_out,
+    stage_files,
+    state_of,
+    states_of,
+    store,
+)
 from roadseg.workspace.plumbing import commit_of, contains, must, prefix_of, root_of
 from roadseg.workspace.remote import HEADS, Committed, fetch, push, remote_of
 from roadseg.workspace.revision import SHORT, find_revision
@@ -102,6 +111,7 @@ def advance(repository: Path, tree: Path, message: str) -> Committed:
     Raises:
         UsageError: the branch has moved since, or cannot be moved; nothing is lost.
     """
+    refuse_checked_out(repository, BRANCH)  # before what follows from it: it may not have moved forward to this state
     tip = branch_tip(repository)
     started = state_of(tree, "", DATA_FILES)
     if tip.commit and state_of(repository, tip.commit, DATA_FILES) != started:

@@ -55,9 +55,9 @@ def write_overrides(tree: Path, overrides: Overrides) -> str:
     return commit_of(tree, "HEAD")
 
 
-def branch_name(deployment: str, run: str) -> str:
-    """The branch of a run's results: `roadseg/<deployment>/<day>-<first 8 characters of the run's id>`."""
-    return f"roadseg/{deployment}/{datetime.now(UTC):%Y-%m-%d}-{run[:8]}"
+def branch_name(deployment: str, run: str, started: float) -> str:
+    """The branch of a run's results: `roadseg/<deployment>/<day it started>-<first 8 characters of the run's id>`."""
+    return f"roadseg/{deployment}/{datetime.fromtimestamp(started, UTC):%Y-%m-%d}-{run[:8]}"
 
 
 def commit_results(tree: Path, branch: str, message: str) -> Committed:
@@ -72,6 +72,11 @@ def commit_results(tree: Path, branch: str, message: str) -> Committed:
         What became of it. The commit is never lost: where git can have no such branch, a ref of ours holds it.
     """
     _commit(tree, [*RESULTS, *DATA_FILES], message)
+    return keep_commit(tree, branch)
+
+
+def keep_commit(tree: Path, branch: str) -> Committed:
+    """Let a branch hold the commit that the workspace stands on, and push it; see `commit_results`."""
     commit = commit_of(tree, "HEAD")
     name = _free(tree, branch, commit)
     try:

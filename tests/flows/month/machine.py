@@ -146,7 +146,8 @@ class Machine:
     def wait_for_task(self, run: str, task: str, state: str) -> None:
         def so() -> bool:
             found = ask(f"{self.api}/task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
-            return any((each["name"], each["state"]["name"]) == (task, state) for each in found)
+            states = [(each["name"], (each["state"] or {}).get("name")) for each in found]  # one just made has none yet
+            return (task, state) in states
 
         self.wait_for(so, f"task {task} is {state}")
 
