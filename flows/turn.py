@@ -81,7 +81,7 @@ def yield_to(run: Run, holder: str, when_busy: WhenBusy) -> State[Any]:
     """
     me = _flow_run()
     if when_busy == "skip" or me.deployment_id is None:
-        return skipped(run, f"{holder} works here")
+        return skipped(run, f"in the way: {holder}")
     with get_client(sync_client=True) as client:
         if when_busy == "replace":
             for other in _waiting(client):
