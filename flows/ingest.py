@@ -159,7 +159,7 @@ def _end(run: Run, report: Report, lines: list[str]) -> State[Any]:
     waits = {drive for fate in report.fates.values() for drive in fate.waits}
     counts = {"took": report.drives, "refused": list(refused), "waiting": sorted(waits)}
     said = ", ".join(f"{word} {_counted(names)}" for word, names in counts.items() if names)
-    name = "Taken" if report.drives else "Refused" if refused else "Waiting" if waits else "Known"
+    name = "Taken" if report.drives else "Refused" if refused else "Incomplete" if waits else "Known"
     run.note(state=name, outcome=name.lower(), changes=lines)
     run.name_it(said or "nothing new")
     _show(lines)

@@ -54,7 +54,7 @@ def the_bad_drive_repaired(team: Team, machine: Machine) -> None:
 
 def images_without_masks(team: Team, machine: Machine) -> None:
     team.deliver(masks=False)
-    _look(team, machine, "Waiting")
+    _look(team, machine, "Incomplete")
 
 
 def the_masks(team: Team, machine: Machine) -> None:
