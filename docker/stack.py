@@ -47,13 +47,18 @@ def settings(path: Path | None = None) -> dict[str, str]:
 
 
 def write_env(path: Path | None = None) -> None:
-    """Write the example with a random secret for each empty one; what stands in an earlier file stays.
+    """Write the example with a random secret for each empty one; an earlier file stays, and gets those that it lacks.
 
     Raises:
         Refused: that one has them all.
     """
     path, example = path or HERE / ".env", HERE / ".env.example"
-    text = (path if path.exists() else example).read_text(encoding="utf-8")
+    wanted = example.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8") if path.exists() else wanted
+    lacking = [
+        name for name in re.findall(r"^([A-Z_]+)=$", wanted, re.MULTILINE) if not re.search(rf"(?m)^{name}=", text)
+    ]
+    text = "\n".join([text.rstrip("\n"), *(f"{name}=" for name in lacking), ""])
     filled = re.sub(r"^([A-Z_]+)=\s*$", lambda found: f"{found[1]}={_secret(found[1])}", text, flags=re.MULTILINE)
     if path.exists() and filled == text:
         raise Refused(f"{path} has all its secrets: edit it by hand")
@@ -64,6 +69,11 @@ def write_env(path: Path | None = None) -> None:
         _sync(opened)
     temporary.rename(path)
     print(f"{path}: keep it out of the repository, and a copy where a backup of the stack does not lie")
+
+
+def secrets_of(known: dict[str, str]) -> list[str]:
+    """The values among the settings that nobody may see."""
+    return [known[name] for name in re.findall(r"^([A-Z_]+)=$", (HERE / ".env.example").read_text(), re.MULTILINE)]
 
 
 def _secret(name: str) -> str:
