@@ -26,7 +26,16 @@ DATABASES = {"mlflow": "mlflow", "mlflow_auth": "mlflow", "prefect": "prefect"} 
 BUCKETS = {"mlflow": ("mlflow", "STORE_MLFLOW_SECRET"), "dvc": ("worker", "STORE_WORKER_SECRET")}  # account, secret
 POSTGRES = ("--host", "/tmp", "--port", "15432", "--username", "postgres")
 PATIENCE = 900.0  # seconds until all services are healthy; the first start makes databases, scenes and deployments
-FORMAT = 1
+FORMAT = 2
+TRIES = 5  # to find no run that commits between the repository's copy and the push of what it names
+# a bundle is whole while others commit, which a tar of the folder is not
+PACK = """folder=$(mktemp -d) && git bundle create --quiet "$folder/all.bundle" --all && cp .git/config "$folder" \\
+  && tar --create --directory "$folder" . && rm -r "$folder"
+"""
+UNPACK = """folder=$(mktemp -d) && tar --extract --directory "$folder" && find .git -mindepth 1 -delete \\
+  && git init --quiet --initial-branch main && cp "$folder/config" .git/config \\
+  && git fetch --quiet --update-head-ok "$folder/all.bundle" 'refs/*:refs/*' && rm -r "$folder"
+"""
 
 
 class Refused(Exception):
@@ -47,13 +56,18 @@ def settings(path: Path | None = None) -> dict[str, str]:
 
 
 def write_env(path: Path | None = None) -> None:
-    """Write the example with a random secret for each empty one; what stands in an earlier file stays.
+    """Write the example with a random secret for each empty one; an earlier file stays, and gets those that it lacks.
 
     Raises:
         Refused: that one has them all.
     """
     path, example = path or HERE / ".env", HERE / ".env.example"
-    text = (path if path.exists() else example).read_text(encoding="utf-8")
+    wanted = example.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8") if path.exists() else wanted
+    lacking = [
+        name for name in re.findall(r"^([A-Z_]+)=$", wanted, re.MULTILINE) if not re.search(rf"(?m)^{name}=", text)
+    ]
+    text = "\n".join([text.rstrip("\n"), *(f"{name}=" for name in lacking), ""])
     filled = re.sub(r"^([A-Z_]+)=\s*$", lambda found: f"{found[1]}={_secret(found[1])}", text, flags=re.MULTILINE)
     if path.exists() and filled == text:
         raise Refused(f"{path} has all its secrets: edit it by hand")
@@ -66,6 +80,11 @@ def write_env(path: Path | None = None) -> None:
     print(f"{path}: keep it out of the repository, and a copy where a backup of the stack does not lie")
 
 
+def secrets_of(known: dict[str, str]) -> list[str]:
+    """The values among the settings that nobody may see."""
+    return [known[name] for name in re.findall(r"^([A-Z_]+)=$", (HERE / ".env.example").read_text(), re.MULTILINE)]
+
+
 def _secret(name: str) -> str:
     made = secrets.token_hex(24)  # hexadecimal: no sign that an address or a shell would read
     return f"admin:{made}" if name == "PREFECT_AUTH" else made
@@ -74,24 +93,23 @@ def _secret(name: str) -> str:
 def backup(folder: Path) -> None:
     """Write all that cannot be made again. The stack goes on meanwhile.
 
-    Databases come before buckets, so that every object that a row names is there.
+    The repository comes first, then the push of the data and results that its branches name, then databases, and the
+    buckets last: every object that a commit or a row names is there.
 
     Raises:
-        Refused: the folder is there, or a service is down.
+        Refused: the folder is there, a service is down, or runs commit all the time.
     """
     if folder.exists():
         raise Refused(f"{folder} is there already: name a new folder")
     temporary = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True, mode=0o700)
-    _compose("exec", "-T", "worker", "dvc", "push", "--all-branches")
+    _repository(temporary / "git.tar")
     for name in DATABASES:
         dump = ["exec", "-T", "database", "pg_dump", *POSTGRES, "--format", "custom", name]
         _write(temporary / f"{name}.dump", lambda file, dump=dump: _compose(*dump, stdout=file))
     for name in BUCKETS:
         _write(temporary / f"{name}.tar", lambda file, name=name: _bucket("save", name, stdout=file))
-    pack = ["exec", "-T", "worker", "tar", "--create", "--directory", "/roadseg/.git", "--exclude", "./worktrees", "."]
-    _write(temporary / "git.tar", lambda file: _compose(*pack, stdout=file))
     digests = {path.name: _digest(path) for path in sorted(temporary.iterdir())}
     about = {"format": FORMAT, "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "sha256": digests}
     (temporary / "backup.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
@@ -121,9 +139,8 @@ def restore(folder: Path) -> None:
         with (folder / f"{name}.tar").open("rb") as file:
             _bucket("load", name, stdin=file)
     volumes = ["--volumes-from", _container("worker"), _image("worker")]
-    unpack = "find /roadseg/.git -mindepth 1 -delete && tar --extract --directory /roadseg/.git"
     with (folder / "git.tar").open("rb") as file:
-        _run("docker", "run", "--rm", "--interactive", *volumes, "sh", "-c", unpack, stdin=file)
+        _run("docker", "run", "--rm", "--interactive", *volumes, "sh", "-c", UNPACK, stdin=file)
     _compose("up", "-d")
     wait_until_healthy()
 
@@ -161,6 +178,18 @@ def _health(service: str) -> str:
         )
         return health.strip() if status == "running" else status
     return "absent"
+
+
+def _repository(path: Path) -> None:
+    """Copy the worker's repository, and push what its branches name."""
+    heads = ["exec", "-T", "worker", "git", "for-each-ref", "refs/heads"]
+    for _ in range(TRIES):
+        before = _compose(*heads, stdout=subprocess.PIPE)
+        _write(path, lambda file: _compose("exec", "-T", "worker", "sh", "-c", PACK, stdout=file))
+        _compose("exec", "-T", "worker", "dvc", "push", "--all-branches")
+        if _compose(*heads, stdout=subprocess.PIPE) == before:
+            return
+    raise Refused("runs commit all the time: back up when fewer end")
 
 
 def _check(folder: Path) -> None:

@@ -157,6 +157,7 @@ def _mlflow(folder: Path, postgres: Postgres, store: buckets.Store, ends: ExitSt
     lines = [f"{name} = {value}" for name, value in settings.items()]
     (folder / "logins.ini").write_text("\n".join(["[mlflow]", *lines]) + "\n")
     environment = store.environment | {
+        "MLFLOW_BACKEND_STORE_URI": postgres.address("postgresql+psycopg", "mlflow"),
         "MLFLOW_AUTH_CONFIG_PATH": str(folder / "logins.ini"),
         "MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORDS["admin"],
         "MLFLOW_FLASK_SERVER_SECRET_KEY": "of-the-tests-only",
@@ -165,8 +166,7 @@ def _mlflow(folder: Path, postgres: Postgres, store: buckets.Store, ends: ExitSt
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_SERVER_ALLOWED_HOSTS": "127.0.0.1:*,localhost:*",
     }
-    places = ["--backend-store-uri", postgres.address("postgresql+psycopg", "mlflow")]
-    places += ["--artifacts-destination", f"s3://{buckets.BUCKET}/mlflow"]
+    places = ["--artifacts-destination", f"s3://{buckets.BUCKET}/mlflow"]
     where = ["--host", "127.0.0.1", "--port", url.rpartition(":")[2], "--workers", "1", "--app-name", "roadseg-auth"]
     command = [sys.executable, "-m", "mlflow", "server", *places, *where]
     ends.callback(kill_tree, _run(folder / "mlflow.log", command, environment))

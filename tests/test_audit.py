@@ -84,6 +84,12 @@ def test_a_service_that_does_not_answer_is_no_all_clear(lock: Path) -> None:
     assert (status, "nothing is known" in said) == (2, True)
 
 
+def test_the_bills_of_materials_are_of_every_lock_that_is_shipped() -> None:
+    shown = subprocess.run(["make", "-n", "sbom"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    [named] = re.findall(r"for lock in (.*?);", shown)
+    assert set(named.split()) == {path.stem for path in ROOT.glob("requirements/*.txt")} - {"build", "uv"}
+
+
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.soak)])
 def test_the_bill_of_materials_of_a_lock_names_every_package_with_its_hashes(
     lock: Path, tmp_path: Path, whole: bool

@@ -49,7 +49,9 @@ def test_code_and_data_reach_another_machine_by_the_first_two_steps(imported: Pa
 def test_the_servers_of_the_tests_have_every_option_and_variable_that_the_document_names() -> None:
     started = Path(team_stack.__file__).read_text()
     options = set(re.findall(r"--[a-z-]+", commands(3))) - {"--as"}
-    assert {"--app-name", "--backend-store-uri", "--artifacts-destination"} <= options
+    assert {"--app-name", "--artifacts-destination"} <= options
+    assert "://mlflow:" not in commands(3)  # arguments are seen by everybody on the machine
+    assert "`MLFLOW_BACKEND_STORE_URI`" in STEPS["3"]
     variables = set(re.findall(r"`((?:MLFLOW|PREFECT)_[A-Z_]+)`", STEPS["3"])) | {"PREFECT_SERVER_API_AUTH_STRING"}
     for name in [*options, *variables, "PREFECT_API_DATABASE_CONNECTION_URL", "default_permission", "roadseg-auth"]:
         assert name in started, name

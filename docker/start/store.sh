@@ -14,10 +14,20 @@ cat >/tmp/s3.json <<JSON
 JSON
 mkdir -p /var/lib/roadseg/store
 cd /tmp
-# all but S3 has no login, and stays on the container's own loopback
-weed server -master.telemetry=false -s3.port.iceberg=0 -s3.port.lance=0 -dir=/var/lib/roadseg/store -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.port=18333 -volume.port=18334 \
-  -filer -filer.port=18335 -s3 -s3.ip.bind="$listen" -s3.port=18330 -s3.config=/tmp/s3.json \
-  -master.volumeSizeLimitMB=1024 -volume.max=0 &
+# Only S3 has a login; the others stay on the container's own loopback. S3's gRPC (28330), which would make an
+# administrator of whoever asks, always listens where S3 does: it takes callers with a certificate of an authority whose
+# key nobody has. Without these files weed would let everybody in, so look at them first.
+cat /etc/roadseg/nobody/authority.pem /etc/roadseg/nobody/cert.pem /etc/roadseg/nobody/key.pem >/dev/null
+cat >/tmp/security.toml <<TOML
+[grpc]
+ca = "/etc/roadseg/nobody/authority.pem"
+[grpc.s3]
+cert = "/etc/roadseg/nobody/cert.pem"
+key = "/etc/roadseg/nobody/key.pem"
+TOML
+weed server -dir=/var/lib/roadseg/store -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.telemetry=false \
+  -master.port=18333 -volume.port=18334 -filer -filer.port=18335 -master.volumeSizeLimitMB=1024 -volume.max=0 \
+  -s3 -s3.ip.bind="$listen" -s3.port=18330 -s3.port.iceberg=0 -s3.port.lance=0 -s3.config=/tmp/s3.json &
 weed=$!
 trap 'kill -TERM $weed' TERM INT
 (

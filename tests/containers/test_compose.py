@@ -101,6 +101,24 @@ def test_on_the_host_s_network_all_listen_on_loopback() -> None:
             assert set(named.values()) == {"127.0.0.1"}, name
 
 
+@pytest.mark.parametrize("port", ["5000", "443"])
+def test_mlflow_takes_a_browser_at_each_port_and_no_other_name(port: str) -> None:
+    from mlflow.server.security_utils import is_allowed_host_header, should_block_cors_request  # late: loads in seconds
+
+    environment = rendered("override", {**GOOD, "DOMAIN": "roads.example", "MLFLOW_PORT": port})["mlflow"][
+        "environment"
+    ]
+    hosts = environment["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    origins = environment["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"].split(",")
+    sent = "roads.example" if port == "443" else f"roads.example:{port}"  # browsers leave out TLS' own port
+    assert is_allowed_host_header(hosts, sent)
+    assert is_allowed_host_header(hosts, "mlflow:15000")
+    assert not should_block_cors_request(f"https://{sent}", "POST", origins)
+    for other in ("evil.example", "roads.example.evil.example", f"evil.example:{port}"):
+        assert not is_allowed_host_header(hosts, other)
+        assert should_block_cors_request(f"https://{other}", "POST", origins)
+
+
 @pytest.mark.parametrize("name", SECRETS)
 def test_without_a_secret_nothing_is_rendered(name: str) -> None:
     with pytest.raises(ValueError, match=name):
@@ -170,6 +188,13 @@ def test_an_image_of_ours_leaves_the_installer_behind() -> None:
         ("my-password-is-long", "is a word of examples"),
         ("a b c d e f g h i j k", "holds other signs"),
         ("a/b@c:defghijklmnop", "holds other signs"),
+        ("admin:Password123", "is a word of examples"),
+        ("MyChangeMe-k3v9x0q7w2", "is a word of examples"),
+        ("admin:aaaaaaaaaa", "has fewer than 16"),
+        ("administrator:k3v9x0q7w2r5", "has fewer than 16"),
+        ("admin:of:k3v9x0q7w2r5", "has fewer than 16"),
+        ("aaaaaaaaaaaaaaaaaaaaaaaa", "has fewer than 8 different signs"),
+        ("admin:1234567123456712345671", "has fewer than 8 different signs"),
     ],
 )
 def test_a_container_refuses_a_weak_secret(value: str, said: str) -> None:

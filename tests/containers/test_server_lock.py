@@ -35,9 +35,9 @@ def pins(lock: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def only_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let Python processes import what the model server's lock has, and nothing else."""
-    locked = pins("server").keys() | {"roadseg"}
+def only_the_lock(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let Python processes import what the model server's or another image's lock has, and nothing else."""
+    locked = pins(getattr(request, "param", "server")).keys() | {"roadseg"}
     brought = packages_distributions().items()
     tops = {top for top, names in brought if not locked & {re.sub(r"[._]", "-", name.lower()) for name in names}}
     (tmp_path / "sitecustomize.py").write_text(BLOCK.format(tops=sorted(tops)))
@@ -83,4 +83,11 @@ def test_pictures_are_answered_with_what_the_lock_has(only_the_lock: Path) -> No
 def test_the_registry_is_followed_with_what_the_lock_has(only_the_lock: Path) -> None:
     modules = "roadseg.registry.watch, roadseg.registry.evidence.stored, roadseg.tracking.artifacts"
     done = subprocess.run([sys.executable, "-c", f"import {modules}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("only_the_lock", ["mlflow"], indirect=True)
+def test_accounts_get_their_parts_with_what_mlflow_s_lock_has(only_the_lock: Path) -> None:
+    code = "from roadseg.registry import people; people._people('http://127.0.0.1:9')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

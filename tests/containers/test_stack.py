@@ -4,11 +4,14 @@ import importlib.util
 import json
 import re
 import stat
+import subprocess
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from trees import ROOT
+from workspace_project import git
 
 EXAMPLE = ROOT / "docker/.env.example"
 
@@ -38,7 +41,7 @@ def test_what_a_person_has_set_stays(stack: ModuleType, tmp_path: Path) -> None:
     stack.write_env(tmp_path / ".env")
     found = stack.settings(tmp_path / ".env")
     assert (found["DOMAIN"], found["STORE_WORKER_SECRET"]) == ("roads.example", "k3v9x0q7w2r5t8y1")
-    assert len(found["MODELS_PASSWORD"]) == 48
+    assert len(found["MODELS_PASSWORD"]) == len(found["MODELS_TOKEN"]) == 48  # the second it did not name yet
     with pytest.raises(stack.Refused, match="has all its secrets"):
         stack.write_env(tmp_path / ".env")
 
@@ -79,3 +82,46 @@ def test_a_damaged_backup_is_refused_before_anything_starts(
 def test_a_backup_overwrites_nothing(stack: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(stack.Refused, match="name a new folder"):
         stack.backup(tmp_path)
+
+
+def test_a_backup_s_repository_names_nothing_that_is_not_pushed_after_it(
+    stack: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, done = tmp_path / "tree", list[str]()
+    git(tmp_path, "init", "-q", "-b", "main", str(tree))
+    git(tree, "remote", "add", "origin", "https://example.org/roads.git")
+    git(tree, "commit", "-q", "--allow-empty", "-m", "first")
+
+    def compose(*words: str, **streams: Any) -> bytes:
+        command = words[words.index("-T") + 2 :] if "exec" in words else words
+        done.append(" ".join(command[:2]))
+        if command[0] in ("git", "sh"):
+            return subprocess.run(command, cwd=tree, check=True, **streams).stdout or b""
+        if done.count("dvc push") == 1 and done[-1] == "dvc push":  # a run ends meanwhile
+            git(tree, "branch", "roadseg/retrain/1")
+        return b""
+
+    monkeypatch.setattr(stack, "_compose", compose)
+    monkeypatch.setattr(stack, "_bucket", lambda word, name, **_: done.append(f"bucket {name}"))
+    stack.backup(tmp_path / "backup")
+    order = [each for each in done if each.split()[0] in ("sh", "dvc", "pg_dump", "bucket")]
+    assert order[:4] == ["sh -c", "dvc push", "sh -c", "dvc push"]
+    assert [each.split()[0] for each in order[4:]] == ["pg_dump"] * 3 + ["bucket"] * 2
+
+    (restored := tmp_path / "restored").joinpath(".git").mkdir(parents=True)
+    with (tmp_path / "backup/git.tar").open("rb") as file:
+        subprocess.run(["sh", "-c", stack.UNPACK], cwd=restored, stdin=file, check=True)
+    shown = ("for-each-ref", "--format=%(refname) %(objectname)")
+    assert git(restored, *shown) == git(tree, *shown)
+    assert "roadseg/retrain/1" in git(restored, "branch", "--list", "roadseg/*")
+    assert git(restored, "rev-parse", "HEAD") == git(tree, "rev-parse", "main")
+    assert git(restored, "remote", "get-url", "origin") == "https://example.org/roads.git"
+
+    def always(*words: str, **streams: Any) -> bytes:
+        if "dvc" in words:
+            git(tree, "commit", "-q", "--allow-empty", "-m", "another")
+        return compose(*words, **streams)
+
+    monkeypatch.setattr(stack, "_compose", always)
+    with pytest.raises(stack.Refused, match="runs commit all the time"):
+        stack.backup(tmp_path / "never")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import buckets
 import mlflow
+import psutil
 import psycopg
 import pytest
 from buckets import BUCKET, client_of
@@ -94,6 +95,17 @@ def test_a_trainer_s_version_becomes_champion_by_the_gate_and_data_come_back_els
     assert (version_at(client, CANDIDATE), version_at(client, CHAMPION)) == (None, int(number))
     assert LEFT not in client.get_model_version(MODEL, number).tags
     assert leaks(stack, [tree / ".roadseg", other / ".roadseg", tree / "reports", other / "reports"], said) == []
+
+
+def test_no_password_is_an_argument_of_a_server_or_in_its_log(stack: Stack) -> None:
+    ours = [each for each in psutil.process_iter(["cwd", "cmdline"]) if str(each.info["cwd"]).startswith(stack.folder)]
+    told = {str(each.pid): " ".join(each.info["cmdline"]) for each in ours}
+    assert {word for word in ("mlflow server", "prefect server", "weed server") if word in " ".join(told.values())} == {
+        "mlflow server", "prefect server", "weed server"
+    }  # fmt: skip
+    told |= {path.name: path.read_text(errors="replace") for path in Path(stack.folder).rglob("*log")}
+    values = {*PASSWORDS.values(), PREFECT_LOGIN, buckets.SECRET, DATABASE_PASSWORD}
+    assert [f"{place}: {value}" for place, text in told.items() for value in values if value in text] == []
 
 
 def leaks(stack: Stack, folders: list[Path], said: str) -> list[str]:
