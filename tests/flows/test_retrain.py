@@ -29,7 +29,7 @@ from flows.services.environment import services_environment
 from flows.turn import wake_waiting
 from roadseg.contracts.files import digest_file
 from roadseg.gate.decision import Decision
-from roadseg.workspace.lock import Holder, workspace_lock
+from roadseg.workspace.lock import Held, Holder, present_holder, workspace_lock
 from roadseg.workspace.records import RunRecord, find_record, last_final, write_record
 
 STAGES = ["scan", "validate", "preprocess", "train", "evaluate"]
@@ -253,6 +253,9 @@ def test_a_run_that_finds_another_at_work_waits_without_a_process_skips_or_takes
         second = site.work(site.create(**ASKED, when_busy="replace"))
         assert second["state"]["name"] == "Waiting"
         assert site.look(waits["id"])["state"]["type"] == "CANCELLED"
+        with chdir(site.tree):
+            by_hand = retrain(return_state=True)  # as `python -m flows.retrain`, which a person waits for
+        assert (by_hand.name, by_hand.message) == ("Skipped", str(Held(present_holder())))
     wake_waiting()  # as the other one does when it ends
     assert site.work(second["id"])["state"]["name"] == "Skipped"  # its turn; and nothing changed
 
