@@ -245,7 +245,7 @@ def test_a_run_that_finds_another_at_work_waits_without_a_process_skips_or_takes
     site: Site, trained: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROADSEG_HOME", str(site.home))
-    with workspace_lock(Holder("x", "ingest green-fox", os.getpid(), time.time())):
+    with workspace_lock(Holder("x", "ingest green-fox", os.getpid(), time.time())), chdir(site.tree):
         waits, skips = site.work(site.create(**ASKED)), site.work(site.create(**ASKED, when_busy="skip"))
         assert (waits["state"]["type"], waits["state"]["name"]) == ("SCHEDULED", "Waiting")
         assert waits["state"]["message"].startswith(f"for ingest green-fox (process {os.getpid()}")
@@ -253,8 +253,7 @@ def test_a_run_that_finds_another_at_work_waits_without_a_process_skips_or_takes
         second = site.work(site.create(**ASKED, when_busy="replace"))
         assert second["state"]["name"] == "Waiting"
         assert site.look(waits["id"])["state"]["type"] == "CANCELLED"
-        with chdir(site.tree):
-            by_hand = retrain(return_state=True)  # as `python -m flows.retrain`, which a person waits for
+        by_hand = retrain(return_state=True)  # as `python -m flows.retrain`, which a person waits for
         assert (by_hand.name, by_hand.message) == ("Skipped", str(Held(present_holder())))
     wake_waiting()  # as the other one does when it ends
     assert site.work(second["id"])["state"]["name"] == "Skipped"  # its turn; and nothing changed
