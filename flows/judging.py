@@ -12,11 +12,10 @@ from prefect import get_run_logger
 from flows.pages import link_decision
 from flows.run import Run
 from flows.steps import keep_decision
-from flows.turn import wake_waiting
+from flows.turn import working_alone
 from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
 from roadseg.gate.decision import Decision
-from roadseg.workspace.lock import workspace_lock
 from roadseg.workspace.plumbing import must
 from roadseg.workspace.revision import find_revision
 
@@ -81,15 +80,3 @@ def val_tree(run: Run, version: int | None) -> Iterator[Path]:
         yield tree
     finally:
         shutil.rmtree(tree, ignore_errors=True)
-
-
-@contextmanager
-def working_alone(run: Run) -> Iterator[None]:
-    """While no other run of this home trains or scores; those that wait look when it is over.
-
-    Raises:
-        Held: one does.
-    """
-    with workspace_lock(run.holder):
-        yield
-    wake_waiting()

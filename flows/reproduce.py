@@ -7,10 +7,9 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from flows.judging import working_alone
 from flows.options import Group, Reason, Requester, WhenBusy, check
 from flows.run import Run, ended, recorded
-from flows.turn import yield_to
+from flows.turn import working_alone, yield_to
 from roadseg.contracts.errors import DONE, RoadsegError
 from roadseg.workspace.lock import Held, present_holder
 

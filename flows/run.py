@@ -26,7 +26,7 @@ from roadseg.contracts.files import home
 from roadseg.pipeline.environment import settle
 from roadseg.tracking.outage import told
 from roadseg.workspace.lock import Holder
-from roadseg.workspace.records import RunRecord, find_record, present_versions, write_record
+from roadseg.workspace.records import RunRecord, present_versions, read_record, write_record
 
 SUSPENDED = "Suspended"  # Prefect's name for a run that waits for a person
 NAME = 200  # characters of a run's name that are shown anywhere
@@ -57,14 +57,10 @@ class Run:
             url=(flow_run.ui_url or "") if self._deployed else "",  # a server of the flow's own has no pages
             versions=present_versions(),
         )
-        before = self._before()
+        before = read_record(self.id)
         if before and before.state == SUSPENDED:
             self.record = before.model_copy(update={"state": "Running", "ended": None})
         write_record(self.record)
-
-    def _before(self) -> RunRecord | None:
-        path = home() / "flows" / f"{self.id}.json"
-        return find_record(self.id) if path.exists() else None
 
     @property
     def deployed(self) -> bool:

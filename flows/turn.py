@@ -28,7 +28,7 @@ from prefect.states import Cancelled, Completed, Scheduled
 from flows.options import WhenBusy
 from flows.run import Run, ended
 from roadseg.contracts.errors import Busy
-from roadseg.workspace.lock import Held
+from roadseg.workspace.lock import Held, workspace_lock
 from roadseg.workspace.tree import workspace
 
 WAITING = "Waiting"  # name of the state of a run that is in the queue until the workspace is free
@@ -107,6 +107,18 @@ def hold_workspace(run: Run, commit: str) -> Iterator[Path]:
     finally:
         if held:
             wake_waiting()
+
+
+@contextmanager
+def working_alone(run: Run) -> Iterator[None]:
+    """While no other run of this home trains or scores; those that wait look when it is over.
+
+    Raises:
+        Held: one does.
+    """
+    with workspace_lock(run.holder):
+        yield
+    wake_waiting()
 
 
 def wake_waiting() -> None:

@@ -16,7 +16,7 @@ from flows.progress import Progress
 from flows.run import Run
 from flows.stages import NOTHING, StageFailed, commit_sources, run_stage
 from flows.steps import promote, publish_and_judge
-from flows.turn import hold_workspace, in_the_way, skipped, yield_to
+from flows.turn import hold_workspace, in_the_way, skipped, working_alone, yield_to
 from roadseg.contracts import paths
 from roadseg.contracts.errors import REFUSED, Busy, RoadsegError
 from roadseg.contracts.files import home, replacing
@@ -38,7 +38,10 @@ Ended = Decision | State[Any]
 
 
 def in_tree(run: Run, asked: RetrainOptions) -> Ended:
-    """Work in the current directory, as a person has it; what they edit meanwhile belongs to the next run."""
+    """Work in the current directory, as a person has it; what they edit meanwhile belongs to the next run.
+
+    A home trains once at a time, so this takes the lock of its workspace, and nothing else of it.
+    """
     tree, before, started_from = Path.cwd(), last_final(), git_state(Path.cwd())
     get_run_logger().info("tree %s, home %s", tree, home())
     changes = tree_changes(tree, before)
@@ -48,10 +51,11 @@ def in_tree(run: Run, asked: RetrainOptions) -> Ended:
         skip = skipped(run, changes.sentence(), "nothing changed")
         return Completed(name=skip.name, message=skip.message, data=Decision.from_json(before.decision))
     try:
-        _bring_up_to_date(run, tree, force=asked.force)
+        with working_alone(run):
+            _bring_up_to_date(run, tree, force=asked.force)
+            decision = publish_and_judge(run, tree, started_from)
     except Busy as busy:
         return skipped(run, str(busy))
-    decision = publish_and_judge(run, tree, started_from)
     run.note(lock=keep_lock(run.id, tree))
     return conclude(run, decision)
 

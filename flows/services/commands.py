@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from flows.services.environment import services_environment
-from flows.services.neighbours import other_homes
+from flows.services.neighbours import notes_on_neighbours
 from flows.services.supervisor import control, runs_already, start, wait_until_up
 from flows.services.waiting import refuse_silent, refuse_taken
 from roadseg.contracts.errors import RoadsegError, UsageError
@@ -87,9 +87,8 @@ def _bring_up(env: dict[str, str]) -> None:
     print(f"Prefect  {env['PREFECT_API_URL'].removesuffix('/api')}   deployments {', '.join(names)}")
     print(f"MLflow   {env['MLFLOW_TRACKING_URI']}")
     print(f"logs     {env['SERVICES']}")
-    for other, process in other_homes().items():
-        print(f"note     {other} works on this machine too (process {process}), and trainings of two homes slow each")
-        print(f"         other: give its checkout ROADSEG_HOME={home()} for one training at a time")
+    for note in notes_on_neighbours():
+        print(f"note     {note}")
     print(f"run now  PREFECT_API_URL={env['PREFECT_API_URL']} prefect deployment run {names[0]}")
 
 

@@ -1,6 +1,7 @@
 """Other homes that work on this machine: one training at a time is one per home."""
 
 import os
+import shlex
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +24,15 @@ def other_homes() -> dict[str, int]:
             if other and Path(other) != home() and process.pid != os.getpid():
                 found.setdefault(other, process.pid)
     return found
+
+
+def notes_on_neighbours() -> list[str]:
+    """Lines that name the other homes at work here, and what can be done: their services serve one checkout alone."""
+    return [
+        f"{other} works on this machine too (process {process}): a home trains once at a time, and trainings of two "
+        f"homes slow each other. `ROADSEG_HOME={shlex.quote(other)} make down` ends its services; or let both work"
+        for other, process in other_homes().items()
+    ]
 
 
 def _works(command: list[str]) -> bool:

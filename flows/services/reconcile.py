@@ -34,7 +34,7 @@ from flows.services.alive import forget, known_runs, life, runs_at_work
 from flows.services.engine import WORKER_VARIABLE
 from flows.services.unrecorded import record_failures
 from flows.tell import tell
-from roadseg.workspace.records import RunRecord, read_records, records_folder, write_record
+from roadseg.workspace.records import RunRecord, read_record, records_folder, write_record
 
 OWN = "reconcile"  # name of the flow that does this and nothing else
 PAGE = 200  # runs in one answer of Prefect
@@ -143,18 +143,15 @@ def _end_tasks(client: SyncPrefectClient, run: UUID, due: State[Any]) -> None:
 
 def _settle(client: SyncPrefectClient, at_work: set[str]) -> None:
     """Write into home how runs ended that could not do it themselves, tell of crashes, and forget the locks of all."""
-    open_records = {
-        record.run: record for record in read_records() if record.ended is None or record.state == INTERRUPTED
-    }
-    free = [run for run in known_runs() if life(run, at_work) == "dead"]
-    asked = [UUID(run) for run in [*open_records, *free] if run not in at_work][:PAGE]  # the rest the next time
-    wanted = FlowRunFilter(id=FlowRunFilterId(any_=asked))
-    for run in client.read_flow_runs(flow_run_filter=wanted, limit=PAGE) if asked else []:
-        if run.state is None or not run.state.is_final() or life(str(run.id), at_work) == "alive":
-            continue
-        if record := open_records.get(str(run.id)):
-            _write_end(record, run, run.state)
-        forget(str(run.id))
+    free = [UUID(run) for run in known_runs() if life(run, at_work) == "dead"]  # a run's lock stays until this is done
+    for at in range(0, len(free), PAGE):
+        wanted = FlowRunFilter(id=FlowRunFilterId(any_=free[at : at + PAGE]))
+        for run in client.read_flow_runs(flow_run_filter=wanted, limit=PAGE):
+            if run.state is None or not run.state.is_final() or life(str(run.id), at_work) == "alive":
+                continue
+            if (record := read_record(str(run.id))) and _is_open(record):
+                _write_end(record, run, run.state)
+            forget(str(run.id))
 
 
 def _is_open(record: RunRecord) -> bool:

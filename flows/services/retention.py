@@ -1,4 +1,4 @@
-"""Deletes what is old of Prefect's runs, and spares those that the ledger names: they explain a champion for ever.
+"""Deletes old runs of Prefect, and records in home that say nothing; those that the ledger names stay for ever.
 
 Prefect's own cleaning of runs knows no exception, so `make up` leaves it to the events and to what deleted runs leave.
 """
@@ -21,10 +21,13 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import StateType
 
+from flows.services.alive import forget
 from flows.services.reconcile import OWN, PAGE
 from roadseg.contracts.files import home
+from roadseg.workspace.records import delete_record, read_records
 
-KEPT = timedelta(days=90)  # of a run; its record in home stays
+KEPT = timedelta(days=90)  # of a run; its record in home stays, but for those of `IDLE`
+IDLE = {"Skipped", "Known"}  # states of runs that found nothing to do: an inbox is looked at each ten minutes
 KEPT_OWN = timedelta(hours=1)  # of the runs that only looked after others: there are twelve an hour
 EVERY = 24 * 3600.0  # seconds between two cleanings
 
@@ -32,10 +35,11 @@ EVERY = 24 * 3600.0  # seconds between two cleanings
 def clean(pool: str) -> list[str]:
     """Delete the old runs of a work pool: once a day, and at once those that only looked after others and ended well.
 
-    Where MLflow does not answer, nothing is deleted that its ledger may name.
+    With them go the old records of runs that found nothing to do. Where MLflow does not answer, nothing is deleted that
+    its ledger may name.
 
     Returns:
-        A line where runs were deleted.
+        A line where any were deleted.
     """
     stamp = home() / "services" / "cleaned"
     if not pool:
@@ -44,10 +48,11 @@ def clean(pool: str) -> list[str]:
         _delete(client, pool, KEPT_OWN, set(), own=True)
         if stamp.exists() and time.time() - stamp.stat().st_mtime < EVERY:
             return []
-        deleted = _delete(client, pool, KEPT, named_by_ledger())
+        spared = named_by_ledger()
+        deleted, forgotten = _delete(client, pool, KEPT, spared), _delete_idle_records(spared)
     stamp.parent.mkdir(parents=True, exist_ok=True)
     stamp.touch()
-    return [f"{deleted} old runs are deleted"] if deleted else []
+    return [f"{deleted} old runs are deleted, and {forgotten} records"] if deleted or forgotten else []
 
 
 def named_by_ledger() -> set[UUID]:
@@ -76,3 +81,20 @@ def _delete(client: SyncPrefectClient, pool: str, kept: timedelta, spared: set[U
             client.delete_flow_run(run.id)
         count += len(runs)
     return count
+
+
+def _delete_idle_records(spared: set[UUID]) -> int:
+    """Delete the old records that nothing is judged against, and that nobody can bring results of."""
+    before, names = time.time() - KEPT.total_seconds(), {str(run) for run in spared}
+    idle = [
+        record
+        for record in read_records()
+        if record.state in IDLE
+        and (record.ended or record.started) < before
+        and not (record.decision or record.final or record.missing or record.version or record.branch)
+        and record.run not in names
+    ]
+    for record in idle:
+        delete_record(record.run)
+        forget(record.run)
+    return len(idle)

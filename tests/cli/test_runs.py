@@ -6,6 +6,7 @@ from trees import commit
 from typer.testing import CliRunner
 
 from roadseg.cli.app import app
+from roadseg.contracts.files import home
 from roadseg.workspace.lock import Holder, workspace_lock
 from roadseg.workspace.records import RunRecord, records_folder, write_record
 
@@ -66,8 +67,11 @@ def test_only_the_last_are_listed_unless_all_are_wanted() -> None:
 def test_a_run_is_shown_with_why_stages_decision_and_places() -> None:
     write_record(RECORD)
     (records_folder() / RECORD.run).mkdir()
+    (home() / "workspace").mkdir()
+    (home() / "workspace.last").write_text(RECORD.run)
     with workspace_lock(Holder(RECORD.run, "retrain", 1, 0.0)):
         shown = say("runs", "show", "3fa9")
+    (home() / "workspace.last").write_text("another")
     for line in (
         "what it did        promoted v7 +0.012",
         "why                drive added: train/12",

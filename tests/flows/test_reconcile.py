@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -18,7 +18,7 @@ from prefect.states import Completed, Failed
 from flows.services import reconcile, retention, unrecorded
 from flows.services.alive import RUN_VARIABLE, known_runs, life
 from flows.services.reconcile import reconcile_runs
-from roadseg.workspace.records import RunRecord, find_record, write_record
+from roadseg.workspace.records import RunRecord, find_record, read_records, records_folder, write_record
 
 POOL = "roadseg"
 HOLD = "import sys, time; from flows.services.alive import hold; hold(sys.argv[1]); time.sleep(600)"
@@ -136,10 +136,15 @@ def test_late_looks_are_dropped_and_other_late_runs_are_not(
 def test_a_record_says_how_a_run_ended_that_could_not_write_it(
     client: SyncPrefectClient, told: list[tuple[str, str]]
 ) -> None:
-    run = make_run(client, StateType.RUNNING)
+    run, asks = (make_run(client, StateType.RUNNING) for _ in range(2))
     write_record(RunRecord(run=str(run), state="Interrupted", ended=1.0))
-    client.set_flow_run_state(run, State(type=StateType.CANCELLED, message="by hand"), force=True)
+    write_record(RunRecord(run=str(asks), state="Suspended"))
+    for each in (run, asks):
+        (records_folder() / f"{each}.lock").touch()
+        client.set_flow_run_state(each, State(type=StateType.CANCELLED, message="by hand"), force=True)
     reconcile_runs()
+    assert find_record(str(asks)).state == "Suspended"  # whoever withdraws its question writes the end
+    assert known_runs() == []
     assert (find_record(str(run)).state, find_record(str(run)).problem) == ("Cancelled", "by hand")
     assert told == []
 
@@ -166,6 +171,32 @@ def test_old_runs_are_deleted_but_for_those_that_the_ledger_names(
     assert {named, new} <= left
     assert old not in left
     assert retention.clean(POOL) == []  # once a day
+
+
+def test_old_records_of_runs_that_found_nothing_are_deleted_and_no_others(
+    client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named, old = uuid4(), time.time() - retention.KEPT.total_seconds() - 1
+    decided = {"state": "Skipped", "decision": {"outcome": "HOLD"}}
+    said = {
+        str(named): {"state": "Skipped"},
+        **{word.lower(): {"state": word} for word in ("Skipped", "Known", "Taken", "Failed", "Completed")},
+        **{
+            "decided": decided,
+            "final": {"state": "Skipped", "final": True},
+            "new": {"state": "Skipped", "ended": None},
+        },
+        "branch": {"state": "Known", "branch": "roadseg/data"},
+    }
+    for run, fields in said.items():
+        started = time.time() if run == "new" else old
+        write_record(RunRecord.model_validate({"run": run, "started": started, "ended": started} | fields))
+        (records_folder() / run).mkdir()
+    monkeypatch.setattr(retention, "named_by_ledger", lambda: {named})
+    [line] = retention.clean(POOL)
+    assert line.endswith("and 2 records")
+    assert {record.run for record in read_records()} == said.keys() - {"skipped", "known"}
+    assert {path.name for path in records_folder().iterdir() if path.is_dir()} == said.keys() - {"skipped", "known"}
 
 
 def test_runs_that_only_look_after_others_go_within_the_hour_unless_they_failed(

@@ -7,18 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import chdir, closing, suppress
+from contextlib import chdir, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.error import HTTPError
 from uuid import uuid4
 
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun
-from prefect.exceptions import Pause
-from prefect.flow_engine import run_flow
 from servers import ask
 from trees import change_params, command_environment, commit
 
@@ -30,46 +26,12 @@ from flows.turn import wake_waiting
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import digest_file
 from roadseg.gate.decision import Decision
-from roadseg.workspace.lock import Holder, workspace_lock
-from roadseg.workspace.records import RunRecord, find_record, last_final, write_record
+from roadseg.workspace.lock import Held, Holder, present_holder, workspace_lock
+from roadseg.workspace.records import RunRecord, last_final, write_record
+from tests.flows.site import Site
 
 STAGES = ["scan", "validate", "preprocess", "train", "evaluate"]
 ASKED = {"overrides": {"evaluate": {"resamples": 100}}, "requester": "anna", "reason": "fewer draws"}
-
-
-class Site(NamedTuple):
-    """A checkout whose deployments stand on a server."""
-
-    api: str
-    tree: Path
-    deployment: str
-
-    @property
-    def home(self) -> Path:
-        return self.tree / ".roadseg"
-
-    def create(self, **parameters: Any) -> str:
-        """Ask for a run, as the form does; its id."""
-        return str(ask(f"{self.api}/deployments/{self.deployment}/create_flow_run", {"parameters": parameters})["id"])
-
-    def look(self, run: str) -> dict[str, Any]:
-        found: dict[str, Any] = ask(f"{self.api}/flow_runs/{run}")
-        return found
-
-    def work(self, run: str) -> dict[str, Any]:
-        """Do in this process what a worker does in one of its own; the run as it stands then."""
-        with chdir(self.tree), pytest.MonkeyPatch.context() as patch:
-            patch.setenv("ROADSEG_HOME", str(self.home))
-            with get_client(sync_client=True) as client:
-                found: FlowRun = client.read_flow_run(run)
-            with suppress(Pause):  # it is back in the queue
-                run_flow(retrain, flow_run=found, parameters=found.parameters, return_type="state")
-        return self.look(run)
-
-    def record(self, run: str) -> RunRecord:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("ROADSEG_HOME", str(self.home))
-            return find_record(run)
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +223,7 @@ def test_a_run_that_finds_another_at_work_waits_without_a_process_skips_or_takes
     site: Site, trained: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROADSEG_HOME", str(site.home))
-    with workspace_lock(Holder("x", "ingest green-fox", os.getpid(), time.time())):
+    with workspace_lock(Holder("x", "ingest green-fox", os.getpid(), time.time())), chdir(site.tree):
         waits, skips = site.work(site.create(**ASKED)), site.work(site.create(**ASKED, when_busy="skip"))
         assert (waits["state"]["type"], waits["state"]["name"]) == ("SCHEDULED", "Waiting")
         assert waits["state"]["message"].startswith(f"for ingest green-fox (process {os.getpid()}")
@@ -269,6 +231,8 @@ def test_a_run_that_finds_another_at_work_waits_without_a_process_skips_or_takes
         second = site.work(site.create(**ASKED, when_busy="replace"))
         assert second["state"]["name"] == "Waiting"
         assert site.look(waits["id"])["state"]["type"] == "CANCELLED"
+        by_hand = retrain(return_state=True)  # as `python -m flows.retrain`, which a person waits for
+        assert (by_hand.name, by_hand.message) == ("Skipped", str(Held(present_holder())))
     wake_waiting()  # as the other one does when it ends
     assert site.work(second["id"])["state"]["name"] == "Skipped"  # its turn; and nothing changed
 

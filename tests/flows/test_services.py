@@ -126,13 +126,20 @@ def test_the_form_shows_what_params_yaml_has_and_sends_none_of_it(services: Serv
     assert not any("default" in each for each in schema["definitions"]["Overrides"]["properties"].values())
 
 
-def test_up_again_updates_the_deployments_and_starts_nothing_twice(services: Services, finished: Path) -> None:
+def test_up_again_updates_the_deployments_starts_nothing_twice_and_names_other_homes_at_work(
+    services: Services, finished: Path, background: Callable[..., subprocess.Popen[bytes]]
+) -> None:
     tree, env, _ = services
+    beside, works = tree.parent / "a home beside", [sys.executable, "-c", "import time; time.sleep(600)"]
+    other = background([*works, "-m", "roadseg", "train"], env={**os.environ, "ROADSEG_HOME": str(beside)})
     before = {process.pid for process in working_in(tree) if "services.conf" in command_of(process)}
     path = tree / "prefect.yaml"
     path.write_text(path.read_text().replace("interval: 20", "interval: 30"))
     said = run(tree, *UP, **env)
     assert "the services run already" in said.stdout
+    [note] = [line for line in said.stdout.splitlines() if line.startswith(f"note     {beside} ")]
+    assert f"(process {other.pid})" in note
+    assert note.endswith(f"`ROADSEG_HOME='{beside}' make down` ends its services; or let both work")
     [schedule] = ask(f"{services.prefect}/deployments/name/retrain/retrain")["schedules"]
     assert schedule["schedule"]["interval"] == 30
     assert {process.pid for process in working_in(tree) if "services.conf" in command_of(process)} == before
@@ -145,10 +152,13 @@ def test_up_again_updates_the_deployments_and_starts_nothing_twice(services: Ser
     assert f"the services run with MLFLOW_PORT={env['MLFLOW_PORT']}" in moved.stderr
 
 
-def test_down_leaves_nothing_at_work_and_the_shell_reads_what_the_servers_wrote(services: Services) -> None:
+def test_down_leaves_nothing_at_work_and_the_shell_reads_what_the_servers_wrote(
+    services: Services, finished: Path
+) -> None:
     tree, env, _ = services
     without_ports = {name: value for name, value in env.items() if not name.endswith("_PORT")}
-    run(tree, *DOWN, **without_ports)  # it knows with which they were started
+    # it knows with which they were started; another checkout needs the home alone, as `make up` there says
+    run(finished, *DOWN, **without_ports | {"ROADSEG_HOME": str(tree / ".roadseg")})
     deadline = time.monotonic() + 30
     while working_in(tree) and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -6,7 +6,7 @@ import pytest
 from contenders import GOOD, Contenders
 
 from roadseg.contracts.errors import UsageError
-from roadseg.contracts.files import home
+from roadseg.contracts.files import digest_file, home
 from roadseg.contracts.manifest import from_rows, read_manifest, write_manifest
 from roadseg.drift.limits import DISTANCE, LEVEL
 from roadseg.drift.reference import NAME
@@ -22,6 +22,8 @@ def trained_on(tree: Path, rows: int = 10) -> list[dict[str, Any]]:
     path = tree / "data/manifest.parquet"
     manifest = read_manifest(path)
     records = sorted(manifest.records(), key=lambda row: row["drive"])
+    for row in records:  # the bytes are looked at here, and nowhere else where contenders are judged
+        row["image_sha"] = digest_file(tree / "data/raw" / row["image"])
     for row in records[:rows]:
         row |= {"split": "train", "sample": row["sample"].replace("val/", "train/")}
     write_manifest(path, "manifest", from_rows(records, manifest.layout, manifest.classes))
@@ -83,6 +85,17 @@ def test_images_are_looked_for_in_each_tree_and_what_lacks_is_named(
     assert f"1 images are missing, such as {contenders.tree}/data/raw/3.png" in said
     assert "run `roadseg drift FOLDER` once in the checkout that has them" in said
     assert artifact_names(contenders.client, contenders.entered[champion].run_id, "drift") == set()
+
+
+def test_a_drive_that_is_replaced_meanwhile_is_no_reference_and_the_next_tree_is_taken(
+    contenders: Contenders, champion: int, new: Path, tmp_path: Path
+) -> None:
+    whole = Path(shutil.copytree(contenders.tree / "data", tmp_path / "whole/data")).parent
+    shutil.copy(whole / "data/raw/4.png", contenders.tree / "data/raw/3.png")
+    with pytest.raises(drift.OutOfReach, match=r"1 of its images cannot be used, such as .*3\.png: holds other bytes"):
+        drift.look_for_drift(new, [contenders.tree], **LIMITS)
+    assert artifact_names(contenders.client, contenders.entered[champion].run_id, "drift") == set()
+    assert len(drift.look_for_drift(new, [contenders.tree, whole], **LIMITS).reference.rows) == 32
 
 
 def test_other_data_than_the_champions_are_no_reference(contenders: Contenders, champion: int, new: Path) -> None:

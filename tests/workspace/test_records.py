@@ -1,8 +1,10 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from roadseg.contracts.errors import UsageError
+from roadseg.workspace import records
 from roadseg.workspace.records import (
     RunRecord,
     find_record,
@@ -33,6 +35,23 @@ def test_the_newest_come_first() -> None:
     for number in range(5):
         write(f"run{number}", float(number))
     assert [record.run for record in read_records(2)] == ["run4", "run3"]
+
+
+def test_the_newest_are_read_without_the_old_ones_also_where_a_long_run_wrote_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in range(1, 10):
+        write(f"run{number}", 1000.0 * number, final=number == 7)
+        written = 20_000 if number == 5 else 1000 * number + 5
+        os.utime(records_folder() / f"run{number}.json", (written, written))
+    read: list[str] = []
+    really = records._read
+    monkeypatch.setattr(records, "_read", lambda path: (read.append(path.stem), really(path))[1])
+    last = last_final()
+    assert last is not None
+    assert last.run == "run7"
+    assert read == ["run5", "run9", "run8", "run7"]
+    assert [record.run for record in read_records()] == [f"run{number}" for number in range(9, 0, -1)]
 
 
 def test_no_home_and_damaged_records_are_no_error() -> None:

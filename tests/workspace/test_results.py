@@ -3,11 +3,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from workspace_project import RESULTS, change, git, head, state_of_person, write
+from workspace_project import RESULTS, change, clone, git, head, state_of_person, write
 
 from roadseg.contracts.errors import UsageError
 from roadseg.workspace.lock import Holder
-from roadseg.workspace.remote import Committed
+from roadseg.workspace.remote import Committed, push_left
 from roadseg.workspace.results import apply_results, branch_name, commit_results, write_overrides
 from roadseg.workspace.tree import workspace
 
@@ -91,6 +91,20 @@ def test_results_are_pushed_and_those_that_a_dead_remote_did_not_take_with_the_n
     assert train(project, me, "four", "roadseg/retrain/four").pushed
     there = git(remote, "for-each-ref", "--format=%(refname:short)", "refs/heads/roadseg").splitlines()
     assert there == ["roadseg/retrain/four", "roadseg/retrain/two"]
+
+
+def test_what_one_clone_could_not_push_another_that_shares_the_home_leaves_to_it(
+    project: Path, remote: Path, me: Holder, tmp_path: Path
+) -> None:
+    other = clone(remote, tmp_path / "other")
+    remote.rename(tmp_path / "away")
+    lost = train(project, me)
+    (tmp_path / "away").rename(remote)
+    assert push_left(other) == []
+    assert train(other, me, "two", "roadseg/retrain/two").pushed
+    assert not git(remote, "for-each-ref", f"refs/heads/{lost.branch}")
+    assert push_left(project) == []
+    assert git(remote, "rev-parse", lost.branch) == lost.commit
 
 
 @pytest.mark.parametrize("where", ["here", "there"])

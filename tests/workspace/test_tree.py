@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,15 @@ def test_the_worktree_stays_after_a_failure_and_the_next_run_cleans_it(project: 
     with workspace(project, head(project), me) as tree:
         assert tree == home / "workspace"
         assert git(tree, "status", "--porcelain") == ""
+
+
+def test_of_two_runs_on_one_commit_only_the_last_left_the_workspace(project: Path, me: Holder) -> None:
+    later = replace(me, run="later")
+    for holder in (me, later):
+        with workspace(project, head(project), holder):
+            pass
+    places = [place_of(RunRecord(run=holder.run, commit=head(project))) for holder in (me, later)]
+    assert places == ["", f"{os.environ['ROADSEG_HOME']}/workspace, as this run left it"]
 
 
 def test_a_second_run_is_told_who_works_and_touches_nothing(project: Path, me: Holder) -> None:

@@ -18,15 +18,18 @@ LONGEST = 3600.0  # seconds of one drive where there is no pause
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture: its name below the folder, its file, the drive it is of, and when it was kept, if a server kept it.
+    """A picture: its name below the folder, its file, the drive it is of, and what else is known of it.
 
-    The time is in seconds since 1970.
+    Attributes:
+        time: when a server kept it, seconds since 1970.
+        sha: digest that its bytes must have; None takes what is there.
     """
 
     name: str
     path: Path
     drive: str
     time: float | None = None
+    sha: str | None = None
 
 
 def frames_in(folder: Path, most: int | None = None, *, by_chance: bool = True) -> list[Frame]:

@@ -1,5 +1,6 @@
 """Figures of many pictures, and of a model's answers to them."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ import pandas as pd
 
 from roadseg.drift.figures import answer_figures, picture_figures
 from roadseg.drift.frames import Frame
-from roadseg.imaging.pixels import Undecodable, read_image
+from roadseg.imaging.pixels import Undecodable, decode_image, naming, read_bytes
 from roadseg.machine.workers import map_ahead
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def measure(frames: Sequence[Frame], predictor: "Predictor | None" = None) -> tu
         predictor: answers them.
 
     Returns:
-        A row per frame, `name`, `drive` and the figures, in order; and why others could not be decoded.
+        A row per frame, `name`, `drive` and the figures, in order; and why others could not be decoded, or
+        are not the pictures that were wanted.
     """
     faults: list[str] = []
     taken: list[dict[str, object]] = []  # figures of the pictures that the predictor was given
@@ -52,7 +54,11 @@ def measure(frames: Sequence[Frame], predictor: "Predictor | None" = None) -> tu
 
 def _read(frame: Frame) -> tuple[np.ndarray, dict[str, float]] | str:
     try:
-        image = read_image(frame.path)
+        with naming(frame.path):
+            content = read_bytes(frame.path)
+            if frame.sha not in (None, hashlib.sha256(content).hexdigest()):
+                return f"{frame.path}: holds other bytes than those of digest {frame.sha}"
+            image = decode_image(content)
     except Undecodable as error:
         return str(error)
     return image, picture_figures(image)

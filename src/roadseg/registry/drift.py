@@ -91,7 +91,7 @@ def _make(stored: Stored, trees: Sequence[Path]) -> Reference:
         settings = compared_settings(stored.evaluation)
         parts = {"train": measure(train), "val": measure(val, Predictor(stored.bundle, **settings))}
         if faults := [fault for _, found in parts.values() for fault in found]:
-            missing.append(f"{tree}: {len(faults)} of its images cannot be read, such as {faults[0]}")
+            missing.append(f"{tree}: {len(faults)} of its images cannot be used, such as {faults[0]}")
             continue
         rows = pd.concat([rows.assign(split=split) for split, (rows, _) in parts.items()], ignore_index=True)
         return Reference(rows, stored.bundle.card["weights"], settings)
@@ -124,4 +124,5 @@ def _images(stored: Stored, tree: Path) -> tuple[list[Frame], list[Frame]]:
 
 def _frame(row: dict[str, Any], tree: Path) -> Frame:
     drive = f"{row['dataset'] or ''}/{row['drive']}" if row["drive"] else row["sample"]
-    return Frame(row["sample"], tree / paths.RAW / row["image"], drive)
+    # the bytes are checked: nobody holds a lock here, and a drive may be replaced while it is read
+    return Frame(row["sample"], tree / paths.RAW / row["image"], drive, sha=row["image_sha"])

@@ -2,7 +2,11 @@
 
 import shutil
 import time
+from bisect import insort
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from platform import python_version
 from typing import Any
@@ -13,6 +17,7 @@ from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import digest_file, home, read_json, replacing, write_json
 
+SLACK = 1.0  # seconds that the clock of files may be behind that of processes
 DECIDING = (  # packages whose versions may change a result
     *("dvc", "great-expectations", "jax", "keras", "numpy", "pandas", "pillow", "pyarrow", "scipy"),
     *("tensorflow", "tensorflow-cpu"),
@@ -89,8 +94,35 @@ def write_record(record: RunRecord) -> None:
 
 def read_records(most: int | None = None) -> list[RunRecord]:
     """Records of this home, or so many, the newest first; damaged ones are left out."""
-    found = [record for path in records_folder().glob("*.json") if (record := _read(path))]
-    return sorted(found, key=lambda record: (record.started, record.run), reverse=True)[:most]
+    return list(islice(newest_first(), most))
+
+
+def newest_first() -> Iterator[RunRecord]:
+    """Records of this home, those that started last first; damaged ones are left out.
+
+    No more files are read than are asked for: a run started before its record was written.
+    """
+    files = sorted(((_written(path), path) for path in records_folder().glob("*.json")), reverse=True)
+    read: list[tuple[tuple[float, str], RunRecord]] = []  # the newest last
+    for written, path in files:
+        while read and read[-1][0][0] > written + SLACK:
+            yield read.pop()[1]
+        if record := _read(path):
+            insort(read, ((record.started, record.run), record), key=itemgetter(0))
+    yield from (record for _, record in reversed(read))
+
+
+def read_record(run: str) -> RunRecord | None:
+    """The record of a run by its whole id; None where there is none, or a damaged one."""
+    return _read(records_folder() / f"{run}.json")
+
+
+def delete_record(run: str) -> None:
+    """Delete a run's record and its folder; the record last, so that a kill leaves no folder that nothing names."""
+    folder = records_folder() / run
+    if folder.is_dir():
+        shutil.rmtree(folder)
+    (records_folder() / f"{run}.json").unlink(missing_ok=True)
 
 
 def find_record(run: str) -> RunRecord:
@@ -99,10 +131,8 @@ def find_record(run: str) -> RunRecord:
     Raises:
         UsageError: there is none, or several.
     """
-    records = read_records()
-    found = [record for record in records if record.run == run] or [
-        record for record in records if run and (record.run.startswith(run) or record.name == run)
-    ]
+    found = [record for record in newest_first() if run and (record.run.startswith(run) or record.name == run)]
+    found = [record for record in found if record.run == run] or found
     if not found:
         raise UsageError(f"no run {run!r} in {records_folder()}: `roadseg runs` lists them")
     if len(found) > 1:
@@ -115,7 +145,7 @@ def last_final(deployment: str = "retrain") -> RunRecord | None:
 
     What a new run would do is judged against it.
     """
-    wanted = (record for record in read_records() if record.deployment == deployment)
+    wanted = (record for record in newest_first() if record.deployment == deployment)
     return next((record for record in wanted if record.final or record.missing), None)
 
 
@@ -148,6 +178,14 @@ def present_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _written(path: Path) -> float:
+    """When a file was written, seconds since the epoch; 0 where it has been deleted meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _read(path: Path) -> RunRecord | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roadseg.contracts.files import home, replacing
-from roadseg.workspace.plumbing import asked, commit_of, maybe, reason
+from roadseg.workspace.plumbing import asked, commit_of, maybe, must, reason
 
 ABSENT = "couldn't find remote ref"
 HEADS = "refs/heads/"
@@ -71,11 +71,11 @@ def push(repository: Path, commit: str, branch: str) -> Committed:
     remote = remote_of(repository)
     if not remote:
         return Committed(commit, branch, False)
-    left = _unpushed() - {branch}
+    left = _unpushed(repository) - {branch}
     problem = _push(repository, remote, commit, branch)
     if not problem:
         left = {other for other in left if _again(repository, remote, other)}
-    _keep(left | ({branch} if problem else set()))
+    _keep(repository, left | ({branch} if problem else set()))
     if problem:
         problem = (
             f"{branch} is not at {remote} ({problem}): it stays here, and the next run pushes it; by hand "
@@ -86,10 +86,10 @@ def push(repository: Path, commit: str, branch: str) -> Committed:
 
 def push_left(repository: Path) -> list[str]:
     """Push what earlier runs could not; the branches that the remote still lacks."""
-    remote, left = remote_of(repository), _unpushed()
+    remote, left = remote_of(repository), _unpushed(repository)
     if left and remote:
         left = {branch for branch in left if _again(repository, remote, branch)}
-        _keep(left)
+        _keep(repository, left)
     return sorted(left)
 
 
@@ -108,14 +108,26 @@ def _path() -> Path:
     return home() / "unpushed.json"
 
 
-def _unpushed() -> set[str]:
+def _unpushed(repository: Path) -> set[str]:
+    """Branches of this repository: those of another clone that shares the home are not here, and not gone."""
+    return set(_all_unpushed().get(_name(repository), []))
+
+
+def _all_unpushed() -> dict[str, list[str]]:
     try:
-        return set(json.loads(_path().read_text(encoding="utf-8")))
+        known = json.loads(_path().read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return set()
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
-def _keep(branches: set[str]) -> None:
-    if branches != _unpushed():
+def _name(repository: Path) -> str:
+    """Where git keeps the repository: the same for a checkout and for the workspace, which is a worktree of it."""
+    return str(Path(must(repository, "rev-parse", "--path-format=absolute", "--git-common-dir")).resolve())
+
+
+def _keep(repository: Path, branches: set[str]) -> None:
+    if branches != _unpushed(repository):
+        known = _all_unpushed() | {_name(repository): sorted(branches)}
         with replacing(_path()) as temporary:
-            temporary.write_text(json.dumps(sorted(branches)), encoding="utf-8")
+            temporary.write_text(json.dumps({name: left for name, left in known.items() if left}), encoding="utf-8")

@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from roadseg.contracts import paths
 from roadseg.contracts.errors import Busy, UsageError
-from roadseg.contracts.files import home
+from roadseg.contracts.files import home, replacing
 from roadseg.contracts.splits import write_splits
 from roadseg.pipeline.dvc import cache_folder, dvc, share_settings
 from roadseg.workspace.commits import state_of
@@ -56,6 +56,8 @@ def workspace(
         if data.moves and (problem := move_forward(repository, data.commit).problem):
             say(problem)
         tree = stand(repository, home() / "workspace", commit)
+        with replacing(_last()) as temporary:
+            temporary.write_text(me.run, encoding="utf-8")
         lay_data_files(tree, data.commit)
         yield tree
 
@@ -91,11 +93,9 @@ def bring_data(tree: Path) -> None:
 def place_of(record: RunRecord) -> str:
     """Where the workspace of a run is, in words; empty where another run has been in it since."""
     top, holder = home() / "workspace", present_holder()
-    if holder and holder.run == record.run:
-        return f"{top}, in use by this run"
-    if record.commit and top.is_dir() and maybe(top, "rev-parse", "HEAD") == record.commit:
-        return f"{top}, as this run left it"
-    return ""
+    if not top.is_dir() or not _last().exists() or _last().read_text(encoding="utf-8") != record.run:
+        return ""
+    return f"{top}, {'in use by this run' if holder and holder.run == record.run else 'as this run left it'}"
 
 
 def stand(repository: Path, top: Path, commit: str) -> Path:
@@ -139,6 +139,11 @@ def lay_data_files(tree: Path, commit: str) -> None:
                 write_splits(tree / path, [])  # the graph needs one
         else:
             must(tree, "checkout", "--quiet", "--force", commit, "--", str(path))
+
+
+def _last() -> Path:
+    """Where the id of the run stands that was last in the workspace: two runs may share its commit."""
+    return home() / "workspace.last"
 
 
 def _belongs(repository: Path, top: Path) -> bool:
