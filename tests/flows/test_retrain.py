@@ -28,7 +28,7 @@ from roadseg.contracts.files import digest_file
 from roadseg.gate.decision import Decision
 from roadseg.workspace.lock import Held, Holder, present_holder, workspace_lock
 from roadseg.workspace.records import RunRecord, last_final, write_record
-from tests.flows.site import Site
+from tests.flows.served import Site
 
 STAGES = ["scan", "validate", "preprocess", "train", "evaluate"]
 ASKED = {"overrides": {"evaluate": {"resamples": 100}}, "requester": "anna", "reason": "fewer draws"}
