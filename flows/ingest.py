@@ -11,10 +11,10 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 
 from flows.apart import run_apart
-from flows.options import Requester
+from flows.options import Group, Requester, check
 from flows.run import Run, ended, recorded
 from flows.tell import tell
-from flows.turn import give_way, skipped, wake_waiting
+from flows.turn import give_way, hold_workspace, skipped
 from roadseg.contracts import paths
 from roadseg.contracts.errors import Busy
 from roadseg.contracts.files import failpoint
@@ -29,12 +29,19 @@ from roadseg.pipeline.settings import read_settings
 from roadseg.workspace.data_branch import BRANCH, advance
 from roadseg.workspace.remote import Committed
 from roadseg.workspace.revision import find_revision
-from roadseg.workspace.tree import bring_data, workspace
+from roadseg.workspace.tree import bring_data
 
 CHANGED = "roadseg.dataset.changed"
 SHOWN = 6  # drives that a commit's subject and a run's name count out
 FAILPOINTS = ("ingest:taken", "ingest:pushed", "ingest:advanced", "ingest:told")
 DEFAULTS = Inbox()
+
+
+class IngestOptions(Group):
+    """What `ingest` can be told; the flow's signature has the same fields."""
+
+    inbox: Inbox = DEFAULTS
+    requester: Requester = ""
 
 
 @flow(name="ingest", log_prints=False)
@@ -49,6 +56,7 @@ def ingest(inbox: Inbox = DEFAULTS, requester: Requester = "") -> State[Any]:
         requester: who asks; kept in the run's record.
     """
     with recorded("ingest", requester=requester) as run:
+        inbox = check(IngestOptions, {"inbox": inbox, "requester": requester}).inbox
         if (instead := give_way(run)) is not None:
             return instead
         if not inbox.folder and not inbox.path.is_dir():
@@ -67,10 +75,8 @@ def _look(run: Run, inbox: Inbox) -> State[Any]:
         return skipped(run, "; ".join(notes) or f"nothing new in {inbox.place}")
     revision = find_revision(run.repository)
     run.note(revision=revision.name, base=revision.commit)
-    with workspace(run.repository, revision.commit, run.holder) as tree:
-        state = _ingest(run, inbox, tree)
-    wake_waiting()
-    return state
+    with hold_workspace(run, revision.commit) as tree:
+        return _ingest(run, inbox, tree)
 
 
 def _ingest(run: Run, inbox: Inbox, tree: Path) -> State[Any]:

@@ -12,7 +12,7 @@ from prefect import get_run_logger
 from flows.pages import link_decision
 from flows.run import Run
 from flows.steps import keep_decision
-from flows.turn import wake_waiting
+from flows.turn import waking
 from roadseg.contracts import paths
 from roadseg.contracts.errors import UsageError
 from roadseg.gate.decision import Decision
@@ -90,6 +90,5 @@ def working_alone(run: Run) -> Iterator[None]:
     Raises:
         Held: one does.
     """
-    with workspace_lock(run.holder):
+    with waking(workspace_lock(run.holder)):
         yield
-    wake_waiting()

@@ -57,9 +57,9 @@ class Run:
             url=(flow_run.ui_url or "") if self._deployed else "",  # a server of the flow's own has no pages
             versions=present_versions(),
         )
-        before = self._before()
-        if before and before.state == SUSPENDED:
-            self.record = before.model_copy(update={"state": "Running", "ended": None})
+        # Prefect knows that it has asked, also where it was killed before the record said so
+        if context.flow_run.empirical_policy.pause_keys and (before := self._before()):
+            self.record = before.model_copy(update={"state": "Running", "ended": None, "final": False})
         write_record(self.record)
 
     def _before(self) -> RunRecord | None:

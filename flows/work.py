@@ -1,6 +1,7 @@
 """What a retraining does once it is its turn: in the tree it was started in, or in the workspace."""
 
 import time
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def in_workspace(run: Run, asked: RetrainOptions) -> Ended:
         return skipped(run, changes.sentence(), "nothing changed")
     run.name_it("works: " + ("the first run" if changes.first else changes.sentence()), so_far=True)
     try:
-        with hold_workspace(run, revision.commit) as tree:
+        with hold_workspace(run, revision.commit) as tree, chdir(tree):
             decision = _work(run, asked, tree, changes, before)
     except Held as held:
         return yield_to(run, str(held.holder or "another run"), asked.when_busy)

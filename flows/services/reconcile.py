@@ -44,7 +44,6 @@ DEAD = (
     "no process of this run lives any more (killed, or the machine restarted); the next run goes on from what it left"
 )
 INTERRUPTED = "Interrupted"  # what a record says of a run that was told to stop, and did
-SUSPENDED = "Suspended"
 MUTE = "its question was never stored, so nobody could answer; it is asked again"
 
 
@@ -140,7 +139,10 @@ def _end_tasks(client: SyncPrefectClient, run: UUID, due: State[Any]) -> None:
 
 
 def _settle(client: SyncPrefectClient, at_work: set[str]) -> None:
-    """Write into home how runs ended that could not do it themselves, tell of crashes, and forget the locks of all."""
+    """Write into home how runs ended that could not do it themselves, tell of crashes, and forget the locks of all.
+
+    What a run has asked people is in the ledger, and `flows.questions` closes it there, whatever the record says.
+    """
     open_records = {
         record.run: record for record in read_records() if record.ended is None or record.state == INTERRUPTED
     }
@@ -153,11 +155,6 @@ def _settle(client: SyncPrefectClient, at_work: set[str]) -> None:
         if record := open_records.get(str(run.id)):
             _write_end(record, run, run.state)
         forget(str(run.id))
-
-
-def _is_open(record: RunRecord) -> bool:
-    """Whether the run may have ended since; of one that asks a person, `flows.asking` writes also the ledger."""
-    return record.state == INTERRUPTED or (record.ended is None and record.state != SUSPENDED)
 
 
 def _write_end(record: RunRecord, run: FlowRun, state: State[Any]) -> None:

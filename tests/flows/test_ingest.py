@@ -16,7 +16,9 @@ from workspace_project import git, give_remotes
 
 from flows import ingest as flow
 from flows import run as runs
+from flows import turn
 from flows.services.server import prefect_server
+from roadseg.contracts.errors import UsageError
 from roadseg.intake.inbox.options import Inbox
 from roadseg.workspace.data_branch import BRANCH
 from roadseg.workspace.records import read_records
@@ -135,6 +137,21 @@ def test_a_look_while_another_run_works_leaves_all_for_the_next(
     assert "the workspace is in use by retrain of tonight" in str(state.message)
     assert look(folder).name == "Taken"
     assert [each.get("event") for each in told] == ["roadseg.dataset.changed"]
+
+
+def test_a_look_that_fails_wakes_who_waits_and_leaves_all_for_the_next(
+    tree: Path, tmp_path: Path, server: str, told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: Path) -> None:
+        raise UsageError("the data are away")
+
+    woken = list[str]()
+    monkeypatch.setattr(turn, "wake_waiting", lambda: woken.append("look"))
+    monkeypatch.setattr(flow, "bring_data", away)
+    put_drive(tmp_path / "arrives/new/monday", "train/77", seed=77)
+    state = look(tmp_path / "arrives/new")
+    assert (state.is_failed(), "the data are away" in str(state.message)) == (True, True)
+    assert woken == ["look"]
 
 
 def test_without_an_inbox_a_look_says_where_one_may_be(tree: Path, server: str) -> None:

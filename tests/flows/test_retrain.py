@@ -42,6 +42,7 @@ class Site(NamedTuple):
     api: str
     tree: Path
     deployment: str
+    pool: str
 
     @property
     def home(self) -> Path:
@@ -59,6 +60,7 @@ class Site(NamedTuple):
         """Do in this process what a worker does in one of its own; the run as it stands then."""
         with chdir(self.tree), pytest.MonkeyPatch.context() as patch:
             patch.setenv("ROADSEG_HOME", str(self.home))
+            patch.setenv("ROADSEG_POOL", self.pool)
             with get_client(sync_client=True) as client:
                 found: FlowRun = client.read_flow_run(run)
             with suppress(Pause):  # it is back in the queue
@@ -83,7 +85,7 @@ def site(
         env = services_environment()
         Path(env["SERVICES"]).mkdir(parents=True)
         [name] = [each["name"] for each in make_deployments(env) if each["name"].startswith("retrain")]
-    return Site(prefect_api, tree, ask(f"{prefect_api}/deployments/name/retrain/{name}")["id"])
+    return Site(prefect_api, tree, ask(f"{prefect_api}/deployments/name/retrain/{name}")["id"], env["ROADSEG_POOL"])
 
 
 @pytest.fixture(scope="module")
