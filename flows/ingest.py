@@ -15,7 +15,7 @@ from flows.apart import run_apart
 from flows.options import Group, Requester, WhenBusy, check
 from flows.run import Run, ended, recorded
 from flows.tell import tell
-from flows.turn import give_way, in_the_way, skipped, wake_waiting, yield_to
+from flows.turn import give_way, hold_workspace, in_the_way, skipped, yield_to
 from roadseg.contracts import paths
 from roadseg.contracts.errors import Busy
 from roadseg.contracts.files import failpoint
@@ -30,7 +30,7 @@ from roadseg.pipeline.settings import read_settings
 from roadseg.workspace.data_branch import BRANCH, advance
 from roadseg.workspace.remote import Committed
 from roadseg.workspace.revision import find_revision
-from roadseg.workspace.tree import bring_data, workspace
+from roadseg.workspace.tree import bring_data
 
 CHANGED = "roadseg.dataset.changed"
 SUMMARY, NAMED = 400, 80  # characters of an event that become reason and requester of a run of retrain
@@ -82,10 +82,8 @@ def _look(run: Run, inbox: Inbox) -> State[Any]:
         return skipped(run, "; ".join(notes) or f"nothing new in {inbox.place}")
     revision = find_revision(run.repository)
     run.note(revision=revision.name, base=revision.commit)
-    with workspace(run.repository, revision.commit, run.holder, run.warn) as tree:
-        state = _ingest(run, inbox, tree)
-    wake_waiting()
-    return state
+    with hold_workspace(run, revision.commit) as tree:
+        return _ingest(run, inbox, tree)
 
 
 def _ingest(run: Run, inbox: Inbox, tree: Path) -> State[Any]:

@@ -17,7 +17,7 @@ from flows.ingest import announce_change, version_and_push
 from flows.options import Group, Requester, WhenBusy, check
 from flows.run import Run, ended, recorded
 from flows.tell import tell
-from flows.turn import give_way, in_the_way, skipped, wake_waiting, yield_to
+from flows.turn import give_way, hold_workspace, in_the_way, skipped, yield_to
 from roadseg.contracts import paths
 from roadseg.contracts.errors import Busy, UsageError
 from roadseg.contracts.files import home
@@ -28,7 +28,7 @@ from roadseg.labelling.batch import NAME, Batch, all_batches, open_batch
 from roadseg.labelling.sources import TEST, find_source
 from roadseg.workspace.data_branch import BRANCH
 from roadseg.workspace.revision import find_revision
-from roadseg.workspace.tree import bring_data, workspace
+from roadseg.workspace.tree import bring_data
 
 PICKED = "roadseg.labels.picked"
 AT_LEAST = 200  # new pictures for which it is worth to call people
@@ -81,6 +81,8 @@ def label(
     given = {"source": source, "count": count, "split": split, "at_least": at_least, "requester": requester}
     with recorded("label", requester=str(requester)) as run:
         options = check(LabelOptions, given)
+        if (instead := give_way(run)) is not None:
+            return instead
         folder = options.source or str(home() / "serving/kept")
         if not options.source and not Path(folder).is_dir():
             return skipped(run, f"no kept frames: `roadseg serve --keep {folder}` keeps some, or set source")
@@ -179,12 +181,10 @@ def label_import(
         revision = find_revision(run.repository)
         run.note(revision=revision.name, base=revision.commit)
         try:
-            with workspace(run.repository, revision.commit, run.holder, run.warn) as tree:
-                state = _import(run, options, tree)
+            with hold_workspace(run, revision.commit) as tree:
+                return _import(run, options, tree)
         except Busy as busy:
             return yield_to(run, in_the_way(busy), options.when_busy)
-        wake_waiting()
-        return state
 
 
 def _import(run: Run, options: LabelImportOptions, tree: Path) -> State[Any]:

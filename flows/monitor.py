@@ -15,6 +15,7 @@ from pydantic import Field
 from flows.options import Group, Requester, check
 from flows.run import Run, ended, recorded
 from flows.tell import tell
+from flows.turn import give_way
 from roadseg.contracts.errors import UsageError
 from roadseg.drift.limits import DISTANCE, LEVEL, MOST
 
@@ -59,7 +60,7 @@ def monitor(
         options = check(MonitorOptions, given)
         if not Path(options.folder).is_absolute():
             raise UsageError(f"folder {options.folder}: give the whole path, from / on")
-        return _look(run, options)
+        return give_way(run) or _look(run, options)
 
 
 def _look(run: Run, options: MonitorOptions) -> State[Any]:

@@ -10,10 +10,11 @@ from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from flows.asking import DAYS, answer_to, asked_elsewhere, nobody_answered
+from flows.asking import DAYS, answer_to, nobody_answered
 from flows.judging import let_gate_decide
 from flows.options import Group, Reason, Requester, Version, check
 from flows.outcome import conclude
+from flows.questions import asked_elsewhere
 from flows.run import Run, recorded
 from flows.turn import skipped, yield_to
 from roadseg.gate.decision import Decision
@@ -66,7 +67,7 @@ def promote(
         try:
             return _decide(run, options)
         except Held as held:  # a champion must be scored again, and somebody trains
-            return yield_to(run, str(held.holder or "another run"), "wait")
+            return yield_to(run, in_the_way(held), "wait")
 
 
 def _decide(run: Run, options: PromoteOptions) -> Ended:

@@ -7,7 +7,7 @@ from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.asking import answer_overdue
+from flows.questions import settle_questions
 from flows.services.reconcile import reconcile_runs
 from flows.services.retention import clean
 from roadseg.pipeline.environment import settle
@@ -16,12 +16,12 @@ from roadseg.tracking.outage import told
 
 @flow(name="reconcile", log_prints=False)
 def reconcile() -> State[Any]:
-    """End runs whose processes are dead, answer overdue questions, and once a day delete what is old.
+    """End runs whose processes are dead, close or answer what they asked, and once a day delete what is old.
 
     `make up` lets it run every five minutes.
     """
     settle()
-    lines = reconcile_runs() + answer_overdue()
+    lines = reconcile_runs() + settle_questions()
     try:
         lines += clean(os.environ.get("ROADSEG_POOL", ""))
     except Exception as error:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from flows.options import Group, Reason, Requester, WhenBusy, check
 from flows.run import Run, ended, recorded
-from flows.turn import working_alone, yield_to
+from flows.turn import in_the_way, working_alone, yield_to
 from roadseg.contracts.errors import DONE, RoadsegError
 from roadseg.workspace.lock import Held, present_holder
 
@@ -56,7 +56,7 @@ def reproduce(
             with working_alone(run):
                 return _rebuild(run, options)
         except Held as held:
-            return yield_to(run, str(held.holder or "another run"), options.when_busy)
+            return yield_to(run, in_the_way(held), options.when_busy)
 
 
 def _rebuild(run: Run, options: ReproduceOptions) -> State[Any]:

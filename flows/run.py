@@ -57,9 +57,9 @@ class Run:
             url=(flow_run.ui_url or "") if self._deployed else "",  # a server of the flow's own has no pages
             versions=present_versions(),
         )
-        before = read_record(self.id)
-        if before and before.state == SUSPENDED:
-            self.record = before.model_copy(update={"state": "Running", "ended": None})
+        # Prefect knows that it has asked, also where it was killed before the record said so
+        if context.flow_run.empirical_policy.pause_keys and (before := read_record(self.id)):
+            self.record = before.model_copy(update={"state": "Running", "ended": None, "final": False})
         write_record(self.record)
 
     @property

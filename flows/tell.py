@@ -30,7 +30,17 @@ from roadseg.contracts.files import home
 
 Saved = TypeVar("Saved", bound=Block)
 Kind = Literal[
-    "failed", "refused", "held", "promoted", "rejected", "rolled back", "drift", "asked", "crashed", "picked"
+    "failed",
+    "refused",
+    "held",
+    "promoted",
+    "rejected",
+    "rolled back",
+    "drift",
+    "asked",
+    "withdrawn",
+    "crashed",
+    "picked",
 ]
 WEBHOOK, MAIL = "roadseg-webhook", "roadseg-mail"  # names of the blocks
 PATIENCE = 8.0  # seconds for all receivers together; a run never waits longer

@@ -3,11 +3,12 @@
 The lock of the workspace is the truth about who works; a run that waits is back in Prefect's queue and has no process.
 """
 
+import os
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from prefect import get_run_logger
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -18,6 +19,8 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateName,
     FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterName,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
@@ -31,6 +34,7 @@ from roadseg.contracts.errors import Busy
 from roadseg.workspace.lock import Held, workspace_lock
 from roadseg.workspace.tree import workspace
 
+T = TypeVar("T")
 WAITING = "Waiting"  # name of the state of a run that is in the queue until the workspace is free
 SOON, PATIENCE = timedelta(seconds=15), timedelta(minutes=5)  # until a waiting run looks again; whoever ends wakes it
 STARTING = timedelta(minutes=2)  # a run that has been about to start for longer has lost its worker
@@ -84,8 +88,9 @@ def yield_to(run: Run, holder: str, when_busy: WhenBusy) -> State[Any]:
         return skipped(run, f"in the way: {holder}")
     with get_client(sync_client=True) as client:
         if when_busy == "replace":
-            for other in _waiting(client):
-                if other.deployment_id == me.deployment_id and other.id != me.id:
+            same = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[me.deployment_id]), state=_is_waiting())
+            for other in client.read_flow_runs(flow_run_filter=same, limit=MOST):
+                if other.id != me.id:
                     client.set_flow_run_state(other.id, Cancelled(message=f"{me.name} takes its place"), force=True)
         delay = min(PATIENCE, SOON * 2 ** min(me.run_count, 8))  # each look costs a process
         return _back_to_queue(client, run, delay, f"for {holder}")
@@ -93,17 +98,27 @@ def yield_to(run: Run, holder: str, when_busy: WhenBusy) -> State[Any]:
 
 @contextmanager
 def hold_workspace(run: Run, commit: str) -> Iterator[Path]:
-    """Hold the workspace, at a commit, with the current directory in it; the runs that wait look when it is free.
+    """Hold the workspace, at a commit; the runs that wait look when it is free, however this one ends.
 
     Raises:
         Held: another run holds it.
         UsageError: see `workspace`.
     """
+    with waking(workspace(run.repository, commit, run.holder, run.warn)) as tree:
+        yield tree
+
+
+@contextmanager
+def waking(holding: AbstractContextManager[T]) -> Iterator[T]:
+    """Hold what others wait for, and let them look once it is given back, also by a run that fails or is told to stop.
+
+    Who does not get it wakes nobody: two that wait would wake each other without end.
+    """
     held = False
     try:
-        with workspace(run.repository, commit, run.holder, run.warn) as tree, chdir(tree):
+        with holding as what:
             held = True
-            yield tree
+            yield what
     finally:
         if held:
             wake_waiting()
@@ -116,16 +131,17 @@ def working_alone(run: Run) -> Iterator[None]:
     Raises:
         Held: one does.
     """
-    with workspace_lock(run.holder):
+    with waking(workspace_lock(run.holder)):
         yield
-    wake_waiting()
 
 
 def wake_waiting() -> None:
-    """Let the runs that wait look now: the workspace is free. Without it they look within minutes."""
+    """Let the runs of this home's pool that wait look now: the workspace is free. Else they look within minutes."""
+    ours = WorkPoolFilter(name=WorkPoolFilterName(any_=[os.environ.get("ROADSEG_POOL", "")]))  # others share the server
+    wanted = FlowRunFilter(state=_is_waiting())
     try:
         with get_client(sync_client=True) as client:
-            for other in _waiting(client):
+            for other in client.read_flow_runs(flow_run_filter=wanted, work_pool_filter=ours, limit=MOST):
                 message = (other.state and other.state.message) or ""
                 client.set_flow_run_state(other.id, _scheduled(timedelta(), message))
     except Exception as error:
@@ -159,11 +175,10 @@ def _due(client: SyncPrefectClient, me: FlowRun) -> list[FlowRun]:
     return [other for other in found if other.id != me.id]
 
 
-def _waiting(client: SyncPrefectClient) -> list[FlowRun]:
-    state = FlowRunFilterState(
+def _is_waiting() -> FlowRunFilterState:
+    return FlowRunFilterState(
         type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]), name=FlowRunFilterStateName(any_=[WAITING])
     )
-    return list(client.read_flow_runs(flow_run_filter=FlowRunFilter(state=state), limit=MOST))
 
 
 def _automatic(one: FlowRun) -> bool:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def in_workspace(run: Run, asked: RetrainOptions) -> Ended:
         return skipped(run, changes.sentence(), "nothing changed")
     run.name_it("works: " + ("the first run" if changes.first else changes.sentence()), so_far=True)
     try:
-        with hold_workspace(run, revision.commit) as tree:
+        with hold_workspace(run, revision.commit) as tree, chdir(tree):
             decision = _work(run, asked, tree, changes, before)
     except Busy as busy:  # another run, or a person who trains this very thing in a tree of theirs
         return yield_to(run, in_the_way(busy), asked.when_busy)

@@ -45,7 +45,6 @@ DEAD = (
     "no process of this run lives any more (killed, or the machine restarted); the next run goes on from what it left"
 )
 INTERRUPTED = "Interrupted"  # what a record says of a run that was told to stop, and did
-SUSPENDED = "Suspended"
 MUTE = "its question was never stored, so nobody could answer; it is asked again"
 
 
@@ -142,21 +141,19 @@ def _end_tasks(client: SyncPrefectClient, run: UUID, due: State[Any]) -> None:
 
 
 def _settle(client: SyncPrefectClient, at_work: set[str]) -> None:
-    """Write into home how runs ended that could not do it themselves, tell of crashes, and forget the locks of all."""
+    """Write into home how runs ended that could not do it themselves, tell of crashes, and forget the locks of all.
+
+    What a run has asked people is in the ledger, and `flows.questions` closes it there, whatever the record says.
+    """
     free = [UUID(run) for run in known_runs() if life(run, at_work) == "dead"]  # a run's lock stays until this is done
     for at in range(0, len(free), PAGE):
         wanted = FlowRunFilter(id=FlowRunFilterId(any_=free[at : at + PAGE]))
         for run in client.read_flow_runs(flow_run_filter=wanted, limit=PAGE):
             if run.state is None or not run.state.is_final() or life(str(run.id), at_work) == "alive":
                 continue
-            if (record := read_record(str(run.id))) and _is_open(record):
+            if (record := read_record(str(run.id))) and (record.ended is None or record.state == INTERRUPTED):
                 _write_end(record, run, run.state)
             forget(str(run.id))
-
-
-def _is_open(record: RunRecord) -> bool:
-    """Whether the run may have ended since; of one that asks a person, `flows.asking` writes also the ledger."""
-    return record.state == INTERRUPTED or (record.ended is None and record.state != SUSPENDED)
 
 
 def _write_end(record: RunRecord, run: FlowRun, state: State[Any]) -> None:

@@ -2,13 +2,19 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
 
 import pytest
 from middles import make_before
 
 from flows.services.server import prefect_server
+
+if TYPE_CHECKING:
+    from boards import Board
 
 
 @pytest.fixture(scope="session")
@@ -71,3 +77,40 @@ def checkout(checkout: Path, with_stores: Callable[[Path], Path]) -> Path:
 @pytest.fixture
 def finished_checkout(finished_checkout: Path, with_stores: Callable[[Path], Path]) -> Path:
     return with_stores(finished_checkout)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("contenders")
+
+
+@pytest.fixture
+def board(
+    empty_store: Path, tmp_path: Path, made: Path, prefect_api: str, monkeypatch: pytest.MonkeyPatch
+) -> "Iterator[Board]":
+    from boards import Board  # late, as all that it needs: other tests here load none of it
+    from contenders import score_here
+    from prefect.client.orchestration import get_client
+
+    from flows import turn
+    from roadseg.registry import decision_page
+    from roadseg.registry import rollback as rollback_module
+    from roadseg.registry.evidence import gather, query, rescore
+
+    monkeypatch.setattr(rescore, "ask", score_here)
+    monkeypatch.setattr(decision_page, "ask", lambda *_, **__: None)
+    for module in (gather, rollback_module):
+        monkeypatch.setattr(module, "query", lambda *paths: query.load_and_ask(*paths, *[None] * (3 - len(paths))))
+    monkeypatch.setattr(turn, "SOON", timedelta(milliseconds=1))  # a run that waits is not due before
+    (tmp_path / "tree").mkdir()
+    monkeypatch.chdir(tmp_path / "tree")
+    with get_client(sync_client=True) as prefect:
+        yield Board(tmp_path, made, empty_store, prefect)
+
+
+@pytest.fixture
+def asked(board: "Board") -> UUID:
+    """A run that asks about version 2; version 1 is champion."""
+    board.start(version=1)
+    board.policy(approval=True)
+    return board.start(version=2, requester="ann", reason="weekly")

@@ -21,6 +21,7 @@ class Site(NamedTuple):
     api: str
     tree: Path
     deployment: str
+    pool: str
 
     @property
     def home(self) -> Path:
@@ -38,6 +39,7 @@ class Site(NamedTuple):
         """Do in this process what a worker does in one of its own; the run as it stands then."""
         with chdir(self.tree), pytest.MonkeyPatch.context() as patch:
             patch.setenv("ROADSEG_HOME", str(self.home))
+            patch.setenv("ROADSEG_POOL", self.pool)
             with get_client(sync_client=True) as client:
                 found: FlowRun = client.read_flow_run(run)
             with suppress(Pause):  # it is back in the queue

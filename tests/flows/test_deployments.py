@@ -14,20 +14,28 @@ from prefect.server.schemas.schedules import CronSchedule
 from prefect.utilities.callables import parameter_schema
 from trees import ROOT
 
+from flows.ingest import IngestOptions, ingest
 from flows.label import LabelImportOptions, LabelOptions, label, label_import
-from flows.options import Group
+from flows.monitor import MonitorOptions, monitor
+from flows.options import Group, RetrainOptions
 from flows.predict import PredictOptions, predict
 from flows.promote import PromoteOptions, promote
+from flows.reconcile import reconcile
 from flows.reproduce import ReproduceOptions, reproduce
+from flows.retrain import retrain
 from flows.rollback import RollbackOptions, rollback
 
 FLOWS = [
+    (retrain, RetrainOptions),
+    (ingest, IngestOptions),
+    (monitor, MonitorOptions),
     (label, LabelOptions),
     (label_import, LabelImportOptions),
     (promote, PromoteOptions),
     (rollback, RollbackOptions),
     (predict, PredictOptions),
     (reproduce, ReproduceOptions),
+    (reconcile, Group),  # it takes nothing
 ]
 UNSEEN = ("title", "description", "position")
 
@@ -36,7 +44,8 @@ UNSEEN = ("title", "description", "position")
 def test_the_form_shows_what_the_flow_checks_and_says_what_each_field_means(
     flow: Flow[Any, Any], options: type[Group]
 ) -> None:
-    shown, checked = parameter_schema(flow).model_dump(), options.model_json_schema()
+    shown = parameter_schema(flow).model_dump()
+    checked = options.model_json_schema(ref_template="#/definitions/{model}")
     assert shown["properties"].keys() == checked["properties"].keys()
     assert set(shown.get("required", [])) == set(checked.get("required", []))
     for name, field in shown["properties"].items():
@@ -44,11 +53,13 @@ def test_the_form_shows_what_the_flow_checks_and_says_what_each_field_means(
         assert {key: value for key, value in field.items() if key not in UNSEEN} == {
             key: value for key, value in checked["properties"][name].items() if key not in UNSEEN
         }, name
+    assert shown.get("definitions", {}) == checked.get("$defs", {})
 
 
 def test_each_deployment_names_a_flow_that_is_there() -> None:
     listed = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     entries = {each["name"]: each["entrypoint"] for each in listed}
+    assert {flow.name for flow, _ in FLOWS} == entries.keys()
     for flow, _ in FLOWS:
         path, _, name = entries[flow.name].partition(":")
         assert (Path(inspect.getfile(flow.fn)), name) == (ROOT / path, flow.fn.__name__)

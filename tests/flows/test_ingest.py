@@ -17,6 +17,7 @@ from workspace_project import git, give_remotes
 
 from flows import ingest as flow
 from flows import run as runs
+from flows import turn
 from flows.options import RetrainOptions, check
 from flows.services.server import prefect_server
 from roadseg.contracts.errors import UsageError
@@ -157,6 +158,21 @@ def test_a_schedule_s_wrong_parameter_is_in_the_record(tree: Path, server: str) 
     record = read_records(1)[0]
     assert (record.deployment, record.state) == ("ingest", "Failed")
     assert "inbox.folder" in record.problem
+
+
+def test_a_look_that_fails_wakes_who_waits_and_leaves_all_for_the_next(
+    tree: Path, tmp_path: Path, server: str, told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: Path) -> None:
+        raise UsageError("the data are away")
+
+    woken = list[str]()
+    monkeypatch.setattr(turn, "wake_waiting", lambda: woken.append("look"))
+    monkeypatch.setattr(flow, "bring_data", away)
+    put_drive(tmp_path / "arrives/new/monday", "train/77", seed=77)
+    state = look(tmp_path / "arrives/new")
+    assert (state.is_failed(), "the data are away" in str(state.message)) == (True, True)
+    assert woken == ["look"]
 
 
 def test_without_an_inbox_a_look_says_where_one_may_be(tree: Path, server: str) -> None:

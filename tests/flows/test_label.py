@@ -17,6 +17,7 @@ from workspace_project import git, give_remotes
 
 from flows import label as flow
 from flows import run as runs
+from flows import turn
 from roadseg.contracts.classes import ClassTable
 from roadseg.labelling.batch import open_batch
 from roadseg.labelling.tools.write import export_batch
@@ -118,7 +119,10 @@ def test_an_import_is_versioned_pushed_and_told_of_so_that_retrain_starts(
     again: State[Any] = flow.label_import("one", str(tmp_path / "out"), return_state=True)
     assert (again.name, payload["revision"]) == ("Taken", git(tree, "rev-parse", BRANCH))
     Image.new("L", (3, 3)).save(tmp_path / f"out/masks/{batch.picks[0].name}.png")
+    woken = list[str]()
+    monkeypatch.setattr(turn, "wake_waiting", lambda: woken.append("look"))
     refused: State[Any] = flow.label_import("one", str(tmp_path / "out"), return_state=True)
     assert refused.is_failed()
     assert "is 3x3, and the picture" in str(refused.message)
     assert told[-1][0] == "refused"
+    assert woken == ["look"]

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def test_a_line_that_train_prints_after_an_epoch_is_shown_and_no_other(
 ) -> None:
     monkeypatch.setenv("ROADSEG_PICTURES", "off")
     reporter = Reporter(Journal(tmp_path), SIZES, monitored=[])  # type: ignore[arg-type]
-    throughput = Throughput()
+    throughput = Throughput(_began=time.monotonic() - 600)  # seconds that the epoch took; there is one more
     reporter.after_epoch({"epoch": 3, "loss": 0.5, "learning_rate": 1e-3, "miou": 0.42}, throughput, guess=None)  # type: ignore[arg-type]
     seen = progress.Progress("retrain-progress", ["scan", "train"])
     seen.begin("train")
@@ -42,6 +43,7 @@ def test_a_line_that_train_prints_after_an_epoch_is_shown_and_no_other(
     seen.end("done")
     assert [percent for percent, _ in shown] == [0, 50, 87.5, 100]
     assert shown[2][1].startswith("train, epoch 3 of 4: loss 0.5000 monitored mIoU 0.4200")
+    assert shown[2][1].endswith(" 10 min left")
 
 
 def test_a_server_that_takes_nothing_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

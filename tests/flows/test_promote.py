@@ -1,55 +1,26 @@
 """Approval against a real Prefect server: each pass of a run is a call, as a worker would make it in a process."""
 
 import shutil
-import time
-from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 import yaml
-from boards import Board
-from contenders import BETTER, score_here
+from boards import YES, Board
+from contenders import BETTER
 from PIL import Image
-from prefect.client.orchestration import get_client
-from prefect.states import Cancelled
 
 from flows import turn
-from flows.asking import answer_overdue
 from flows.predict import predict
 from flows.reproduce import reproduce
 from flows.rollback import rollback
-from flows.services.reconcile import reconcile_runs
 from roadseg.contracts.files import home
-from roadseg.registry import decision_page, ledger
-from roadseg.registry import rollback as rollback_module
-from roadseg.registry.evidence import gather, query, rescore
+from roadseg.registry import ledger
 from roadseg.registry.rebuild import reproduce as rebuilding
 from roadseg.registry.rebuild.compare import Comparison
 from roadseg.registry.versions import MODEL
 from roadseg.workspace.lock import Holder, present_holder, workspace_lock
 from roadseg.workspace.records import find_record
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("contenders")
-
-
-@pytest.fixture
-def board(
-    empty_store: Path, tmp_path: Path, made: Path, prefect_api: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Board]:
-    monkeypatch.setattr(rescore, "ask", score_here)
-    monkeypatch.setattr(decision_page, "ask", lambda *_, **__: None)
-    for module in (gather, rollback_module):
-        monkeypatch.setattr(module, "query", lambda *paths: query.load_and_ask(*paths, *[None] * (3 - len(paths))))
-    monkeypatch.setattr(turn, "SOON", timedelta(milliseconds=1))  # a run that waits is not due before
-    (tmp_path / "tree").mkdir()
-    monkeypatch.chdir(tmp_path / "tree")
-    with get_client(sync_client=True) as prefect:
-        yield Board(tmp_path, made, empty_store, prefect)
 
 
 def test_without_approval_the_gate_decides_and_no_person_is_asked(board: Board) -> None:
@@ -62,17 +33,6 @@ def test_without_approval_the_gate_decides_and_no_person_is_asked(board: Board) 
     assert (entry.tags["requester"], entry.tags["why"], entry.tags["flow_run"]) == ("ann", "better recipe", str(last))
     assert {"decision.json", "decision.html"} <= {path.name for path in (home() / "flows" / str(last)).iterdir()}
     assert not (board.contenders.tree / "reports").exists()
-
-
-YES = {"decision": "promote", "reason": "looks right at night", "approver": "bea"}
-
-
-@pytest.fixture
-def asked(board: Board) -> UUID:
-    """A run that asks about version 2; version 1 is champion."""
-    board.start(version=1)
-    board.policy(approval=True)
-    return board.start(version=2, requester="ann", reason="weekly")
 
 
 def test_a_yes_promotes_after_the_question_stood_in_ledger_and_form(board: Board, asked: UUID) -> None:
@@ -116,22 +76,6 @@ def test_a_no_is_in_the_ledger_with_its_reason_and_moves_nothing(
     assert (tags["decision"], tags["decision.who"]) == (outcome, "bea")
 
 
-def test_without_an_answer_in_time_it_stays_on_hold_and_the_ledger_says_so(board: Board) -> None:
-    board.policy(approval=True)
-    patient, hasty = board.start(version=1), board.start(version=2, answer_days=1e-6)
-    time.sleep(1)
-    [line] = answer_overdue()
-    assert "it goes on" in line
-    assert board.prefect.read_flow_run(patient).state_name == "Suspended"
-    board.go_on(hasty)
-    assert answer_overdue() == []
-    assert board.told() == [("asked", "HOLD", None), ("asked", "HOLD", "no answer"), ("promote", "HOLD", None)]
-    entry = ledger.ledger_entries(board.client)[0]
-    assert entry.tags["reasons"].startswith("nobody answered in time")
-    assert "approver" not in entry.tags
-    assert board.champion is None
-
-
 def test_a_yes_to_what_is_no_longer_so_asks_again_and_one_against_the_gate_moves_nothing(
     board: Board, asked: UUID
 ) -> None:
@@ -145,19 +89,6 @@ def test_a_yes_to_what_is_no_longer_so_asks_again_and_one_against_the_gate_moves
     assert board.go_on(asked).name[:11] == "rejected v2"
     assert board.champion == 1
     assert [outcome for _, outcome, _ in board.told()[1:]] == ["HOLD", "HOLD", "REJECT"]
-
-
-def test_a_version_is_asked_about_once_and_a_cancelled_question_is_withdrawn(board: Board, asked: UUID) -> None:
-    name = board.prefect.read_flow_run(asked).name
-    second = board.prefect.read_flow_run(board.start(version=2))
-    assert (second.state_name, second.name) == ("Skipped", f"skipped: version 2 is asked about already, by run {name}")
-    board.prefect.set_flow_run_state(asked, Cancelled(), force=True)
-    assert reconcile_runs() == []  # which comes first, each time
-    [line] = answer_overdue()
-    assert "withdrawn" in line
-    assert board.told()[1:] == [("asked", "HOLD", "withdrawn")]
-    third = board.start(version=2)
-    assert board.prefect.read_flow_run(third).state_name == "Suspended"
 
 
 def test_where_a_model_must_be_scored_again_the_run_waits_for_whoever_trains(board: Board, tmp_path: Path) -> None:
@@ -237,10 +168,13 @@ def test_a_rebuild_holds_the_workspace_and_fails_where_the_same_processor_gives_
         assert waits.state_name == "Waiting"
         assert board.prefect.read_flow_run(board.start(reproduce, when_busy="skip")).state_name == "Skipped"
     assert seen == []
+    woken = list[str]()
+    monkeypatch.setattr(turn, "wake_waiting", lambda: woken.append("look"))
     ended = board.go_on(waits.id)
     assert (ended.state_name, ended.name) == ("Equal", "rebuilt equal v3")
     other = board.prefect.read_flow_run(board.start(reproduce, model="3", keep=True))
     assert (other.state_name, other.name) == ("Failed", "rebuilt, and differs: v3")
+    assert woken == ["look"] * 2, "also after a failure"
     assert [(model, into) for model, into, _ in seen] == [
         ("champion", None),
         ("3", home() / "flows" / str(other.id) / "rebuilt"),

@@ -46,7 +46,7 @@ def site(
         env = services_environment()
         Path(env["SERVICES"]).mkdir(parents=True)
         [name] = [each["name"] for each in make_deployments(env) if each["name"].startswith("retrain")]
-    return Site(prefect_api, tree, ask(f"{prefect_api}/deployments/name/retrain/{name}")["id"])
+    return Site(prefect_api, tree, ask(f"{prefect_api}/deployments/name/retrain/{name}")["id"], env["ROADSEG_POOL"])
 
 
 @pytest.fixture(scope="module")

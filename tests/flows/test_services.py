@@ -126,6 +126,12 @@ def test_the_form_shows_what_params_yaml_has_and_sends_none_of_it(services: Serv
     assert not any("default" in each for each in schema["definitions"]["Overrides"]["properties"].values())
 
 
+def schedule_of(given: dict[str, Any]) -> dict[str, Any]:
+    """What a schedule says, in prefect.yaml or on the server: when, where, and whether it is on."""
+    kind = "cron" if "cron" in given else "interval"
+    return {kind: given[kind], "timezone": given.get("timezone") or "UTC", "active": given.get("active", True)}
+
+
 def test_up_again_updates_the_deployments_starts_nothing_twice_and_names_other_homes_at_work(
     services: Services, finished: Path, background: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
@@ -134,14 +140,21 @@ def test_up_again_updates_the_deployments_starts_nothing_twice_and_names_other_h
     other = background([*works, "-m", "roadseg", "train"], env={**os.environ, "ROADSEG_HOME": str(beside)})
     before = {process.pid for process in working_in(tree) if "services.conf" in command_of(process)}
     path = tree / "prefect.yaml"
-    path.write_text(path.read_text().replace("interval: 20", "interval: 30"))
+    listed = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    listed["deployments"][0]["schedules"][0]["timezone"] = "Europe/Berlin"  # what is dropped becomes UTC
+    path.write_text(yaml.safe_dump(listed))
     said = run(tree, *UP, **env)
     assert "the services run already" in said.stdout
     [note] = [line for line in said.stdout.splitlines() if line.startswith(f"note     {beside} ")]
     assert f"(process {other.pid})" in note
     assert note.endswith(f"`ROADSEG_HOME='{beside}' make down` ends its services; or let both work")
-    [schedule] = ask(f"{services.prefect}/deployments/name/retrain/retrain")["schedules"]
-    assert schedule["schedule"]["interval"] == 30
+    [retrain] = ask(f"{services.prefect}/deployments/name/retrain/retrain")["schedules"]
+    assert retrain["active"]
+    for each in listed["deployments"]:
+        found = ask(f"{services.prefect}/deployments/name/{each['name']}/{each['name']}")["schedules"]
+        assert [schedule_of(one["schedule"] | {"active": one["active"]}) for one in found] == [
+            schedule_of(one) for one in each.get("schedules", [])
+        ], each["name"]
     assert {process.pid for process in working_in(tree) if "services.conf" in command_of(process)} == before
     automations = ask(f"{services.prefect}/automations/filter", {})
     assert len({each["name"] for each in automations}) == len(automations)

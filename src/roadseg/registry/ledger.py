@@ -128,6 +128,11 @@ def asked_entries(client: MlflowClient) -> list[Entry]:
     return _search(client, f"tags.kind = '{ASKED}'")
 
 
+def entries_of(client: MlflowClient, flow_run: str) -> list[Entry]:
+    """What a flow run has written, the newest first."""
+    return _search(client, f"tags.flow_run = '{flow_run}'")
+
+
 def answers_to(client: MlflowClient, question: Entry) -> list[Entry]:
     """What was decided on a question without a move, the newest first; one at most, unless two died over it."""
     return _search(client, f"tags.question = '{question.run_id}'")

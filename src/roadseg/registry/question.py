@@ -12,10 +12,10 @@ from roadseg.contracts import paths
 from roadseg.contracts.files import read_json, write_json
 from roadseg.gate.decision import Decision, Outcome
 from roadseg.registry import ledger
-from roadseg.registry.alias import write_tags
+from roadseg.registry.alias import settle_moves, write_tags
 from roadseg.registry.ledger import Entry
 
-ANSWER = "answer"  # tag of a question that is over
+ANSWER, WHY = "answer", "answer.why"  # tags of a question that is over
 Answered = Literal["promote", "reject", "keep on hold", "no answer", "asked again", "withdrawn"]
 
 
@@ -77,9 +77,35 @@ def end_question(client: MlflowClient, question: Entry, answer: Answered, by: st
     return decision
 
 
-def close_question(client: MlflowClient, question: Entry, answer: Answered, by: str = "") -> None:
+def what_came_of(client: MlflowClient, question: Entry) -> tuple[Answered, str] | None:
+    """What a run did on an answer and died before it closed the question; a move that it began is settled first.
+
+    Returns:
+        How to close the question, and who had answered; None where the ledger has nothing that came of it.
+
+    Raises:
+        Busy: another process of this home moves the alias.
+    """
+    for entry in ledger.answers_to(client, question):
+        by = entry.tags.get("approver", "")
+        if entry.tags["decision"] == "REJECT":
+            return "reject", by
+        return ("keep on hold" if by else "no answer"), by
+    settle_moves(client)
+    later = [
+        entry
+        for entry in ledger.entries_of(client, question.tags["flow_run"])
+        if entry.started > question.started and entry.tags.get("state") in (None, ledger.DONE)
+    ]
+    if not later:
+        return None
+    first = later[-1]  # what came after that is of another question
+    return ("asked again" if first.kind == ledger.ASKED else "promote"), first.tags.get("approver", "")
+
+
+def close_question(client: MlflowClient, question: Entry, answer: Answered, by: str = "", why: str = "") -> None:
     """Say how a question ended."""
-    told: Mapping[str, str] = {"approver": by, ANSWER: answer}  # the answer last: with it the question is over
+    told: Mapping[str, str] = {WHY: why, "approver": by, ANSWER: answer}  # the answer last: with it it is over
     for name, value in told.items():
         if value:
-            client.set_tag(question.run_id, name, value)
+            client.set_tag(question.run_id, name, value[: ledger.LONGEST])
