@@ -16,7 +16,7 @@ from flows.options import Group, Reason, Requester, Version, check
 from flows.outcome import conclude
 from flows.questions import asked_elsewhere
 from flows.run import Run, recorded
-from flows.turn import skipped, yield_to
+from flows.turn import in_the_way, skipped, yield_to
 from roadseg.gate.decision import Decision
 from roadseg.workspace.lock import Held
 
