@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from flows.ready import make_ready
 from flows.services.container import set_remote
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.files import home
@@ -22,6 +23,7 @@ LOGINS_VARIABLE, REPOSITORY_VARIABLE = "ROADSEG_LOGINS", "ROADSEG_REPOSITORY"
 def main() -> None:
     """Become the engine of a run, in a checkout that is like the repository."""
     os.environ |= logins(os.environ.get(LOGINS_VARIABLE, ""))
+    make_ready()
     cache = Path.cwd() / ".dvc/cache"  # the image's, and so the volume's
     try:
         checkout = make_checkout(os.environ.get(REPOSITORY_VARIABLE, ""))

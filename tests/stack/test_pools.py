@@ -140,6 +140,7 @@ def image_of(finished: Path, folder: Path) -> Path:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)  # of the fixtures too: the stack, a finished checkout
 def test_a_run_that_is_routed_to_a_pool_works_in_a_checkout_of_the_repository(
     stack: Stack, finished: Path, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
