@@ -7,15 +7,22 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import team_stack
+from mlflow import MlflowClient
+from served import copy_store, enter, picture, shifted, waited
+from servers import free_port
 from trees import ROOT, command_environment, run
 from typer.testing import CliRunner
 
 from flows.services.environment import SOURCES
 from roadseg.cli.app import app
+from roadseg.contracts.files import home
+from roadseg.registry.versions import CHAMPION, MODEL
+from roadseg.tracking.store import connect
 
 TEXT = (ROOT / "docs/team.md").read_text()
 STEPS = dict(re.findall(r"^## (\d)\. .*?\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))
@@ -58,8 +65,41 @@ def test_the_servers_of_the_tests_have_every_option_and_variable_that_the_docume
     assert SOURCES.replace("|", r"\|") in TEXT
 
 
+def test_the_fifth_step_serves_the_champion_to_who_has_the_token_alone(
+    empty_store: Path, tmp_path: Path, background: Callable[..., "subprocess.Popen[bytes]"]
+) -> None:
+    client = MlflowClient(copy_store(empty_store, home()))
+    connect()
+    version = enter(client, shifted(tmp_path / "model", 1))
+    client.set_registered_model_alias(MODEL, CHAMPION, str(version))
+    port, log = free_port(), tmp_path / "serve.log"
+    (tmp_path / "street.jpg").write_bytes(picture(1, form="JPEG"))
+    start, ask = (each.replace("8000", str(port)) for each in re.findall(r"```sh\n(.*?)```", STEPS["5"], re.DOTALL))
+    names = command_environment(tmp_path, ROADSEG_HOME=str(home()), PYTHONPATH=f"{ROOT / 'src'}:{ROOT}")
+    with log.open("wb") as opened:
+        shell = ["bash", "-euc", start.replace("roadseg serve", "exec roadseg serve")]
+        process = background(shell, cwd=tmp_path, env=names, stdout=opened, stderr=opened)
+    waited(lambda: "listens at" in log.read_text() or process.poll() is not None)
+    names["ROADSEG_SERVE_TOKEN"] = log.read_text().split()[0]
+    local = ask.replace("https://masks.example.org", f"http://127.0.0.1:{port}")
+    assert local != ask
+
+    def said() -> bytes:
+        done = subprocess.run(
+            ["bash", "-euc", f"rm -f mask.png; {local}"], cwd=tmp_path, env=names, capture_output=True
+        )
+        assert done.returncode == 0, (done.stderr, log.read_text())
+        return (tmp_path / "mask.png").read_bytes()
+
+    assert waited(lambda: (mask := said())[:8] == b"\x89PNG\r\n\x1a\n" and mask)
+    names["ROADSEG_SERVE_TOKEN"] = "another"
+    assert b"send the token" in said()
+    process.terminate()
+    assert process.wait(60) == 0, log.read_text()
+
+
 @pytest.mark.parametrize("command", re.findall(r"^roadseg people .*$|roadseg serve.*$", TEXT, re.MULTILINE))
 def test_verbs_take_the_arguments_that_the_document_gives_them(command: str) -> None:
-    words = [word for word in shlex.split(command) if "=" not in word][1:]
+    words = [word for word in shlex.split(command, comments=True) if "=" not in word][1:]
     shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "200"})
     assert shown.exit_code == 0, shown.output

@@ -21,9 +21,11 @@ from flows.services.environment import checkout_name
 from flows.services.form import with_present_values
 from flows.services.supervisor import run
 from roadseg.contracts import paths
+from roadseg.contracts.errors import UsageError
 from roadseg.pipeline.settings import read_settings
 
 COMMAND = "setpriv --pdeathsig TERM python -m flows.services.engine"  # a run ends with its worker
+ROUTED = ("docker", "kubernetes")  # types of pools whose command makes a checkout: `flows.services.job`
 PAGE = 200  # deployments in one answer of Prefect
 SILENCE = timedelta(hours=1)  # twenty heartbeats: one that is merely late must not end a run
 
@@ -36,17 +38,45 @@ def make_deployments(env: dict[str, str]) -> list[dict[str, Any]]:
     """
     with temporary_settings({PREFECT_API_URL: env["PREFECT_API_URL"]}), get_client(sync_client=True) as client:
         _make_pool(client, env["ROADSEG_POOL"])
-        deployments = _deploy_all(env)
-        ours = _deployments_of(client, env["ROADSEG_POOL"])
+        content = yaml.safe_load(Path("prefect.yaml").read_text(encoding="utf-8"))
+        routes = _routes(client, env, [each["name"] for each in content["deployments"]])
+        deployments = _deploy_all(env, content, routes)
+        names = {each["name"] for each in deployments}
+        ours = [each for each in _deployments_of(client, [env["ROADSEG_POOL"], *routes.values()]) if each.name in names]
         _show_present_values(client, ours)
         _make_automation(client, env["ROADSEG_POOL"], ours)
     return deployments
 
 
-def _deploy_all(env: dict[str, str]) -> list[dict[str, Any]]:
-    content = yaml.safe_load(Path("prefect.yaml").read_text(encoding="utf-8"))
+def _routes(client: SyncPrefectClient, env: dict[str, str], names: list[str]) -> dict[str, str]:
+    """Which deployments go to a pool of Docker or Kubernetes: `ROADSEG_POOL_RETRAIN=roadseg-gpu` names one.
+
+    Raises:
+        UsageError: there is no such pool, or it is of another type.
+    """
+    variables = {name: f"ROADSEG_POOL_{name.upper().replace('-', '_')}" for name in names}
+    routes = {name: env[variable] for name, variable in variables.items() if env.get(variable)}
+    for name, pool in routes.items():
+        try:
+            kind = client.read_work_pool(pool).type
+        except ObjectNotFound:
+            kind = "absent"
+        if kind not in ROUTED:
+            raise UsageError(
+                f"{variables[name]} names work pool {pool}, which is {kind} there: `prefect work-pool create {pool} "
+                "--type docker --base-job-template flows/pools/docker.json`, or kubernetes"
+            )
+    return routes
+
+
+def _deploy_all(env: dict[str, str], content: dict[str, Any], routes: dict[str, str]) -> list[dict[str, Any]]:
     for deployment in content["deployments"]:
-        deployment["work_pool"]["name"] = env["ROADSEG_POOL"]
+        if pool := routes.get(deployment["name"]):
+            # this checkout's folder is not there: the pool's command starts the engine where the checkout is
+            deployment["work_pool"] = {"name": pool}
+            deployment["pull"] = [{"prefect.deployments.steps.set_working_directory": {"directory": "."}}]
+        else:
+            deployment["work_pool"] = deployment["work_pool"] | {"name": env["ROADSEG_POOL"]}
         if env["OWN_PREFECT"] != "true":
             deployment["name"] += f"-{checkout_name()}"
     written = Path(env["SERVICES"]) / "prefect.yaml"
@@ -67,8 +97,8 @@ def _make_pool(client: SyncPrefectClient, name: str) -> None:
         client.create_work_pool(WorkPoolCreate(name=name, type="process", base_job_template=template))
 
 
-def _deployments_of(client: SyncPrefectClient, pool: str) -> list[DeploymentResponse]:
-    return client.read_deployments(work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[pool])), limit=PAGE)
+def _deployments_of(client: SyncPrefectClient, pools: list[str]) -> list[DeploymentResponse]:
+    return client.read_deployments(work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=pools)), limit=PAGE)
 
 
 def _show_present_values(client: SyncPrefectClient, deployments: list[DeploymentResponse]) -> None:

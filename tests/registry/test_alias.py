@@ -166,6 +166,36 @@ def test_a_whole_move_that_passed_before_the_intent_is_not_overwritten(
     assert explained(client)
 
 
+@pytest.mark.parametrize("between", ["alias and ledger", "position and open moves"])
+def test_a_whole_move_that_passes_between_the_looks_of_a_settling_is_no_move_by_hand(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch, between: str
+) -> None:
+    whole = between == "alias and ledger"
+    name = "open_moves" if whole else "position"
+    really, theirs = getattr(ledger, name), tags_of(2, 3) | {"home": "another", "deadline": str(time.time() + 60)}
+    entry = None
+    if not whole:
+        entry = ledger.record(client, theirs, INTENT)
+        client.set_registered_model_alias(MODEL, CHAMPION, "3")
+
+    def passing(client: MlflowClient) -> object:
+        monkeypatch.setattr(ledger, name, really)
+        if entry is None:
+            moved = ledger.record(client, theirs, INTENT)
+            client.set_registered_model_alias(MODEL, CHAMPION, "3")
+            ledger.close(client, moved, DONE)
+            return really(client)
+        seen = really(client)
+        ledger.close(client, entry, DONE)
+        return seen
+
+    monkeypatch.setattr(ledger, name, passing)
+    assert settle_moves(client) == 3
+    assert settle_moves(client) == 3
+    assert states(client)[2:] == [("promote", 2, 3, DONE)]
+    assert explained(client)
+
+
 def test_a_store_that_breaks_down_leaves_no_open_move(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise MlflowException("the store is gone")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -25,7 +26,9 @@ OPEN_MLFLOW = ("/health", "/static-files/", "/api/3.0/mlflow/server-info", "/aja
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 # what everybody with a login may ask for by a POST that changes nothing of ours
 ASKED_BY_POST = "gateway-proxy:|ui-telemetry:|get-or-create-user|users/current|"
-ASKED_BY_POST += r"search|/graphql:|/metrics/get-history|batch-get|query"
+ASKED_BY_POST += r"search|get-latest-versions|/graphql:|/metrics/get-history|batch-get|query"
+# what a writing route may say of things of which there is none here, so that none belongs to anybody
+NOBODY_HAS = r"/(label-schemas|review-queues|traces)/|/presigned-(down|up)load-url$"
 
 
 def filled(route: str) -> str:
@@ -69,17 +72,36 @@ def test_no_route_of_mlflow_answers_without_a_login(stack: Stack, mlflow_routes:
     assert let_through(stack, stack.mlflow, closed[::40], "admin:wrong-password") == []
 
 
-def test_a_reader_changes_nothing_on_mlflow(stack: Stack, mlflow_routes: list[tuple[str, str]]) -> None:
-    login = f"reader:{PASSWORDS['reader']}"
+def test_a_reader_changes_nothing_on_mlflow(
+    stack: Stack, mlflow_routes: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every writing route is asked with the names of what is there, and belongs to others."""
+    client, login = client_as(stack, "trainer", monkeypatch), f"reader:{PASSWORDS['reader']}"
+    experiment = experiment_id(client, EXPERIMENT)
+    run = client.create_run(experiment).info.run_id
+    model = client.create_logged_model(experiment, "theirs").model_id
+    version = client.create_model_version(MODEL, f"{client.get_run(run).info.artifact_uri}/x", run).version
+    there = {"experiment_id": experiment, "run_id": run, "run_uuid": run, "model_id": model, "name": MODEL}
+    there |= {"version": version, "alias": "champion", "key": "a", "value": "b", "new_name": "mine", "path": "x"}
+    there |= {"user_id": 1, "role_id": 1, "workspace": "default", "resource_type": "registered_model"}
+    there |= {"permission": "MANAGE", "resource_id": MODEL, "resource_pattern": MODEL}
+    there |= {"username": "trainer", "artifact_path": f"{experiment}/{run}/artifacts/x", "experiment_ids": [experiment]}
+
+    def of(route: str) -> str:
+        return re.sub(r"<(?:\w+:)?(\w+)>|\{(\w+)[^}]*\}", lambda found: str(there.get(found[1] or found[2], 1)), route)
+
     writes = [(method, route) for method, route in mlflow_routes if method in WRITES]
-    asked = let_through(stack, stack.mlflow, writes, login)
-    changed = [
-        said for said in asked if said.endswith((": 200", ": 201", ": 204")) and not re.search(ASKED_BY_POST, said)
-    ]
-    assert changed == []
-    assert [
-        said for said in asked if int(said.rpartition(" ")[2]) >= 500 and not re.search("gateway|/graphql:", said)
-    ] == []
+    asked = {
+        f"{method} {route}": stack.ask(f"{stack.mlflow}{of(route)}", method, login, there) for method, route in writes
+    }
+    left = {
+        route: status
+        for route, status in asked.items()
+        if status not in REFUSED and not re.search(ASKED_BY_POST, f"{route}:")
+    }
+    assert set(left.values()) <= {400, 404}, left
+    assert [route for route in left if not re.search(NOBODY_HAS, route)] == [], "\n".join(map(str, left.items()))
+    assert client.get_run(run).data.tags.get("a") is None
 
 
 def test_a_reader_s_own_requests_on_what_is_there_are_refused_and_a_trainer_s_are_not(
@@ -122,6 +144,20 @@ def test_a_reader_s_own_requests_on_what_is_there_are_refused_and_a_trainer_s_ar
     assert stack.mlflow_api("registered-models/alias", "POST", "gate", at | {"alias": "tried"})[0] == 200
     assert stack.mlflow_api("registered-models/alias", "DELETE", "gate", {"name": MODEL, "alias": "tried"})[0] == 200
     assert stack.mlflow_api("model-versions/delete", "DELETE", "gate", at)[0] == 200
+
+
+def test_a_reader_makes_nothing_of_its_own_either(stack: Stack, mlflow_routes: list[tuple[str, str]]) -> None:
+    login, name = f"reader:{PASSWORDS['reader']}", f"reader-{time.time_ns()}"
+    found = stack.mlflow_api(f"experiments/get-by-name?experiment_name={EXPERIMENT}", user="reader")[1]
+    body = {"name": name, "secret_name": name, "secret_value": {"api_key": "of-the-tests"}, "provider": "openai"}
+    body |= {"experiment_id": found["experiment"]["experiment_id"], "workspace": "default"}
+    making = [(method, route) for method, route in mlflow_routes if method == "POST" and route.endswith("/create")]
+    assert {route.split("/")[-2] for _, route in making} >= {"experiments", "registered-models", "runs"}
+    asked = {route: stack.ask(f"{stack.mlflow}{filled(route)}", method, login, body) for method, route in making}
+    assert {route: status for route, status in asked.items() if status not in REFUSED} == {}
+    for path in ("experiments/create", "registered-models/create"):
+        assert stack.mlflow_api(path, "POST", "reader", {"name": name})[0] == 403, path
+        assert stack.mlflow_api(path, "POST", "trainer", {"name": name})[0] == 200, path
 
 
 @pytest.mark.parametrize("source", ["file:///etc", "/etc", "s3://roadseg/mlflow", "http://127.0.0.1:1/x", "dbfs:/x"])

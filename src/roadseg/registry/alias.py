@@ -25,6 +25,7 @@ FAILPOINTS = ("move:intend", "move:intended", "move:moved", "move:candidate", "m
 LOCK = "promote.lock"
 PATIENCE = 60.0  # seconds for another process of this home to finish its move
 TRIES = 8  # against movers on other machines
+ELSEWHERE = f"alias {CHAMPION} is being moved from another machine: `roadseg models history` shows by whom"
 TAGS = {"decision": "decision", "decision.reason": "reasons", "decision.who": "who", "decision.why": "why"}
 
 
@@ -75,7 +76,7 @@ def move(client: MlflowClient, tags: Mapping[str, str]) -> Entry:
                 return entry
             ledger.close(client, entry, ledger.UNDONE)
         time.sleep(random.uniform(0, 0.2 * 2**attempt))  # else two would meet again
-    raise Busy(f"alias {CHAMPION} is being moved from another machine: `roadseg models history` shows by whom")
+    raise Busy(ELSEWHERE)
 
 
 def _refuse_overtaken(client: MlflowClient, entry: Entry) -> None:
@@ -122,6 +123,21 @@ def write_tags(client: MlflowClient, version: str, tags: Mapping[str, str]) -> N
 
 
 def _settle(client: MlflowClient) -> int | None:
+    for _ in range(TRIES):
+        champion = _close_left(client)
+        explained = ledger.position(client)
+        if champion == explained or champion in {entry.target for entry in ledger.open_moves(client)}:
+            return champion
+        # a whole move of another machine may have passed between these looks: what the alias and the ledger both say
+        # once more, and in this order, is no such move
+        if (version_at(client, CHAMPION), ledger.position(client)) == (champion, explained):
+            _write_hand_move(client, explained, champion)
+            return champion
+    raise Busy(ELSEWHERE)
+
+
+def _close_left(client: MlflowClient) -> int | None:
+    """Finish or undo what the dead have left; where the alias stood before."""
     champion = version_at(client, CHAMPION)
     for entry in ledger.open_moves(client):
         if entry.tags.get("home") not in (None, _home()) and time.time() < float(entry.tags.get("deadline", 0)):
@@ -130,9 +146,6 @@ def _settle(client: MlflowClient) -> int | None:
             _finish(client, entry)
         else:
             ledger.close(client, entry, ledger.UNDONE)
-    explained = ledger.position(client)
-    if champion != explained and champion not in {entry.target for entry in ledger.open_moves(client)}:
-        _write_hand_move(client, explained, champion)
     return champion
 
 

@@ -123,6 +123,11 @@ def done_moves(client: MlflowClient, most: int | None = None) -> list[Entry]:
     return _search(client, f"tags.state = '{DONE}'", most)
 
 
+def moves_to(client: MlflowClient, version: int) -> list[Entry]:
+    """Moves to a version, whatever became of them, the newest first."""
+    return _search(client, f"tags.to = '{version}'")
+
+
 def asked_entries(client: MlflowClient) -> list[Entry]:
     """What people were asked, answered or not, the newest first."""
     return _search(client, f"tags.kind = '{ASKED}'")

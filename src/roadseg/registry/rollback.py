@@ -108,7 +108,8 @@ def _tags(client: MlflowClient, champion: int, target: int, reason: str) -> dict
     tags = {"kind": ledger.ROLLBACK, "decision": "ROLLBACK", "from": str(champion), "to": str(target)}
     tags |= {"why": reason, "reasons": f"version {champion} was rolled back"}
     tags["flow_run"] = os.environ.get("PREFECT__FLOW_RUN_ID", "")
-    left = Stored.find(client, champion).tags.get("weights")
+    stored = Stored.find(client, champion)
+    left = stored.promised or stored.tags.get("weights")
     won = (move for move in ledger.done_moves(client) if move.target == champion and move.kind == ledger.PROMOTE)
     known = next((move.tags for move in won), {})
     told = {"weights": left, "evidence": known.get("evidence.candidate"), "policy": known.get("policy")}

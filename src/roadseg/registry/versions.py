@@ -7,9 +7,11 @@ import mlflow
 from mlflow import MlflowClient, MlflowException
 from mlflow.entities.model_registry import ModelVersion
 
+from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import UsageError
 from roadseg.contracts.manifest import DIGEST
 from roadseg.gate.settings import COMPARED
+from roadseg.registry.promised import promised_weights, refuse_replaced
 from roadseg.tracking.published import Published, evaluation_key
 from roadseg.tracking.store import connect, every
 
@@ -133,15 +135,27 @@ def fetch_bundle(model: str) -> Path:
     """Folder of a bundle, from a folder or a `models:/` URI.
 
     Raises:
-        UsageError: neither is there.
+        UsageError: neither is there, or it has other weights than it was promoted with.
     """
     if not model.startswith("models:/"):
         return Path(model)
-    connect()
+    client = connect()
     try:
-        return Path(mlflow.artifacts.download_artifacts(f"{model}/artifacts/bundle"))
+        folder = Path(mlflow.artifacts.download_artifacts(f"{model}/artifacts/bundle"))
     except (MlflowException, OSError) as error:
         raise UsageError(f"{model} cannot be fetched ({error}): promote a model, or give --model a folder") from None
+    if (version := _version_of(client, model)) is not None:
+        refuse_replaced(version, Bundle.open(folder).card["weights"], promised_weights(client, version))
+    return folder
+
+
+def _version_of(client: MlflowClient, address: str) -> int | None:
+    """Number of the version of ours that an address names; None where it names something else."""
+    name = address.removeprefix("models:/")
+    if name.startswith(f"{MODEL}@"):
+        return version_at(client, name.removeprefix(f"{MODEL}@"))
+    number = name.removeprefix(f"{MODEL}/")
+    return int(number) if number != name and number.isdecimal() else None
 
 
 def version_rows() -> list[dict[str, str]]:

@@ -18,17 +18,26 @@ from roadseg.contracts.evaluation import Evaluation, evaluation_digest, read_eva
 from roadseg.contracts.files import digest_of, home
 from roadseg.contracts.weights import ENCODER
 from roadseg.gate.settings import compared_settings, key_of
+from roadseg.registry.promised import promised_weights, refuse_replaced
 from roadseg.registry.versions import ABSENT, EVALUATED, MODEL, has_older_digest
 from roadseg.tracking.store import find_run
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A version; `tags` are what `register` and others wrote on it, `source` names its model in MLflow."""
+    """A version.
+
+    Attributes:
+        version: its number.
+        tags: what `register` and others wrote on it; whoever may EDIT the model may change them.
+        source: names its model in MLflow.
+        promised: digest of the weights that it became champion with, by the ledger; None where that does not say it.
+    """
 
     version: int
     tags: Mapping[str, str]
     source: str
+    promised: str | None = None
 
     @classmethod
     def find(cls, client: MlflowClient, version: int) -> "Stored":
@@ -43,7 +52,7 @@ class Stored:
             if error.error_code != ABSENT:
                 raise
             raise UsageError(f"{MODEL} has no version {version}: `roadseg models list` shows those there are") from None
-        return cls(version, dict(found.tags), str(found.source))
+        return cls(version, dict(found.tags), str(found.source), promised_weights(client, version))
 
     @property
     def registered(self) -> bool:
@@ -55,16 +64,20 @@ class Stored:
         """Its bundle, as whoever serves it gets it.
 
         Raises:
-            UsageError: it cannot be had, or has other weights than the version's.
+            UsageError: it cannot be had, or has other weights than the version was registered or promoted with.
         """
         place = home() / "reuse/models" / digest_of(self.source)
         found = Bundle.open(fetched(f"models:/{MODEL}/{self.version}/artifacts/bundle", place))
-        if (named := self.tags.get("weights")) not in (None, found.card["weights"]):
+        try:
+            refuse_replaced(self.version, found.card["weights"], self.promised)
+            if (named := self.tags.get("weights")) not in (None, found.card["weights"]):
+                raise UsageError(
+                    f"version {self.version} was registered with the weights {str(named)[:12]}, and MLflow holds "
+                    f"{found.card['weights'][:12]}: register that model again"
+                )
+        except UsageError:
             shutil.rmtree(place)  # whatever changed it, the next call fetches anew
-            raise UsageError(
-                f"version {self.version} was registered with the weights {str(named)[:12]}, and MLflow holds "
-                f"{found.card['weights'][:12]}: register that model again"
-            )
+            raise
         return found
 
     @property
