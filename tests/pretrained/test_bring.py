@@ -37,9 +37,10 @@ from roadseg.train.params import TrainParams
 
 @pytest.fixture
 def lite(monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
-    """A narrow lite0 whose digest is not known, and made weights for it by PyTorch's names."""
+    """A narrow lite0 of which no digest is known, and made weights for it by PyTorch's names."""
     layers = ENCODER_LAYERS["lite0"]
     monkeypatch.setitem(ENCODERS, "lite0", replace(ENCODERS["lite0"], layers=layers, digest=""))
+    monkeypatch.delitem(bring.FILES, "lite0")
     rng, found = np.random.default_rng(0), {}
     for weight in encoder_model(ENCODERS["lite0"]).weights:
         layer, _, variable = weight.path.rpartition("/")
@@ -81,6 +82,16 @@ def test_other_weights_than_those_of_the_digest_are_refused(
     with pytest.raises(DataRefused, match=f"have digest [0-9a-f]{{12}}, not {'0' * 12}"):
         bring_encoder("lite0", path)
     assert kept_encoders() == {}
+
+
+def test_nothing_is_read_of_another_file_than_the_published_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lite0.pth"
+    path.write_bytes(b"other")
+    monkeypatch.setattr("roadseg.pretrained.bring.read_tensors", lambda path: pytest.fail("it was read"))
+    with pytest.raises(DataRefused, match="not the file of EfficientNet-Lite0's weights, of which the sha256 begins"):
+        bring_encoder("lite0", path)
 
 
 def test_a_file_of_another_model_is_refused(lite: dict[str, np.ndarray], tmp_path: Path) -> None:
