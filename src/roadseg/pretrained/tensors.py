@@ -59,7 +59,8 @@ def _read(view: View, stored: Stored) -> np.ndarray:
     if len(values) != count or values.dtype != kind:
         refuse(f"storage {key} has {len(values)} values, not {count}")
     last = place + sum((size - 1) * step for size, step in zip(shape, steps, strict=True))
-    if prod(shape) > count - place or (prod(shape) and last >= count):
+    wanted: int = prod(shape)
+    if wanted > count - place or (wanted and last >= count):
         refuse(f"a tensor of shape {shape} is larger than what is stored for it")
     strides = [step * values.itemsize for step in steps]
     return np.lib.stride_tricks.as_strided(values[place:], shape, strides, writeable=False).copy()
