@@ -56,6 +56,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     told = ("--layout", "folders", "--classes", "mine.yaml", "--name", "streets")
     done = run(tree, "roadseg", "data", "import", "../source", *told)
     assert "data/raw holds source (layout folders, classes mine); next: dvc repro" in done.stdout
+    assert "roadseg models pretrained lite0 (" in done.stdout.splitlines()[-1]
     scan = yaml.safe_load((tree / "params.yaml").read_text())["scan"]
     assert (scan["layout"], scan["dataset"]) == ("folders", "streets")
     run(tree, "dvc", "repro", "-q", "scan")

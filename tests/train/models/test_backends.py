@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from narrow_models import ENCODER_LAYERS
 from small_training import ALL, FAST_TO_COMPILE
 from trees import ROOT
 
@@ -54,10 +55,10 @@ def test_a_step_is_the_same_on_jax(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("part", ["small or tutorial or doubling", "base or large", "lite or net"])
+@pytest.mark.parametrize("part", ["small or tutorial or doubling", "base or large", " or ".join(ENCODER_LAYERS)])
 def test_the_contract_holds_on_jax(tmp_path: Path, part: str) -> None:
     contract = ROOT / "tests/train/models/test_contract.py"
-    alone = ("-p", "no:cacheprovider", "--rootdir", str(ROOT))
+    alone = ("-p", "no:cacheprovider", "--rootdir", str(ROOT), "-m", "")  # long proofs too
     on_jax("pytest", *alone, "-k", part, str(contract), folder=tmp_path)
 
 
