@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from roadseg.contracts.files import write_json
+from roadseg.contracts.files import read_json, write_json
 from roadseg.labelling.batch import IMPORTED, Batch
 
+TOLD = "told.json"
 Cells = list[list[int]]  # what the model said, what people made of it, pixels: of one picture, where there are any
 
 
@@ -36,6 +37,19 @@ def remember(
         "by_picture": cells,
     }
     write_json(batch.folder / IMPORTED, "label-import", content)
+
+
+def is_told(batch: Batch) -> bool:
+    """Whether all pictures that are imported were announced, so that an equal import need not start a training."""
+    path = batch.folder / TOLD
+    if batch.imported is None or not path.exists():
+        return False
+    return bool(read_json(path, "label-told", "roadseg label import")["pictures"] == batch.imported["pictures"])
+
+
+def remember_told(batch: Batch) -> None:
+    """Note that what is imported was announced."""
+    write_json(batch.folder / TOLD, "label-told", {"pictures": (batch.imported or {}).get("pictures", [])})
 
 
 def _cells(counts: np.ndarray) -> Cells:

@@ -22,14 +22,13 @@ from roadseg.intake.inbox.judging import Judge, judge_deliveries
 from roadseg.intake.inbox.view import View
 from roadseg.intake.merge import merge_placed
 from roadseg.intake.places import alone
-from roadseg.labelling.batch import Batch, Pick
+from roadseg.labelling.batch import UNLABELLED, Batch, Pick
 from roadseg.labelling.imported import remember
 from roadseg.labelling.place import Placing
 from roadseg.labelling.tools.read import Returned, read_export
 from roadseg.scan.layouts.known import look
 
 SHOWN = 5
-UNLABELLED = "not labelled (batch {})"
 FAILPOINTS = ("label:read", "label:judged", "label:merged", "label:left-out", "label:decided", "label:imported")
 
 
@@ -234,12 +233,13 @@ def _listed(
     before: list[Quarantined], batch: Batch, left_out: dict[str, str], picks: list[Pick], splits: dict[str, str]
 ) -> list[Quarantined]:
     """The quarantine list with what stays unlabelled, and without what was and is labelled now."""
-    start = UNLABELLED.partition("(")[0]
     done = _samples(picks, splits)
-    kept = [entry for entry in before if not (entry.sample in done and entry.reason.startswith(start))]
+    kept = [entry for entry in before if not (entry.sample in done and entry.reason.startswith(UNLABELLED))]
     there = {entry.sample for entry in kept}
     fresh = [
-        Quarantined(name, sha, UNLABELLED.format(batch.name)) for name, sha in left_out.items() if name not in there
+        Quarantined(name, sha, f"{UNLABELLED} (batch {batch.name})")
+        for name, sha in left_out.items()
+        if name not in there
     ]
     return [*kept, *fresh]
 
