@@ -100,7 +100,8 @@ def pick_batch(
     chosen = choose_pictures(pictures, scene, known, wanted.count, by=wanted.by, bits=wanted.bits)
     if not chosen:
         raise NothingLeft(
-            f"{source.name}: all {len(pictures)} pictures are unreadable, among the data or picked already, or like those"
+            f"{source.name}: all {len(pictures)} pictures are unreadable, among the data or picked already, or like "
+            "those"
         )
     batch = _described(folder, source, predictor, wanted, len(pictures))
     picks, gone = _copied(batch, _picks(chosen, source, pictures, known, manifest, others, batch), source)
