@@ -25,7 +25,7 @@ from roadseg.contracts.files import home
 from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.intake.inbox.report import Report
 from roadseg.intake.places import forget_addition
-from roadseg.labelling.batch import NAME, PAGE, Batch, all_batches, open_batch
+from roadseg.labelling.batch import NAME, Batch, all_batches, open_batch
 from roadseg.labelling.imported import is_told, remember_told
 from roadseg.labelling.sources import TEST, NothingLeft, Source, find_source
 from roadseg.workspace.data_branch import BRANCH
@@ -135,7 +135,7 @@ def _pick(run: Run, source: Source, tree: Path, manifest: Manifest, options: Lab
         tell("held", "label: no champion", reason=missing, link=run.record.url)
         return ended("Held", missing)
     batch, notes = made
-    page = batch.folder / PAGE
+    page = batch.page
     where = "the test split" if batch.source == TEST else batch.source
     said = f"{len(batch.picks)} of {batch.looked} pictures of {where}"
     run.note(state="Picked", outcome="picked", changes=[said, *notes])

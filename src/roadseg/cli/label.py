@@ -92,9 +92,7 @@ labels.__doc__ = (
 def pick(
     source: Annotated[
         str,
-        typer.Argument(
-            help="`test`, for the test split's pictures; a folder of drives; a server's kept frames; or `left-out`."
-        ),
+        typer.Argument(help="`test`, for the test split; `left-out`; a folder of drives; or a server's kept frames."),
     ] = "test",
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=100_000, help="Pictures.")] = 50,
     split: Annotated[
@@ -112,8 +110,7 @@ def pick(
 
     By what the model does not know (areas, not outlines), by rare classes, and by difference from what is labelled and
     from each other. Near copies and more than one frame of a scene are left out; what is labelled, in val or in another
-    batch is not picked. A drive of test that is picked leaves test whole when the batch is imported; its pictures
-    without labels are the source `left-out` from then on.
+    batch is not picked. A drive of test leaves it whole when the batch is imported; its other pictures are `left-out`.
 
     Writes labelling/BATCH in home: picks.csv with the reasons in numbers, picks.html with pictures, copies of the
     pictures, and the model's masks. A pick that was killed goes on when it is called again.
@@ -124,7 +121,6 @@ def pick(
     from rich.progress import Progress
 
     from roadseg.contracts.manifest import read_manifest
-    from roadseg.labelling.batch import PAGE
     from roadseg.labelling.embedding import Embedder
     from roadseg.labelling.pick import Wanted, pick_batch
     from roadseg.labelling.sources import find_source
@@ -139,11 +135,10 @@ def pick(
     predictor, wanted = Predictor(bundle, batch="auto", precision="auto"), Wanted(count, by, split, batch, called, bits)
     with Progress() as progress:
         step = partial(progress.advance, progress.add_task("pictures", total=len(found.frames)))
-        page = partial(write_picks_page, pictures=pictures)
-        picked, notes = pick_batch(found, tree, manifest, predictor, Embedder(bundle), wanted, step, page)
-    said = f"batch {picked.name}: {len(picked.picks)} of {picked.looked} pictures; look at {picked.folder / PAGE}"
-    print("\n".join([said, *notes]))
-    print(f"next: `roadseg label export {picked.name} --to cvat`, label-studio or folders")
+        given = found, tree, manifest, predictor, Embedder(bundle), wanted, step
+        picked, notes = pick_batch(*given, partial(write_picks_page, pictures=pictures))
+    said = f"batch {picked.name}: {len(picked.picks)} of {picked.looked} pictures; look at {picked.page}"
+    print(said, *notes, f"next: `roadseg label export {picked.name} --to cvat`, label-studio or folders", sep="\n")
 
 
 def model_to_pick_with(model: str) -> tuple["Bundle", str]:

@@ -98,6 +98,11 @@ class Batch:
         """What people call it."""
         return self.folder.name
 
+    @property
+    def page(self) -> Path:
+        """For people: each picture, and why it was picked."""
+        return self.folder / PAGE
+
     def picture(self, pick: Pick) -> Path:
         """The copy of a picture."""
         return self.folder / PICTURES / pick.picture

@@ -100,8 +100,7 @@ def pick_batch(
     chosen = choose_pictures(pictures, scene, known, wanted.count, by=wanted.by, bits=wanted.bits)
     if not chosen:
         raise NothingLeft(
-            f"{source.name}: all {len(pictures)} pictures are unreadable, among the data or picked already, or like "
-            "those"
+            f"{source.name}: all {len(pictures)} are unreadable, among the data or picked already, or like those"
         )
     batch = _described(folder, source, predictor, wanted, len(pictures))
     picks, gone = _copied(batch, _picks(chosen, source, pictures, known, manifest, others, batch), source)
@@ -110,10 +109,14 @@ def pick_batch(
     page(batch)
     write_batch(batch)
     shutil.rmtree(folder / STATE, ignore_errors=True)
+    return batch, [*_notes(faults, len(chosen), wanted.count), *gone]
+
+
+def _notes(faults: list[str], chosen: int, wanted: int) -> list[str]:
     notes = [f"{len(faults)} pictures are left out, such as {faults[0]}"] if faults else []
-    if len(chosen) < wanted.count:
-        notes.append(f"{len(chosen)} of {wanted.count}: all others are copies of these, of what is labelled or picked")
-    return batch, [*notes, *gone]
+    if chosen < wanted:
+        notes.append(f"{chosen} of {wanted}: all others are copies of these, of what is labelled or picked")
+    return notes
 
 
 def _refuse_other_classes(predictor: "Predictor", manifest: Manifest, wanted: Wanted) -> None:
