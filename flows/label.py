@@ -4,6 +4,7 @@
 """
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,14 +26,15 @@ from roadseg.contracts.manifest import Manifest, read_manifest
 from roadseg.intake.inbox.report import Report
 from roadseg.intake.places import forget_addition
 from roadseg.labelling.batch import NAME, Batch, all_batches, open_batch
-from roadseg.labelling.sources import TEST, find_source
+from roadseg.labelling.imported import is_told, remember_told
+from roadseg.labelling.sources import TEST, NothingLeft, Source, find_source
 from roadseg.workspace.data_branch import BRANCH
 from roadseg.workspace.revision import find_revision
 from roadseg.workspace.tree import bring_data
 
 PICKED = "roadseg.labels.picked"
 AT_LEAST = 200  # new pictures for which it is worth to call people
-Source = Annotated[str, Field(max_length=1000, pattern=r"^(|test|/.*)$")]
+From = Annotated[str, Field(max_length=1000, pattern=r"^(|test|left-out|/.*)$")]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Enough = Annotated[int, Field(ge=1, le=10_000_000)]
 Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
@@ -42,7 +44,7 @@ Whole = Annotated[str, Field(max_length=1000, pattern=r"^/.*$")]
 class LabelOptions(Group):
     """What `label` can be told; the flow's signature has the same fields, so that the form shows them one by one."""
 
-    source: Source = ""
+    source: From = ""
     count: Count = 50
     split: Literal["train", "val"] = "train"
     at_least: Enough = AT_LEAST
@@ -61,7 +63,7 @@ class LabelImportOptions(Group):
 
 @flow(name="label", log_prints=False, validate_parameters=False)  # checked in the flow, in one line
 def label(
-    source: Source = "",
+    source: From = "",
     count: Count = 50,
     split: Literal["train", "val"] = "train",
     at_least: Enough = AT_LEAST,
@@ -69,10 +71,11 @@ def label(
 ) -> State[Any]:
     """Pick the pictures that are most worth labelling, where enough new ones have come together, and tell people.
 
-    Ends Completed, named Picked or Skipped; or Held, where there is no champion.
+    Ends Completed, named Picked or Skipped, also where a batch of this source waits for its labels; or Held, where
+    there is no champion.
 
     Args:
-        source: test, or a whole path of a folder; empty for the frames that a server keeps in home.
+        source: test, left-out, or a whole path of a folder; empty for the frames that a server keeps in home.
         count: pictures to pick (1 to 100000).
         split: train or val, that the drives get when they are imported.
         at_least: pictures that no batch has yet, under which nothing is picked (at least 1).
@@ -87,10 +90,18 @@ def label(
         if not options.source and not Path(folder).is_dir():
             return skipped(run, f"no kept frames: `roadseg serve --keep {folder}` keeps some, or set source")
         tree, manifest = _tree(run.repository)
-        fresh = unpicked(folder, tree, manifest)
-        if fresh < options.at_least:
-            return skipped(run, f"{fresh} new pictures in {folder}, picked from {options.at_least} on")
-        return _pick(run, folder, tree, manifest, options)
+        try:
+            found = find_source(folder, tree, manifest)
+        except UsageError as nothing:
+            return skipped(run, str(nothing))
+        if waiting := waits_for_labels(found.name):
+            return skipped(run, waiting)
+        if (fresh := unpicked(found)) < options.at_least:
+            return skipped(run, f"{fresh} new pictures in {found.name}, picked from {options.at_least} on")
+        try:
+            return _pick(run, found, tree, manifest, options)
+        except NothingLeft as nothing:
+            return skipped(run, str(nothing), "nothing new is left to pick")
 
 
 def _tree(repository: Path) -> tuple[Path, Manifest]:
@@ -103,25 +114,31 @@ def _tree(repository: Path) -> tuple[Path, Manifest]:
     return there[0], read_manifest(there[0] / paths.MANIFEST)
 
 
-def unpicked(source: str, tree: Path, manifest: Manifest) -> int:
-    """How many pictures of a source no batch of it has, by number alone: nothing is read."""
-    picked = sum(len(batch.picks) for batch in all_batches() if batch.source == source)
-    try:
-        return len(find_source(source, tree, manifest).frames) - picked
-    except UsageError as nothing:
-        get_run_logger().info("%s", nothing)
-        return 0
+def waits_for_labels(source: str) -> str:
+    """A sentence on the first batch of a source that nobody has imported, so that no hour picks another; or empty."""
+    for batch in all_batches():
+        if batch.source == source and batch.imported is None:
+            count = len(batch.picks)
+            return f"batch {batch.name} of {count} pictures waits for labels: import it, or delete {batch.folder}"
+    return ""
 
 
-def _pick(run: Run, folder: str, tree: Path, manifest: Manifest, options: LabelOptions) -> State[Any]:
-    made = pick_pictures(folder, tree, manifest, options)
+def unpicked(source: Source) -> int:
+    """How many pictures of a source no batch of it has, by their names: nothing is read."""
+    picked = {pick.frame for batch in all_batches() if batch.source == source.name for pick in batch.picks}
+    return sum(frame.name not in picked for frame in source.frames)
+
+
+def _pick(run: Run, source: Source, tree: Path, manifest: Manifest, options: LabelOptions) -> State[Any]:
+    made = pick_pictures(source, tree, manifest, options)
     if made is None:
         missing = "there is no champion to pick with: `roadseg promote` a version first"
         run.note(state="Held", outcome="held", problem=missing)
         run.name_it("held: no champion")
         tell("held", "label: no champion", reason=missing, link=run.record.url)
         return ended("Held", missing)
-    batch, page, notes = made
+    batch, notes = made
+    page = batch.page
     where = "the test split" if batch.source == TEST else batch.source
     said = f"{len(batch.picks)} of {batch.looked} pictures of {where}"
     run.note(state="Picked", outcome="picked", changes=[said, *notes])
@@ -135,9 +152,9 @@ def _pick(run: Run, folder: str, tree: Path, manifest: Manifest, options: LabelO
 
 @task(task_run_name="pick")
 def pick_pictures(
-    source: str, tree: Path, manifest: Manifest, options: LabelOptions
-) -> tuple[Batch, Path, list[str]] | None:
-    """Pick with the champion; the batch, its page and sentences; None where there is no champion."""
+    source: Source, tree: Path, manifest: Manifest, options: LabelOptions
+) -> tuple[Batch, list[str]] | None:
+    """Pick with the champion; the batch and sentences; None where there is no champion."""
     from roadseg.contracts.bundle import Bundle
     from roadseg.labelling.embedding import Embedder
     from roadseg.labelling.pick import Wanted, pick_batch
@@ -153,9 +170,8 @@ def pick_pictures(
     bits = int(read_settings(tree / paths.PARAMS)["validate"]["near_duplicate"])
     wanted = Wanted(options.count, "mixed", options.split, "", champion.name, bits)
     predictor = Predictor(bundle, batch="auto", precision="auto")
-    found = find_source(source, tree, manifest)
-    batch, notes = pick_batch(found, tree, manifest, predictor, Embedder(bundle), wanted)
-    return batch, write_picks_page(batch, pictures=os.environ.get("ROADSEG_PICTURES") != "off"), notes
+    page = partial(write_picks_page, pictures=os.environ.get("ROADSEG_PICTURES") != "off")
+    return pick_batch(source, tree, manifest, predictor, Embedder(bundle), wanted, page=page)
 
 
 @flow(name="label-import", log_prints=False, validate_parameters=False)  # checked in the flow, in one line
@@ -193,7 +209,10 @@ def _import(run: Run, options: LabelImportOptions, tree: Path) -> State[Any]:
     told = judge_and_take(options, tree)
     drives = [f"{split}/{drive}" for drive, split in sorted(told["drives"].items())]
     committed = version_and_push(run.repository, tree, Report(new=told["new"], drives=drives))
-    announce_change(run, tree, committed, drives)  # also where a killed run has done all else
+    batch = open_batch(options.batch)
+    if told["new"] or not is_told(batch):  # not told: a run that was killed has done all else
+        announce_change(run, tree, committed, drives)
+        remember_told(batch)
     run.note(commit=committed.commit, branch=BRANCH)
     run.warn(committed.problem)
     share = told["changed"] / max(1, told["pixels"])

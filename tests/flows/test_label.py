@@ -2,7 +2,10 @@
 
 import json
 import shutil
+from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,16 +13,23 @@ import yaml
 from bundles import painter
 from drifting import new_pictures
 from handmade import batch_of
+from jinja2 import StrictUndefined
+from jinja2 import Template as Jinja
 from labelled import scene_tree
 from PIL import Image
 from prefect.client.schemas.objects import State
+from trees import ROOT
 from workspace_project import git, give_remotes
 
 from flows import label as flow
+from flows import monitor, turn
 from flows import run as runs
-from flows import turn
+from flows.options import check
 from roadseg.contracts.classes import ClassTable
-from roadseg.labelling.batch import open_batch
+from roadseg.contracts.files import write_json
+from roadseg.contracts.manifest import read_manifest
+from roadseg.labelling.batch import open_batch, write_batch
+from roadseg.labelling.sources import NothingLeft, find_source
 from roadseg.labelling.tools.write import export_batch
 from roadseg.registry import champion
 from roadseg.registry.champion import Champion
@@ -67,8 +77,68 @@ def test_enough_new_pictures_are_picked_from_and_people_are_told(
     assert f"`roadseg label export {batch.name} --to cvat`" in message[1]["reason"]
     assert read_records(1)[0].name == f"picked {batch.name}: 3 of 80 pictures of the test split"
     monkeypatch.setattr(champion, "fetch_champion", lambda: None)
-    held = flow.label("test", at_least=1, return_state=True)
+    waits = flow.label("test", at_least=1, return_state=True)
+    assert (waits.name, str(waits.message).partition(":")[0]) == (
+        "Skipped",
+        f"batch {batch.name} of 3 pictures waits for labels",
+    )
+    held = flow.label(f"{scenes_here}/", at_least=20, return_state=True)
     assert (held.name, told[-1][0]) == ("Held", "held")
+
+
+def test_new_are_pictures_that_no_batch_of_the_source_has(
+    tmp_path: Path, many_drives: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = scene_tree(tmp_path / "tree", many_drives)
+    folder = new_pictures(many_drives, tmp_path / "new")
+    manifest = read_manifest(tree / "data/manifest.parquet")
+    found = find_source(f"{folder}/", tree, manifest)
+    samples = [row["sample"] for row in manifest.records("test")[:3]]
+    batch = batch_of(tree, samples, "one", source=str(folder))
+    gone = ["evicted.png", found.frames[0].name, found.frames[1].name]
+    write_batch(replace(batch, picks=[replace(p, frame=name) for p, name in zip(batch.picks, gone, strict=True)]))
+    assert (flow.unpicked(found), flow.waits_for_labels(found.name)[:9]) == (len(found.frames) - 2, "batch one")
+    write_json(batch.folder / "imported.json", "label-import", {"pictures": []})
+    assert flow.waits_for_labels(found.name) == ""
+
+
+def test_where_nothing_is_left_to_pick_a_run_is_skipped(
+    told: list[tuple[str, dict[str, Any]]], scenes_here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(*_: object) -> None:
+        raise NothingLeft("all are copies")
+
+    monkeypatch.setattr(flow, "pick_pictures", nothing)
+    state = flow.label(str(scenes_here), at_least=1, return_state=True)
+    assert (state.name, state.message, told) == ("Skipped", "all are copies", [])
+
+
+def test_what_monitor_tells_is_what_label_takes(tmp_path: Path) -> None:
+    said: dict[str, Any] = {}
+    finding = {"drifted": ["shares"], "frames": 20, "sentence": "other"}
+
+    class Heard:
+        repository, folder, record = tmp_path, tmp_path, SimpleNamespace(url="")
+        note = name_it = staticmethod(lambda *_, **__: None)
+
+        def announce(self, event: str, resource: str, **payload: Any) -> None:
+            said.update(event=event, resource={"id": resource}, payload=payload)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(monitor, "compare_pictures", lambda *_: (3, finding))
+        patch.setattr(monitor, "_show", lambda *_: None)
+        patch.setattr(monitor, "tell", lambda *_, **__: None)
+        monitor._look(Heard(), monitor.MonitorOptions(folder="/srv/new"))  # type: ignore[arg-type]
+    listed = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    [trigger] = next(each for each in listed if each["name"] == "label")["triggers"]
+    assert trigger["expect"] == [said["event"]]
+    assert fnmatch(said["resource"]["id"], trigger["match"]["prefect.resource.id"])
+    values = {
+        name: Jinja(value, undefined=StrictUndefined).render(event=said) if isinstance(value, str) else value
+        for name, value in trigger["parameters"].items()
+    }
+    options = check(flow.LabelOptions, values)
+    assert (options.source, options.at_least, options.requester) == ("/srv/new", 1, said["resource"]["id"])
 
 
 def test_without_kept_frames_it_says_how_some_are_kept(
@@ -118,6 +188,10 @@ def test_an_import_is_versioned_pushed_and_told_of_so_that_retrain_starts(
 
     again: State[Any] = flow.label_import("one", str(tmp_path / "out"), return_state=True)
     assert (again.name, payload["revision"]) == ("Taken", git(tree, "rev-parse", BRANCH))
+    assert len(told) == 1  # nothing is new, so retrain does not start again
+    (batch.folder / "told.json").unlink()  # as where the first run was killed before it told
+    flow.label_import("one", str(tmp_path / "out"), return_state=True)
+    assert [event for event, _ in told] == ["roadseg.dataset.changed"] * 2
     Image.new("L", (3, 3)).save(tmp_path / f"out/masks/{batch.picks[0].name}.png")
     woken = list[str]()
     monkeypatch.setattr(turn, "wake_waiting", lambda: woken.append("look"))

@@ -217,6 +217,29 @@ def test_of_a_half_finished_export_the_rest_can_be_taken_and_what_follows_later(
     assert listed == ["train/7/1", "train/8/0"]
 
 
+def test_a_second_part_adds_to_the_first_and_forgets_nothing_of_it(tree: Path, batch: Batch, corrected: Path) -> None:
+    undisturbed = batch_of(tree, ["test/7/0", "test/7/2", "test/8/1"], "whole")
+    masks_made = {path.stem: path.read_bytes() for path in (corrected / "masks").iterdir()}
+    said = []
+    for part in ([0], [1, 2], [1, 2]):
+        shutil.rmtree(corrected / "masks")
+        (corrected / "masks").mkdir()
+        for name in (batch.picks[number].name for number in part):
+            (corrected / f"masks/{name}.png").write_bytes(masks_made[name])
+        taken = import_batch(tree, open_batch("one"), corrected, partial=True)
+        said.append((taken.pictures, int(taken.counts.sum())))
+    assert said == [(1, 48 * 64), (2, 2 * 48 * 64), (2, 2 * 48 * 64)]
+    for name, content in masks_made.items():
+        (corrected / f"masks/{name}.png").write_bytes(content)
+    import_batch(tree, undisturbed, corrected)
+    parts, whole = open_batch("one").imported, open_batch("whole").imported
+    assert parts
+    assert whole
+    assert {key: parts[key] for key in parts if key != "when"} == {key: whole[key] for key in whole if key != "when"}
+    assert (len(parts["pictures"]), parts["drives"]) == (3, {"7": "train", "8": "train"})
+    assert parts["left_out"] == ["train/7/1", "train/8/0"]
+
+
 def test_a_hostile_archive_is_refused_by_name(tree: Path, batch: Batch, tmp_path: Path, contents: Contents) -> None:
     before = contents(tree)
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as packed:

@@ -17,7 +17,7 @@ from PIL import Image
 from roadseg.contracts.classes import VOID, ClassTable
 from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.labelling.batch import Batch, distinct_colors, painted
-from roadseg.labelling.tools import brush
+from roadseg.labelling.tools import brush, studio
 from roadseg.labelling.tools.read import read_export
 from roadseg.labelling.tools.write import TOOLS, export_batch
 
@@ -209,6 +209,51 @@ def test_a_json_that_is_no_list_of_tasks_is_refused_by_name(batch: Batch, tmp_pa
     (tmp_path / "one/export.json").write_text(text)
     with pytest.raises(DataRefused, match=r"export\.json: is no"):
         read_export(tmp_path / "one", batch)
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "256", "-1", "x"])
+def test_a_list_of_labels_with_no_colour_is_refused_by_name(batch: Batch, tmp_path: Path, number: str) -> None:
+    (tmp_path / "labelmap.txt").write_text(f"sky:{number},0,0::\n")
+    with pytest.raises(DataRefused, match="in the list of labels is no label with a colour"):
+        read_export(tmp_path, batch)
+
+
+def test_a_json_that_no_memory_holds_is_refused_by_name(
+    batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studio, "MAX_JSON", 10)
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one/export.json").write_text("[" + " " * 20 + "]")
+    with pytest.raises(DataRefused, match=r"export\.json: 22 bytes are over 10: export fewer tasks"):
+        read_export(tmp_path / "one", batch)
+
+
+def test_a_task_s_id_is_said_in_what_every_terminal_takes(batch: Batch, tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one/export.json").write_text('[{"id": "\\ud800", "data": {"image": "foreign.png"}}]')
+    assert read_export(tmp_path / "one", batch).faults == ["export.json: task 1: is no picture of batch one"]
+
+
+def test_tasks_are_written_one_by_one(batch: Batch, tmp_path: Path) -> None:
+    export_batch(batch, "label-studio", tmp_path / "out", tmp_path)
+    lines = (tmp_path / "out/tasks.json").read_text().splitlines()
+    assert len(lines) == len(batch.picks)
+    assert [task["data"]["name"] for task in json.loads("".join(lines))] == [pick.name for pick in batch.picks]
+
+
+@pytest.mark.parametrize("called", ["background", "Background"])
+def test_a_class_that_cvat_would_take_for_void_is_refused_by_name(batch: Batch, tmp_path: Path, called: str) -> None:
+    first, *rest = batch.classes.classes
+    classes = batch.classes.model_copy(update={"classes": (first.model_copy(update={"name": called}), *rest)})
+    batch = replace(batch, classes=classes, colors=distinct_colors(classes))
+    masks = masks_of(batch)
+    for to in TOOLS:
+        if to.startswith("cvat"):
+            with pytest.raises(UsageError, match=f"class {called}: CVAT's layouts call void so"):
+                export_batch(batch, to, tmp_path / to, tmp_path)
+    back = returned(batch, "folders", tmp_path / "tool")
+    for name, mask in masks.items():
+        np.testing.assert_array_equal(back[name], mask)
 
 
 def test_void_is_black_in_no_class_s_colour(batch: Batch) -> None:

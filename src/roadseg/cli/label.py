@@ -92,7 +92,7 @@ labels.__doc__ = (
 def pick(
     source: Annotated[
         str,
-        typer.Argument(help="`test`, for the test split's pictures; a folder of drives; or a server's kept frames."),
+        typer.Argument(help="`test`, for the test split; `left-out`; a folder of drives; or a server's kept frames."),
     ] = "test",
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=100_000, help="Pictures.")] = 50,
     split: Annotated[
@@ -110,7 +110,7 @@ def pick(
 
     By what the model does not know (areas, not outlines), by rare classes, and by difference from what is labelled and
     from each other. Near copies and more than one frame of a scene are left out; what is labelled, in val or in another
-    batch is not picked. A drive of test that is picked leaves test whole when the batch is imported.
+    batch is not picked. A drive of test leaves it whole when the batch is imported; its other pictures are `left-out`.
 
     Writes labelling/BATCH in home: picks.csv with the reasons in numbers, picks.html with pictures, copies of the
     pictures, and the model's masks. A pick that was killed goes on when it is called again.
@@ -135,10 +135,10 @@ def pick(
     predictor, wanted = Predictor(bundle, batch="auto", precision="auto"), Wanted(count, by, split, batch, called, bits)
     with Progress() as progress:
         step = partial(progress.advance, progress.add_task("pictures", total=len(found.frames)))
-        picked, notes = pick_batch(found, tree, manifest, predictor, Embedder(bundle), wanted, step)
-    page = write_picks_page(picked, pictures=pictures)
-    print("\n".join([f"batch {picked.name}: {len(picked.picks)} of {picked.looked} pictures; look at {page}", *notes]))
-    print(f"next: `roadseg label export {picked.name} --to cvat`, label-studio or folders")
+        given = found, tree, manifest, predictor, Embedder(bundle), wanted, step
+        picked, notes = pick_batch(*given, partial(write_picks_page, pictures=pictures))
+    said = f"batch {picked.name}: {len(picked.picks)} of {picked.looked} pictures; look at {picked.page}"
+    print(said, *notes, f"next: `roadseg label export {picked.name} --to cvat`, label-studio or folders", sep="\n")
 
 
 def model_to_pick_with(model: str) -> tuple["Bundle", str]:
@@ -201,7 +201,8 @@ def import_labels(
 
     A picture that is not finished, a mask of another size or with unknown labels, or a drive that validate would refuse
     is named, and nothing is taken. The split of each drive stands in data/splits.csv, so a drive that was in test is in
-    train (or val) from now on, and nothing in data/raw moves. What of it is not labelled is in data/quarantine.csv.
+    train (or val) from now on, and nothing in data/raw moves. What of it is not labelled is in data/quarantine.csv, and
+    the source `left-out` of `roadseg label pick`.
 
     Examples: `roadseg label import 2026-01-31-1 task.zip`; `roadseg label import 2026-01-31-1 project.json --partial`
     """
@@ -215,7 +216,8 @@ def import_labels(
     where = " and ".join(f"{count} drives in {split}" for split, count in drives.items())
     print(f"data/raw: {taken.new} new files, {taken.pictures} pictures labelled, {where}")
     if taken.left_out:
-        print(f"left out until they are labelled: {len(taken.left_out)} images of these drives (data/quarantine.csv)")
+        print(f"without labels: {len(taken.left_out)} images of these drives, left out by data/quarantine.csv; after")
+        print("`dvc repro`, `roadseg label pick left-out` picks among them")
     print("\n".join(f"warning: {said}" for said in taken.warnings) or "next: dvc repro")
 
 

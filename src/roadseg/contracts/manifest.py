@@ -70,10 +70,10 @@ class Manifest:
         frame: pd.DataFrame = self.rows.to_pandas()
         return frame
 
-    def records(self, split: str | None = None) -> list[dict[str, Any]]:
-        """The rows as dictionaries, of one split or of all."""
+    def records(self, split: str | None = None, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """The rows as dictionaries, of one split or of all, with some columns or with all."""
         rows = self.rows if split is None else self.rows.filter(pc.field("split") == split)
-        found: list[dict[str, Any]] = rows.to_pylist()
+        found: list[dict[str, Any]] = (rows.select(columns) if columns else rows).to_pylist()
         return found
 
     def where(self, keep: list[bool]) -> "Manifest":

@@ -19,6 +19,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 ABOUT, PICKS, IMPORTED = "batch.json", "picks.csv", "imported.json"
 PICTURES, MASKS, DOUBTS, PAGE = "pictures", "masks", "doubts", "picks.html"
 REMEDY = "roadseg label pick"
+UNLABELLED = "not labelled"  # reason in quarantine of pictures whose drive has labels, and they none
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Pick:
         height, width: pixels, as viewers show it.
         value, uncertain, rare, distance, scene: see `choose.Choice`.
         rarest: the class that makes it rare.
+        frame: its name in the source.
     """
 
     rank: int
@@ -53,6 +55,7 @@ class Pick:
     rarest: str
     distance: float
     scene: int
+    frame: str = ""
 
     @property
     def unit(self) -> str:
@@ -66,7 +69,7 @@ class Batch:
 
     Attributes:
         folder: where it is.
-        source: what it was picked from: `test`, or a folder.
+        source: what it was picked from: `test`, `left-out`, or a folder.
         split: that its drives get: train or val.
         by: how it was picked, see `choose.By`.
         model: what the model is called that picked and pre-annotated.
@@ -94,6 +97,11 @@ class Batch:
     def name(self) -> str:
         """What people call it."""
         return self.folder.name
+
+    @property
+    def page(self) -> Path:
+        """For people: each picture, and why it was picked."""
+        return self.folder / PAGE
 
     def picture(self, pick: Pick) -> Path:
         """The copy of a picture."""

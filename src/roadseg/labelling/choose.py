@@ -18,16 +18,18 @@ class Known:
     """What is labelled already, or must not be labelled.
 
     Attributes:
-        embeddings: float32 (M, D) of labelled pictures, of length one.
+        embeddings: float32 (M, D) of labelled and picked pictures, of length one.
         shas: sha256 of pictures that are among the data or in another batch.
         hashes: uint64 (L,), perceptual hashes of pictures with enough contrast.
         shares: float64 (K,), of the labelled pixels by class.
+        waiting: those of `shas` that were picked and are not among the data yet; their scenes are theirs.
     """
 
     embeddings: np.ndarray
     shas: frozenset[bytes]
     hashes: np.ndarray
     shares: np.ndarray
+    waiting: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,8 @@ def choose_pictures(
     Source: Sener and Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set Approach", ICLR 2018.
     """
     free = may_be_picked(pictures, known, bits)
+    if by == "mixed":
+        free &= ~np.isin(scene, scene[[row.tobytes() in known.waiting for row in pictures["sha"]]])
     rare = surprise(pictures["shares"], known.shares)
     vectors, labelled = less_the_mean(pictures["embedding"].astype(np.float32), known.embeddings)
     distance = nearest_distance(vectors, labelled)

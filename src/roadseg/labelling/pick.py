@@ -1,6 +1,5 @@
 """Pick a batch: measure every picture of a source, choose, and leave copies, masks and reasons in home."""
 
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
-from roadseg.contracts import paths
 from roadseg.contracts.errors import DataRefused, UsageError
-from roadseg.contracts.files import digest_of, read_json, replacing, write_json
+from roadseg.contracts.files import digest_file, digest_of, read_json, replacing, write_json
 from roadseg.contracts.manifest import Manifest
 from roadseg.imaging.pixels import read_image, resize_mask
 from roadseg.labelling.batch import (
@@ -28,17 +26,17 @@ from roadseg.labelling.batch import (
     distinct_colors,
     write_batch,
 )
-from roadseg.labelling.choose import FLAT, By, Choice, Known, choose_pictures, scenes
+from roadseg.labelling.choose import By, Choice, Known, choose_pictures, scenes
+from roadseg.labelling.drives import leave_out_other_split, name_drives, plain
+from roadseg.labelling.known import what_is_known
 from roadseg.labelling.measure import judge_answer, measured
-from roadseg.labelling.sources import Source
+from roadseg.labelling.sources import NothingLeft, Source
 
 if TYPE_CHECKING:
     from roadseg.labelling.embedding import Embedder
     from roadseg.predict.predictor import Predictor
 
 STATE = ".measured"  # in a batch's folder until it is whole
-REFERENCE = 1000  # labelled pictures that new ones are compared with, spread evenly over the drives
-PLAIN = re.compile(r"[^A-Za-z0-9]+")
 
 
 @dataclass(frozen=True)
@@ -70,10 +68,11 @@ def pick_batch(
     embedder: "Embedder",
     wanted: Wanted,
     step: Callable[[int], None] = lambda _: None,
+    page: Callable[[Batch], object] = lambda _: None,
 ) -> tuple[Batch, list[str]]:
     """Pick pictures that are worth labelling.
 
-    A pick that was killed goes on where it was; nothing grows with the pictures but 200 bytes for each.
+    A pick that was killed goes on where it was. What grows with the pictures: a name and figures of each, no pixels.
 
     Args:
         source: what to pick from.
@@ -81,13 +80,14 @@ def pick_batch(
         predictor, embedder: of one model, which knows the data's classes.
         wanted: what is asked for.
         step: told how many more pictures are measured.
+        page: writes the batch's page; called before the batch counts as whole.
 
     Returns:
         The batch, and sentences on what was left out.
 
     Raises:
         UsageError: the name is taken, or another pick of it works with other pictures.
-        DataRefused: nothing is left to pick.
+        NothingLeft: nothing is left to pick.
     """
     _refuse_other_classes(predictor, manifest, wanted)
     folder = _folder(source, predictor, wanted)
@@ -95,22 +95,28 @@ def pick_batch(
     pictures = measured(source.frames, predictor, embedder, folder / STATE, faults, step)
     scene = scenes([one.drive for one in source.frames], [one.time for one in source.frames], pictures["phash"])
     others = list(all_batches())
-    _leave_out_other_split(source, pictures, others, wanted.split)
-    known = _known(source, tree, manifest, embedder, folder, others)
+    known = what_is_known(source, pictures, tree, manifest, predictor, embedder, folder / STATE, others)
+    leave_out_other_split(source, pictures, others, wanted.split)
     chosen = choose_pictures(pictures, scene, known, wanted.count, by=wanted.by, bits=wanted.bits)
     if not chosen:
-        raise DataRefused(
-            f"{source.name}: all {len(pictures)} pictures are unreadable, among the data or picked already"
+        raise NothingLeft(
+            f"{source.name}: all {len(pictures)} are unreadable, among the data or picked already, or like those"
         )
     batch = _described(folder, source, predictor, wanted, len(pictures))
-    batch = replace(batch, picks=_picks(chosen, source, pictures, known, manifest, others, batch))
-    _write_pictures(batch, source, chosen, predictor)
+    picks, gone = _copied(batch, _picks(chosen, source, pictures, known, manifest, others, batch), source)
+    batch = replace(batch, picks=picks)
+    _write_answers(batch, predictor)
+    page(batch)
     write_batch(batch)
     shutil.rmtree(folder / STATE, ignore_errors=True)
+    return batch, [*_notes(faults, len(chosen), wanted.count), *gone]
+
+
+def _notes(faults: list[str], chosen: int, wanted: int) -> list[str]:
     notes = [f"{len(faults)} pictures are left out, such as {faults[0]}"] if faults else []
-    if len(chosen) < wanted.count:
-        notes.append(f"{len(chosen)} of {wanted.count}: all others are copies of these, of what is labelled or picked")
-    return batch, notes
+    if chosen < wanted:
+        notes.append(f"{chosen} of {wanted}: all others are copies of these, of what is labelled or picked")
+    return notes
 
 
 def _refuse_other_classes(predictor: "Predictor", manifest: Manifest, wanted: Wanted) -> None:
@@ -143,47 +149,6 @@ def _free_name() -> str:
     return f"{day}-{number}"
 
 
-def _leave_out_other_split(source: Source, pictures: np.ndarray, others: list[Batch], split: str) -> None:
-    """No drive comes into train by one batch and into val by another."""
-    split_of = {name: other.split for other in others if other.source == source.name for name, _ in _drives_of(other)}
-    for place, frame in enumerate(source.frames):
-        if split_of.get(frame.drive, split) != split:
-            pictures[place]["sha"] = 0
-
-
-def _known(
-    source: Source, tree: Path, manifest: Manifest, embedder: "Embedder", folder: Path, others: list[Batch]
-) -> Known:
-    """What is labelled: one vector each of `REFERENCE` pictures, hashes of all but the source's own."""
-    rows = manifest.records()
-    own = {row["sample"] for row in source.rows}
-    rest = [row for row in rows if row["sample"] not in own and row["image_sha"]]
-    hashes = [row["phash"] for row in rest if row["phash"] is not None and (row["contrast"] or 0) >= FLAT]
-    labelled = [row for row in rest if row["mask"] and row["split"] == "train"]
-    if len(labelled) > REFERENCE:
-        labelled = [labelled[number * len(labelled) // REFERENCE] for number in range(REFERENCE)]
-    path = folder / STATE / "labelled.npy"
-    if path.exists():
-        vectors = np.load(path)
-    else:
-        vectors = np.zeros((len(labelled), embedder.width), np.float32)
-        for place, vector in enumerate(embedder(read_image(tree / paths.RAW / row["image"]) for row in labelled)):
-            vectors[place] = vector
-        with replacing(path) as temporary, temporary.open("wb") as opened:
-            np.save(opened, vectors)
-    shares = manifest.class_shares().get("train")
-    names = manifest.classes.names
-    even = np.full(len(names), 1 / len(names))
-    taken = [bytes.fromhex(row["image_sha"]) for row in rest]
-    taken += [bytes.fromhex(pick.image_sha) for batch in others for pick in batch.picks]
-    return Known(
-        vectors,
-        frozenset(taken),
-        np.array(hashes, np.uint64),
-        np.array([shares[name] for name in names]) if shares else even,
-    )
-
-
 def _described(folder: Path, source: Source, predictor: "Predictor", wanted: Wanted, looked: int) -> Batch:
     bundle = predictor.bundle
     return Batch(
@@ -209,7 +174,8 @@ def _picks(
     others: list[Batch],
     batch: Batch,
 ) -> list[Pick]:
-    names = _drive_names(source, chosen, manifest, others, batch)
+    drives = (source.frames[choice.place].drive for choice in chosen)
+    names = name_drives(source, drives, manifest, others, batch)
     weight = -np.log(np.maximum(known.shares, 1e-4))
     found = []
     for rank, choice in enumerate(chosen, 1):
@@ -233,6 +199,7 @@ def _picks(
             "image": image,
             "picture": f"{name}{ending}",
             "image_sha": sha,
+            "frame": frame.name,
         }
         found.append(Pick(rank, name, rarest=rarest, **what, **size, **why))
     return found
@@ -243,44 +210,33 @@ def new_id(stem: str, sha: str, layout: str) -> str:
     return str(10**9 + int(sha[:7], 16)) if layout == "numbered" else f"{stem}-{sha[:8]}"
 
 
-def _drive_names(
-    source: Source, chosen: list[Choice], manifest: Manifest, others: list[Batch], batch: Batch
-) -> dict[str, str]:
-    """The name of each new drive in data/raw: as an earlier batch of this source called it, else a free one."""
-    before = {name: called for other in others if other.source == source.name for name, called in _drives_of(other)}
-    present = {row["drive"] for row in manifest.records() if row["drive"]}
-    if not present:
-        return dict.fromkeys((one.drive for one in source.frames), "")  # the data know no drives
-    taken = present | set(before.values())
-    names: dict[str, str] = {}
-    for drive in dict.fromkeys(source.frames[choice.place].drive for choice in chosen):
-        called = plain(drive)[-60:] or plain(Path(source.name).name)[-60:] or batch.name
-        if drive in before:
-            called = before[drive]
-        elif called in taken:
-            called = f"{batch.name}-{called}"
-        names[drive] = called
-        taken.add(called)
-    write_json(batch.folder / "drives.json", "label-drives", {"drives": names})
-    return names
+def _copied(batch: Batch, picks: list[Pick], source: Source) -> tuple[list[Pick], list[str]]:
+    """Copy the pictures, whose originals may go; the picks that were copied, and a line for each that went before.
+
+    Raises:
+        NothingLeft: all have gone.
+    """
+    paths = {frame.name: frame.path for frame in source.frames}
+    kept: list[Pick] = []
+    gone: list[str] = []
+    for pick in picks:
+        path = paths[pick.frame]
+        try:
+            with replacing(batch.folder / PICTURES / pick.picture) as temporary:
+                shutil.copyfile(path, temporary)
+                if digest_file(temporary) != pick.image_sha:
+                    raise FileNotFoundError  # as good as gone: another picture has its name
+        except FileNotFoundError:
+            gone.append(f"{path} went or changed while it was picked: left out")
+            continue
+        kept.append(replace(pick, rank=len(kept) + 1))
+    if not kept:
+        raise NothingLeft(f"{gone[0]}, as all others that were picked: pick again")
+    return kept, gone
 
 
-def _drives_of(batch: Batch) -> list[tuple[str, str]]:
-    path = batch.folder / "drives.json"
-    return list(read_json(path, "label-drives", "roadseg label pick")["drives"].items()) if path.exists() else []
-
-
-def plain(name: str) -> str:
-    """Letters, digits and - of a name, which every tool and disk keeps as they are."""
-    return PLAIN.sub("-", name).strip("-")
-
-
-def _write_pictures(batch: Batch, source: Source, chosen: list[Choice], predictor: "Predictor") -> None:
-    """Copy the pictures, whose originals may go, and keep what the model says of them."""
-    frames = [source.frames[choice.place] for choice in chosen]
-    for pick, frame in zip(batch.picks, frames, strict=True):
-        with replacing(batch.folder / PICTURES / pick.picture) as temporary:
-            shutil.copyfile(frame.path, temporary)
+def _write_answers(batch: Batch, predictor: "Predictor") -> None:
+    """Keep what the model says of the pictures."""
     answers = predictor.probabilities(read_image(batch.picture(pick)) for pick in batch.picks)
     for pick, answer in zip(batch.picks, answers, strict=True):
         with replacing(batch.folder / MASKS / f"{pick.name}.png") as temporary:

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from roadseg.contracts import paths
 from roadseg.contracts.classes import VOID
 from roadseg.contracts.confusion import confusion
 from roadseg.contracts.errors import Busy, DataRefused, UsageError
-from roadseg.contracts.files import failpoint, write_json
+from roadseg.contracts.files import failpoint
 from roadseg.contracts.quarantine import Quarantined, read_quarantine, write_quarantine
 from roadseg.contracts.splits import decide_splits
 from roadseg.intake.archive import unpack
@@ -23,13 +22,13 @@ from roadseg.intake.inbox.judging import Judge, judge_deliveries
 from roadseg.intake.inbox.view import View
 from roadseg.intake.merge import merge_placed
 from roadseg.intake.places import alone
-from roadseg.labelling.batch import IMPORTED, Batch, Pick
+from roadseg.labelling.batch import UNLABELLED, Batch, Pick
+from roadseg.labelling.imported import remember
 from roadseg.labelling.place import Placing
 from roadseg.labelling.tools.read import Returned, read_export
 from roadseg.scan.layouts.known import look
 
 SHOWN = 5
-UNLABELLED = "not labelled (batch {})"
 FAILPOINTS = ("label:read", "label:judged", "label:merged", "label:left-out", "label:decided", "label:imported")
 
 
@@ -100,10 +99,9 @@ def import_batch(tree: Path, batch: Batch, source: Path, *, partial: bool = Fals
     failpoint("label:left-out")
     decide_splits(tree / paths.SPLITS, splits, judge.scan.dataset, batch.name)
     failpoint("label:decided")
-    taken = Taken(new, len(picks), splits, sorted(left_out), counts, warnings)
-    _remember(batch, picks, taken)
+    remember(batch, counts, splits, list(left_out), _samples(picks, splits))
     failpoint("label:imported")
-    return taken
+    return Taken(new, len(picks), splits, sorted(left_out), np.sum(list(counts.values()), axis=0), warnings)
 
 
 @dataclass(frozen=True)
@@ -181,14 +179,14 @@ def _finished(returned: Returned, batch: Batch, source: Path, partial: bool) -> 
 
 def _place(
     batch: Batch, picks: list[Pick], returned: Returned, rows: list[dict[str, Any]], good: Path, judge: Judge
-) -> np.ndarray:
-    """Write images and masks as they shall lie in data/raw, one picture in memory; what people changed, counted."""
+) -> dict[str, np.ndarray]:
+    """Write images and masks as they shall lie in data/raw, one picture in memory; what people changed, by picture."""
     placing = Placing.like(rows, batch.split, judge.classes)
-    classes = batch.classes.count
-    counts = np.zeros((classes + 1, classes + 1), np.int64)
+    classes, counts = batch.classes.count, {}
     for pick in picks:
         mask, said = returned.masks[pick.name](), batch.predicted(pick)
-        counts += confusion(np.minimum(said, classes), np.minimum(mask, classes), classes + 1)[:, : classes + 1]
+        both = np.minimum(said, classes), np.minimum(mask, classes)
+        counts[pick.image_sha] = confusion(*both, classes + 1)[:, : classes + 1]
         image = pick.image or placing.new_image(pick.drive, pick.id, Path(pick.picture).suffix)
         path = good / placing.mask_of(image, pick.id)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -226,16 +224,22 @@ def _unlabelled(picks: list[Pick], rows: list[dict[str, Any]], splits: dict[str,
     }
 
 
+def _samples(picks: list[Pick], splits: dict[str, str]) -> set[str]:
+    """What picks are called in their new split."""
+    return {"/".join(filter(None, (splits[pick.unit], pick.drive, pick.id))) for pick in picks}
+
+
 def _listed(
     before: list[Quarantined], batch: Batch, left_out: dict[str, str], picks: list[Pick], splits: dict[str, str]
 ) -> list[Quarantined]:
     """The quarantine list with what stays unlabelled, and without what was and is labelled now."""
-    start = UNLABELLED.partition("(")[0]
-    done = {"/".join(filter(None, (splits[pick.unit], pick.drive, pick.id))) for pick in picks}
-    kept = [entry for entry in before if not (entry.sample in done and entry.reason.startswith(start))]
+    done = _samples(picks, splits)
+    kept = [entry for entry in before if not (entry.sample in done and entry.reason.startswith(UNLABELLED))]
     there = {entry.sample for entry in kept}
     fresh = [
-        Quarantined(name, sha, UNLABELLED.format(batch.name)) for name, sha in left_out.items() if name not in there
+        Quarantined(name, sha, f"{UNLABELLED} (batch {batch.name})")
+        for name, sha in left_out.items()
+        if name not in there
     ]
     return [*kept, *fresh]
 
@@ -262,20 +266,6 @@ def _judge(judge: Judge, batch: Batch, picks: list[Pick], raw: Path, folder: Pat
     if faults:
         raise DataRefused(f"batch {batch.name}: {_shown(faults)}; nothing was taken")
     return warnings
-
-
-def _remember(batch: Batch, picks: list[Pick], taken: Taken) -> None:
-    before = batch.imported or {}
-    names = [*batch.classes.names, "void"]
-    content = {
-        "when": before.get("when") or f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "pictures": sorted(pick.image_sha for pick in picks),
-        "drives": taken.drives,
-        "left_out": taken.left_out,
-        "classes": names,
-        "counts": taken.counts.tolist(),
-    }
-    write_json(batch.folder / IMPORTED, "label-import", content)
 
 
 def _shown(listed: list[str]) -> str:

@@ -15,6 +15,8 @@ from roadseg.pages.examples import LARGE, Group
 from roadseg.pages.rendering import render, write_page
 from roadseg.pages.thumbnails import Thumbnail, thumbnail
 
+MOST = 500  # pictures on the page, which is in memory whole: about 0.1 MB each
+
 
 @dataclass(frozen=True)
 class PickShown:
@@ -26,13 +28,14 @@ class PickShown:
 
 
 def write_picks_page(batch: Batch, *, pictures: bool = True) -> Path:
-    """Write picks.html into the batch's folder, one file that needs no other.
+    """Write picks.html into the batch's folder, one file that needs no other; it shows the first `MOST` picks.
 
     Args:
         batch: what was picked.
         pictures: whether pictures are shown.
     """
-    groups = _groups(batch.picks)
+    picks = batch.picks[:MOST]
+    groups = _groups(picks)
     page = render(
         "picks.html",
         batch=batch,
@@ -40,7 +43,7 @@ def write_picks_page(batch: Batch, *, pictures: bool = True) -> Path:
         drives=len({pick.drive for pick in batch.picks}),
         groups=groups,
         listed=PICKS,
-        shown=list(_shown(batch, groups, pictures)),
+        shown=list(_shown(batch, picks, groups, pictures)),
         unsure=UNSURE,
     )
     write_page(batch.folder / PAGE, page)
@@ -64,8 +67,8 @@ def _of(picks: list[Pick], name: str) -> list[int]:
     return [place for place, pick in enumerate(picks) if pick.rarest == name]
 
 
-def _shown(batch: Batch, groups: list[Group], pictures: bool) -> Iterator[PickShown]:
-    for number, pick in enumerate(batch.picks):
+def _shown(batch: Batch, picks: list[Pick], groups: list[Group], pictures: bool) -> Iterator[PickShown]:
+    for number, pick in enumerate(picks):
         places = {group.key: group.images.index(number) for group in groups if number in group.images}
         yield PickShown(pick, places, _pictures(batch, pick) if pictures else {})
 

@@ -201,6 +201,7 @@ def _lines(folder: Path, names: list[str], wanted: str) -> Iterator[str]:
 
 
 def _rgb(line: str, parts: list[str]) -> tuple[int, ...]:
-    if len(parts) != 3 or not all(part.strip().isdecimal() and int(part) < 256 for part in parts):
+    numbers = [part.strip() for part in parts]  # no more than three digits: int() refuses thousands by a traceback
+    if len(parts) != 3 or not all(part.isdecimal() and len(part) <= 3 and int(part) < 256 for part in numbers):
         raise DataRefused(f"{line[:80]!r} in the list of labels is no label with a colour")
-    return tuple(map(int, parts))
+    return tuple(map(int, numbers))

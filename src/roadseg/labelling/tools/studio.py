@@ -17,6 +17,7 @@ from roadseg.labelling.batch import Batch, Pick
 from roadseg.labelling.tools import brush
 
 TAGGED = re.compile(r"task-(\d+)-annotation-\d+-by-.+?-tag-(.+)-\d+$")
+MAX_JSON = 1 << 30  # bytes; as objects it takes about four times of that
 Mask = Callable[[], np.ndarray]
 
 
@@ -29,7 +30,7 @@ def read_tasks(folder: Path, names: list[str], batch: Batch) -> tuple[dict[str, 
         batch: that was exported.
 
     Raises:
-        DataRefused: it is no list of tasks; names the file.
+        DataRefused: it is no list of tasks, or over `MAX_JSON`; names the file.
     """
     listed = [name for name in names if name.lower().endswith(".json")]
     if len(listed) > 1:
@@ -42,7 +43,8 @@ def read_tasks(folder: Path, names: list[str], batch: Batch) -> tuple[dict[str, 
     masks: dict[str, Mask] = {}
     faults = []
     for number, task in enumerate(tasks, 1):
-        place = f"{listed[0]}: task {task.get('id', number)}"
+        id_ = task.get("id")
+        place = f"{listed[0]}: task {id_ if isinstance(id_, int) else number}"  # text can be what no terminal takes
         pick = _pick_of(task, batch)
         if pick is None:
             faults.append(f"{place}: is no picture of batch {batch.name}")
@@ -58,6 +60,10 @@ def read_tasks(folder: Path, names: list[str], batch: Batch) -> tuple[dict[str, 
 
 
 def _tasks(path: Path, name: str) -> list[dict[str, Any]]:
+    if (size := path.stat().st_size) > MAX_JSON:
+        raise DataRefused(
+            f"{name}: {size:,} bytes are over {MAX_JSON:,}: export fewer tasks, and import with --partial"
+        )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

@@ -35,8 +35,14 @@ def export_batch(batch: Batch, to: str, out: Path, root: Path) -> None:
         root: of Label Studio's local files, above `out`.
 
     Raises:
-        UsageError: the folder is not empty, or `root` is not above it.
+        UsageError: the folder is not empty, `root` is not above it, or the tool has another use for a class's name.
     """
+    taken = [name for name in batch.classes.names if name.lower() == BACKGROUND]
+    if taken and to.startswith("cvat"):
+        raise UsageError(
+            f"class {taken[0]}: CVAT's layouts call void so, and both would come back as one; give another --to, or "
+            "rename the class in data/classes.yaml and pick anew"
+        )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is there already: give another --out, or delete it")
     begun = out.with_name(f".{out.name}.begun")
@@ -126,16 +132,21 @@ def _label_studio(batch: Batch, out: Path, below: Path) -> None:
     for name, color in batch.colors.items():
         lines.append('    <Label value="{}" background="#{:02x}{:02x}{:02x}"/>'.format(name, *color))
     (out / "labels.xml").write_bytes(_text([*lines, "  </BrushLabels>", "</View>"]))
-    tasks = []
-    for pick in batch.picks:
-        mask = batch.predicted(pick)
-        (out / "masks").mkdir(exist_ok=True)
-        Image.fromarray(painted(mask, batch)).save(out / "masks" / f"{pick.name}.png", "PNG")
-        address = f"/data/local-files/?d={quote((below / pick.picture).as_posix())}"
-        results = [_result(pick, name, mask == number) for number, name in enumerate(batch.classes.names)]
-        guess = {"model_version": batch.weights[:12], "result": [each for each in results if each]}
-        tasks.append({"data": {"image": address, "name": pick.name}, "predictions": [guess]})
-    (out / "tasks.json").write_text(json.dumps(tasks) + "\n", encoding="utf-8")
+    (out / "masks").mkdir()
+    with (out / "tasks.json").open("w", encoding="utf-8") as opened:  # task by task: one is millions of numbers
+        for pick in batch.picks:
+            mask = batch.predicted(pick)
+            Image.fromarray(painted(mask, batch)).save(out / "masks" / f"{pick.name}.png", "PNG")
+            opened.write(",\n" if opened.tell() else "[")
+            json.dump(_task(batch, pick, mask, below), opened)
+        opened.write("]\n")
+
+
+def _task(batch: Batch, pick: Pick, mask: np.ndarray, below: Path) -> dict[str, object]:
+    address = f"/data/local-files/?d={quote((below / pick.picture).as_posix())}"
+    results = [_result(pick, name, mask == number) for number, name in enumerate(batch.classes.names)]
+    guess = {"model_version": batch.weights[:12], "result": [each for each in results if each]}
+    return {"data": {"image": address, "name": pick.name}, "predictions": [guess]}
 
 
 def _result(pick: Pick, label: str, where: np.ndarray) -> dict[str, object] | None:
