@@ -6,6 +6,7 @@ import pytest
 from trees import touch
 
 from roadseg.contracts.errors import UsageError
+from roadseg.drift import frames
 from roadseg.drift.frames import frames_in
 
 
@@ -28,6 +29,15 @@ def test_of_kept_frames_only_those_kept_by_chance_are_taken(tmp_path: Path) -> N
     keep(tmp_path, "d" * 64, policy=["rare", "disagreement"])
     touch(tmp_path, "nobody-says-why.jpg")
     assert sorted(Path(frame.name).name[0] for frame in frames_in(tmp_path)) == ["a", "c"]
+
+
+def test_a_frame_that_the_ring_replaces_meanwhile_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(tmp_path, "a" * 64)
+    keep(tmp_path, "b" * 64)
+    names = frames.files_in(tmp_path)
+    (tmp_path / f"{'b' * 64}.json").unlink()
+    monkeypatch.setattr(frames, "files_in", lambda _: names)
+    assert [frame.path.stem[0] for frame in frames_in(tmp_path)] == ["a"]
 
 
 def test_kept_frames_part_into_drives_at_a_pause_and_after_an_hour(tmp_path: Path) -> None:

@@ -74,6 +74,8 @@ def _sidecars(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             continue
         try:
             said = json.loads(path.read_text("utf-8"))
+        except FileNotFoundError:  # the server's ring has put another in its place
+            continue
         except ValueError as error:
             raise UsageError(f"{path} is not valid JSON ({error}): delete it with its picture") from None
         if isinstance(said, dict) and "policy" in said:
