@@ -13,6 +13,7 @@ from roadseg.tracking.store import EXPERIMENT, connect, experiment_id
 
 Part = Literal["reader", "trainer", "gate"]
 PARTS = get_args(Part)
+THERE = "RESOURCE_ALREADY_EXISTS"  # MLflow's answer to a permission that is granted twice
 SHORTEST = 12  # characters of a password, as MLflow asks
 # by part: permission on the model, on experiments of trainings and refusals, and on the ledger; a reader has the
 # server's default_permission, which is READ
@@ -83,11 +84,20 @@ def _make_model(client: MlflowClient) -> None:
 
 
 def _set(people: Any, name: str, kind: str, which: str, permission: str) -> None:
-    if permission:
-        people.grant_user_permission(name, kind, which, permission)
-        return
+    """Let a permission, or none where it is empty, take the place of the one that there is."""
+    try:
+        if permission:
+            people.grant_user_permission(name, kind, which, permission)
+            return
+    except MlflowException as error:
+        if error.error_code != THERE:
+            raise
+        if people.get_user_permission(name, kind, which).permission == permission:
+            return  # else a worker would be without it for a moment at each start of its server
     try:
         people.revoke_user_permission(name, kind, which)
     except MlflowException as error:  # it had none
         if error.error_code != ABSENT:
             raise
+    if permission:
+        people.grant_user_permission(name, kind, which, permission)
