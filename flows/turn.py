@@ -137,7 +137,9 @@ def working_alone(run: Run) -> Iterator[None]:
 
 def wake_waiting() -> None:
     """Let the runs of this home's pool that wait look now: the workspace is free. Else they look within minutes."""
-    ours = WorkPoolFilter(name=WorkPoolFilterName(any_=[os.environ.get("ROADSEG_POOL", "")]))  # others share the server
+    if not (pool := os.environ.get("ROADSEG_POOL")):  # of a person's terminal, where the end is waited for
+        return
+    ours = WorkPoolFilter(name=WorkPoolFilterName(any_=[pool]))  # others share the server
     wanted = FlowRunFilter(state=_is_waiting())
     try:
         with get_client(sync_client=True) as client:

@@ -88,7 +88,8 @@ def test_a_reader_changes_nothing_on_mlflow(
     there |= {"username": "trainer", "artifact_path": f"{experiment}/{run}/artifacts/x", "experiment_ids": [experiment]}
 
     def of(route: str) -> str:
-        return re.sub(r"<(?:\w+:)?(\w+)>|\{(\w+)[^}]*\}", lambda found: str(there.get(found[1] or found[2], 1)), route)
+        asked = re.sub(r"<(?:\w+:)?(\w+)>|\{(\w+)[^}]*\}", lambda found: str(there.get(found[1] or found[2], 1)), route)
+        return f"{asked}?run_uuid={run}&path=x" if route.endswith("/upload-artifact") else asked  # its body is the file
 
     writes = [(method, route) for method, route in mlflow_routes if method in WRITES]
     asked = {

@@ -59,7 +59,7 @@ class _Name(str):
     __slots__ = ()
 
 
-def load(stream: io.BytesIO) -> Any:
+def carry_out(stream: io.BytesIO) -> Any:
     """Read the next pickle of a stream, which then stands behind it.
 
     Returns:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from roadseg.contracts.errors import DataRefused
-from roadseg.pretrained.pickles import Refused, View, load, refuse
+from roadseg.pretrained.pickles import Refused, View, carry_out, refuse
 
 LARGEST = 1 << 30  # bytes of a file; ConvNeXt-Tiny has 110 MB
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
@@ -78,12 +78,12 @@ def _views(found: Any) -> dict[str, View]:
 def _of_pickles(content: bytes) -> tuple[dict[str, View], Stored]:
     """Magic number, protocol, sizes, tensors, keys of the storages, then those one after another."""
     stream, stored = io.BytesIO(content), Stored()
-    if load(stream) != MAGIC or load(stream) != PROTOCOL:
+    if carry_out(stream) != MAGIC or carry_out(stream) != PROTOCOL:
         refuse("it does not begin as PyTorch's files do")
-    load(stream)  # sizes of C's types where it was written
-    views = _views(load(stream))
+    carry_out(stream)  # sizes of C's types where it was written
+    views = _views(carry_out(stream))
     kinds = {each.storage.key: np.dtype(each.storage.kind) for each in views.values()}
-    for key in load(stream):
+    for key in carry_out(stream):
         if key not in kinds:
             refuse("it stores what no tensor has")
         length, kind = int.from_bytes(stream.read(8), "little"), kinds[key]
@@ -106,7 +106,7 @@ def _of_zip(content: bytes) -> tuple[dict[str, View], Stored]:
             refuse("its parts have more bytes than the file")
         if "byteorder" in members and archive.read(members["byteorder"]) != b"little":
             refuse("its values are not stored with the least byte first")
-        views, stored = _views(load(io.BytesIO(archive.read(members["data.pkl"])))), Stored()
+        views, stored = _views(carry_out(io.BytesIO(archive.read(members["data.pkl"])))), Stored()
         for each in views.values():
             key, kind, _ = each.storage
             if key not in stored:
