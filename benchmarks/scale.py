@@ -28,6 +28,7 @@ from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.evaluation import BINS, Counts, Evaluation
 from roadseg.contracts.files import digest_of
 from roadseg.contracts.manifest import Manifest, read_manifest, write_manifest
+from roadseg.contracts.splits import write_splits
 from roadseg.gate.decide import decide
 from roadseg.gate.evidence import Evidence
 from roadseg.gate.policy import Policy
@@ -63,6 +64,7 @@ def make_tree(folder: Path) -> Path:
         (tree / "data").mkdir(exist_ok=True)
         (tree / "data/quarantine.csv").write_text("sample,image_sha,reason\n")
         (tree / "data/reference.json").write_text("{}\n")
+        write_splits(tree / paths.SPLITS, [])
         (tree / "data/classes.yaml").write_text((ROOT / f"src/roadseg/contracts/tables/{TABLE}.yaml").read_text())
         change_policy(tree)
     return tree
@@ -103,7 +105,11 @@ def _packed(pixels: np.ndarray, form: str) -> bytes:
 
 
 def timed(tree: Path, *command: str) -> dict[str, Any]:
-    """Run a command in the checkout: seconds, CPU seconds, peak memory of its largest process, and its exit code."""
+    """Run a command in the checkout: seconds, CPU seconds, peak memory of its largest process.
+
+    Raises:
+        SystemExit: it failed; with what it said.
+    """
     environment = {**os.environ, "PYTHONPATH": "src", "ROADSEG_HOME": str(tree / ".roadseg"), "ROADSEG_PAGES": "off"}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     code = "import resource, subprocess, sys; end = subprocess.run(sys.argv[1:]).returncode; "
@@ -114,8 +120,9 @@ def timed(tree: Path, *command: str) -> dict[str, Any]:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     peak = int(done.stdout.split()[-1]) // 1024
-    found = {"seconds": round(time.monotonic() - start, 1), "cpu": round(cpu, 1), "peak_mb": peak}
-    return found | {"exit": done.returncode}
+    if done.returncode:
+        raise SystemExit(f"`{' '.join(command)}` ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return {"seconds": round(time.monotonic() - start, 1), "cpu": round(cpu, 1), "peak_mb": peak}
 
 
 def make_rows(tree: Path, samples: int) -> Manifest:
