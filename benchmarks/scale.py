@@ -201,7 +201,7 @@ def main() -> None:
         figures.measure(f"validate_{turn}", lambda: timed(tree, *stage, "validate"))
     figures.measure("repro_first", lambda: timed(tree, *dvc, "repro", "-q", "validate"))
     figures.measure("repro_second", lambda: timed(tree, *dvc, "repro", "-q", "validate"))
-    figures.measure("status", lambda: timed(tree, *dvc, "status", "-q"))
+    figures.measure("status", lambda: timed(tree, *dvc, "status", "-q", "--with-deps", "validate"))
     figures.measure("gate_rows", lambda: gate_rows(rows))
     figures.measure("validate_rows", lambda: validate_rows(tree, rows))
     about = {"samples": told.samples, "rows": rows, "date": time.strftime("%Y-%m-%d"), **machine()}
