@@ -100,9 +100,7 @@ def pick(
     ] = "train",
     by: Annotated[
         Literal["mixed", "uncertainty", "random"],
-        typer.Option(
-            help="mixed: doubt, rare classes and difference. random: better for a first batch, when little is labelled."
-        ),
+        typer.Option(help="mixed: doubt, rare classes, difference. random: better where little is labelled yet."),
     ] = "mixed",
     batch: Annotated[str, typer.Option(help="Name of the batch; else one by the day.")] = "",
     model: Annotated[str, typer.Option(help="`champion`, a bundle's folder or a models:/ URI.")] = CHAMPION,
