@@ -88,7 +88,8 @@ class Run:
         """Say what did not work beside the run, in its log and in its record; nothing where it is empty."""
         if problem:
             get_run_logger().warning("%s", problem)
-            self.note(problem="; ".join(filter(None, [self.record.problem, problem])))
+            if problem not in self.record.problem:
+                self.note(problem="; ".join(filter(None, [self.record.problem, problem])))
 
     def name_it(self, text: str, *, so_far: bool = False) -> None:
         """Name the run by what it does or did, in Prefect and in the record; a server that is away changes nothing.

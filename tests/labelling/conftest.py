@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from bundles import painter
 from handmade import batch_of
 from inboxes import put_drive
 from small_sets import judge, make_tree, save, scene
@@ -69,3 +70,18 @@ def contents() -> Callable[[Path], dict[str, bytes]]:
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
     return read
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a model that answers by colour."""
+    folder = tmp_path_factory.mktemp("model")
+    painter(folder, ClassTable.find("idd-level1"), sure=8.0, model="painter")
+    return folder
+
+
+@pytest.fixture
+def with_model(tree: Path, bundle: Path) -> Path:
+    """The tree, in which a model has been trained."""
+    shutil.copytree(bundle, tree / "models/bundle")
+    return tree

@@ -25,19 +25,6 @@ from roadseg.pages.picks_page import write_picks_page
 from roadseg.predict.predictor import Predictor
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    painter(folder, ClassTable.find("idd-level1"), sure=8.0, model="painter")
-    return folder
-
-
-@pytest.fixture
-def with_model(tree: Path, bundle: Path) -> Path:
-    shutil.copytree(bundle, tree / "models/bundle")
-    return tree
-
-
 def drives(folder: Path) -> Path:
     """New pictures: two drives, a copy of a val picture, and one that is broken."""
     for name in ("a/1", "a/2", "a/10", "b/1"):

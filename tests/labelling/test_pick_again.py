@@ -1,17 +1,14 @@
 """A pick knows of the batches before it whose labels have not come back, and of what imports left without labels."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from bundles import painter
 from handmade import batch_of
 from labelled import picked
 from small_sets import judge, save, scene
 
 from roadseg.contracts.bundle import Bundle
-from roadseg.contracts.classes import ClassTable
 from roadseg.contracts.errors import DataRefused, UsageError
 from roadseg.contracts.files import digest_file
 from roadseg.contracts.manifest import read_manifest
@@ -25,19 +22,6 @@ from roadseg.labelling.tools.write import export_batch
 from roadseg.pages import picks_page
 from roadseg.pages.picks_page import write_picks_page
 from roadseg.predict.predictor import Predictor
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    painter(folder, ClassTable.find("idd-level1"), sure=8.0, model="painter")
-    return folder
-
-
-@pytest.fixture
-def with_model(tree: Path, bundle: Path) -> Path:
-    shutil.copytree(bundle, tree / "models/bundle")
-    return tree
 
 
 def near(image: np.ndarray, seed: int) -> np.ndarray:
