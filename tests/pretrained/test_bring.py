@@ -214,6 +214,13 @@ def test_the_verb_shows_every_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
         assert encoder.licence in line
 
 
+def test_in_a_narrow_terminal_the_names_that_people_type_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = CliRunner().invoke(app, ["models", "pretrained"]).output
+    assert set(ENCODERS) <= set(shown.split())
+    assert "\N{HORIZONTAL ELLIPSIS}" not in shown
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -32,22 +32,12 @@ def pretrained(
         return
     if source:
         raise UsageError("--from FILE: say of which encoder, as in `roadseg models pretrained lite0 --from FILE`")
-    columns = ("model", "encoder", "parameters", "strides", "preprocessing", "licence", "from", "at hand")
-    table = Table(
-        *columns, title=f"encoders with weights of {TRAINED_ON}; licences as documented upstream", title_justify="left"
-    )
+    table = Table(title=f"encoders with weights of {TRAINED_ON}; licences as documented upstream", title_justify="left")
+    for column in ("model", "encoder", "licence", "at hand"):
+        table.add_column(column, no_wrap=column != "encoder", overflow="fold")  # people type these names
     for each, encoder in ENCODERS.items():
         strides = ", ".join(map(str, sorted(encoder.layers.levels)))
-        size = f"{encoder.million:.1f} M"
-        table.add_row(
-            each,
-            encoder.title,
-            size,
-            strides,
-            encoder.preprocessing,
-            encoder.licence,
-            encoder.source,
-            where_weights_are(each),
-        )
+        about = f"{encoder.title}: {encoder.million:.1f} M parameters, strides {strides}, {encoder.preprocessing}"
+        table.add_row(each, f"{about}, from {encoder.source}", encoder.licence, where_weights_are(each))
     Console().print(table)
     print("`roadseg models pretrained NAME` brings one")
