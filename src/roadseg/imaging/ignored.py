@@ -1,6 +1,7 @@
 """Whether 255 is a class or void, where a table leaves that to the masks: a binary set stores 0 and 1, or 0 and 255."""
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,13 @@ from roadseg.imaging.pixels import naming, read_bytes
 
 def doubtful(classes: ClassTable) -> ClassEntry | None:
     """The class that a built-in table finds by 255 or by another value; who writes both into a table means both."""
-    if classes.source != "id" or classes.name not in built_in() or classes != ClassTable.find(classes.name):
+    entry = next((entry for entry in classes.classes if VOID in entry.values and len(entry.values) > 1), None)
+    if entry is None or classes.source != "id" or classes.name not in built_in() or classes != _found(classes.name):
         return None
-    return next((entry for entry in classes.classes if VOID in entry.values and len(entry.values) > 1), None)
+    return entry
+
+
+_found = cache(ClassTable.find)  # asked for each mask
 
 
 def read_values(path: Path, classes: ClassTable) -> list[int]:

@@ -34,9 +34,10 @@ def describe(root: Path, found: list[Found], classes: ClassTable, layout: str = 
         cannot be read gives its row an `error`.
     """
     root = root.absolute()  # workers may run in another folder
+    digest = classes.digest
     codings = {sample.mask: coding_of_sample(sample.mask, layout, classes) for sample in found if sample.mask}
     files = {
-        name: File.at(root / name, *(_mask_kind(name, classes, codings[name]) if mask else ("image",)))
+        name: File.at(root / name, *(_mask_kind(name, digest, codings[name]) if mask else ("image",)))
         for name, mask in _names(found)
     }
     with opened(home() / "reuse/facts.sqlite", _recipe()) as memory:
@@ -62,9 +63,9 @@ def _names(found: list[Found]) -> Iterator[tuple[str, bool]]:
             yield sample.mask, True
 
 
-def _mask_kind(name: str, classes: ClassTable, coding: str | None) -> tuple[str, str | None]:
-    """What beside a mask's bytes decides what is found in it, and its coding."""
-    return f"mask {classes.digest} {coding or ''}{splitext(name)[1].lower()}", coding
+def _mask_kind(name: str, table: str, coding: str | None) -> tuple[str, str | None]:
+    """What beside a mask's bytes decides what is found in it, such as the digest of the class table; and its coding."""
+    return f"mask {table} {coding or ''}{splitext(name)[1].lower()}", coding
 
 
 def _read(files: list[File], classes: ClassTable, memory: Memory) -> Iterator[tuple[Path, Facts]]:
