@@ -11,9 +11,9 @@ STEPS, MARK = 8, "steps begin"
 
 
 def kinds(name: str, height: int, width: int, batch: int, precision: str) -> dict[str, float]:
-    """Share of a step's time by kind of kernel, 0..1; `other` is what is no kernel of oneDNN.
+    """Share of a step's CPU time by kind of kernel, 0..1; `other` is what is no kernel of oneDNN.
 
-    A `normalization reference` is one for which oneDNN has no fast kernel, as with channels that fill no vector.
+    Kernels have one thread each, and several run at once: their times add up to CPU time, not to the clock's. A `normalization reference` is one for which oneDNN has no fast kernel, as with channels that fill no vector.
     """
     code = f"from benchmarks.kinds import steps; steps({name!r}, {height}, {width}, {batch}, {precision!r})"
     environment = os.environ | {"ONEDNN_VERBOSE": "profile_exec"}
@@ -44,7 +44,7 @@ def _named(kind: str, kernel: str, way: str) -> str:
 
 
 def steps(name: str, height: int, width: int, batch: int, precision: str) -> None:
-    """Make steps and print their milliseconds together; run in a process of its own."""
+    """Make steps and print their milliseconds of CPU together; run in a process of its own."""
     import keras
 
     from benchmarks.training import ours
@@ -54,7 +54,7 @@ def steps(name: str, height: int, width: int, batch: int, precision: str) -> Non
     for _ in range(3):
         step()
     print(MARK, flush=True)
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(STEPS):
         step()
-    print(1000 * (time.perf_counter() - start), flush=True)
+    print(1000 * (time.process_time() - start), flush=True)

@@ -1,8 +1,8 @@
 """Training and prediction as `train` and `evaluate` do them here, against the usual `fit`, PyTorch and the peak.
 
 All in one run, in the precision that `auto` becomes: the tutorial's U-Net at 128x128 in batches of 16, the default
-model at 256x128 in batches of 8; random pixels, on which speed does not depend. Where the processor has AMX, all is
-measured once more without it (`ONEDNN_MAX_CPU_ISA`). PyTorch is measured by the Python that ROADSEG_TORCH names; else
+model at 256x128 in batches of 8; random pixels, on which speed does not depend. Where the processor has AMX, or dot
+products of bfloat16, all is measured once more without them (`ONEDNN_MAX_CPU_ISA`). PyTorch is measured by the Python that ROADSEG_TORCH names; else
 left out.
 Example: `ROADSEG_TORCH=~/torch/bin/python python -m benchmarks.training`
 """
@@ -30,7 +30,7 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(len(os.sched_getaffinity(0))
 BATCH, CLASSES, ROUNDS = 16, 7, 5
 DEFAULT, SIZE, DEFAULT_BATCH = "small", (128, 256), 8  # of params.yaml
 REDUCED = (96, 192)  # of its first epochs
-WITHOUT_AMX = {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}
+PLAIN = {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}
 FORWARD, STEP = 1, 3  # a step is forward, and both gradients
 
 
@@ -214,8 +214,8 @@ def main() -> None:
         print(json.dumps(measure()))
         return
     found = _apart({})
-    if "amx" in found["instruction_set"]:
-        found["without_amx"] = _apart(WITHOUT_AMX)
+    if found["precision"] == "bfloat16" and "avx512" in found["instruction_set"]:
+        found["without_amx" if "amx" in found["instruction_set"] else "without_bfloat16"] = _apart(PLAIN)
     print(json.dumps(found | {"date": time.strftime("%Y-%m-%d"), **machine()}, indent=1))
 
 

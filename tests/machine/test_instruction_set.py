@@ -72,3 +72,13 @@ def test_tensorflow_without_onednn_has_no_amx_and_jax_reads_no_variable_of_onedn
     assert resolve_precision("auto", []) == "float32"
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     assert instruction_set() == "avx512_core_amx"
+    assert resolve_precision("auto", []) == "bfloat16"
+
+
+def test_jax_computes_in_float32_where_only_tensorflow_has_kernels_for_dot_products(
+    processor: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor.write_text(f"flags : {COOPER}\n")
+    assert resolve_precision("auto", []) == "bfloat16"
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert resolve_precision("auto", []) == "float32"

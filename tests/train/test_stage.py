@@ -234,12 +234,19 @@ def test_what_auto_resolves_to_is_the_same_experiment(fingerprint: Callable[...,
     assert fingerprint(precision="auto") == fingerprint(precision=resolve_precision("auto", []))
 
 
-AMX = "sse4_1 avx avx2 avx512f avx512bw avx512dq avx512vl avx512_vnni avx512_bf16 amx_tile amx_int8 amx_bf16"
+ZEN_4 = "sse4_1 avx avx2 avx512f avx512bw avx512dq avx512vl avx512_vnni avx512_bf16"
+AMX = f"{ZEN_4} amx_tile amx_int8 amx_bf16"
 
 
 @pytest.mark.parametrize(
     ("flags", "limit", "found"),
-    [(AMX, "", "bfloat16"), ("sse4_1 avx avx2", "", "float32"), (AMX, "AVX512_CORE", "float32")],
+    [
+        (AMX, "", "bfloat16"),
+        (ZEN_4, "", "bfloat16"),
+        (ZEN_4, "AVX512_CORE", "float32"),
+        ("sse4_1 avx avx2", "", "float32"),
+        (AMX, "AVX512_CORE", "float32"),
+    ],
 )
 def test_auto_precision_is_what_the_cpu_is_fast_at_and_the_backend_may_use(
     flags: str, limit: str, found: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

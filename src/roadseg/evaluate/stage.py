@@ -48,7 +48,7 @@ class EvaluateParams(Section):
         description="over 0: a window of the working size slides over frames scaled beyond it or cut into tiles; "
         "share of its side that neighbouring windows have in common",
     )
-    precision: AskedPrecision = Field(description="auto: bfloat16 on tensor cores or AMX")
+    precision: AskedPrecision = Field(description="auto: bfloat16 on tensor cores, AMX or AVX512-BF16")
     resamples: int = Field(ge=100, description="draws of the bootstrap behind the intervals")
     seed: int = Field(ge=0, description="decides the draws of the bootstrap")
 

@@ -63,7 +63,7 @@ class TrainParams(ViewRecipe, StepRecipe, Extent):  # the keys of the last base 
     init: str = Field(
         pattern="^(none|[0-9a-f]{64})$", description="weights to start from, by digest (`roadseg models init`), or none"
     )
-    precision: AskedPrecision = Field(description="auto: bfloat16 on tensor cores or AMX")
+    precision: AskedPrecision = Field(description="auto: bfloat16 on tensor cores, AMX or AVX512-BF16")
     threads: int = Field(gt=0, description="of the CPU; another number gives other rounding")
     seed: int = Field(ge=0, description="of weights, order and views")
 
