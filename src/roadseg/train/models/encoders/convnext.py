@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
-from roadseg.train.models.encoders.parts import imagenet_colours
+from roadseg.train.models.encoders.parts import by_channel, imagenet_colours
 
 EPSILON = 1e-6
 NAME = "convnext_tiny"
@@ -50,7 +50,7 @@ def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 def _block(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
     given = x
-    x = layers.DepthwiseConv2D(7, padding="same", name=f"{name}_depthwise_conv")(x)
+    x = by_channel(x, 7, 1, f"{name}_depthwise_conv", bias=True)
     x = _normalised(x, f"{name}_layernorm")
     x = layers.Conv2D(4 * filters, 1, name=f"{name}_pointwise_conv_1")(x)
     x = layers.Activation("gelu", name=f"{name}_gelu")(x)

@@ -41,7 +41,12 @@ def pointwise(x: keras.KerasTensor, filters: int, name: str, size: int = 1, stri
 
 def depthwise(x: keras.KerasTensor, size: int, stride: int, name: str) -> keras.KerasTensor:
     """A convolution of each channel by itself, that a normalisation follows."""
-    return layers.DepthwiseConv2D(size, stride, padding="same", use_bias=False, name=name)(x)
+    return by_channel(x, size, stride, name, bias=False)
+
+
+def by_channel(x: keras.KerasTensor, size: int, stride: int, name: str, bias: bool) -> keras.KerasTensor:
+    """A depthwise convolution, in float32 whatever the policy: processors' kernels for bfloat16 are far slower."""
+    return layers.DepthwiseConv2D(size, stride, "same", use_bias=bias, dtype="float32", name=name)(x)
 
 
 def rescaled_channels(
