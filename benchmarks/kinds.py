@@ -13,7 +13,8 @@ STEPS, MARK = 8, "steps begin"
 def kinds(name: str, height: int, width: int, batch: int, precision: str) -> dict[str, float]:
     """Share of a step's CPU time by kind of kernel, 0..1; `other` is what is no kernel of oneDNN.
 
-    Kernels have one thread each, and several run at once: their times add up to CPU time, not to the clock's. A `normalization reference` is one for which oneDNN has no fast kernel, as with channels that fill no vector.
+    Kernels have one thread each, and several run at once: their times add up to CPU time, not to the clock's.
+    A `normalization reference` is one for which oneDNN has no fast kernel, as with channels that fill no vector.
     """
     code = f"from benchmarks.kinds import steps; steps({name!r}, {height}, {width}, {batch}, {precision!r})"
     environment = os.environ | {"ONEDNN_VERBOSE": "profile_exec"}

@@ -2,8 +2,8 @@
 
 All in one run, in the precision that `auto` becomes: the tutorial's U-Net at 128x128 in batches of 16, the default
 model at 256x128 in batches of 8; random pixels, on which speed does not depend. Where the processor has AMX, or dot
-products of bfloat16, all is measured once more without them (`ONEDNN_MAX_CPU_ISA`). PyTorch is measured by the Python that ROADSEG_TORCH names; else
-left out.
+products of bfloat16, all is measured once more without them (`ONEDNN_MAX_CPU_ISA`). PyTorch is measured by the Python
+that ROADSEG_TORCH names; else left out.
 Example: `ROADSEG_TORCH=~/torch/bin/python python -m benchmarks.training`
 """
 
