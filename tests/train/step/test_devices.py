@@ -99,8 +99,9 @@ def assert_close(one: Path, other: Path) -> None:
         np.testing.assert_allclose(array, right[name], atol=1e-5, err_msg=name)
 
 
-def test_two_processes_end_with_equal_weights_and_the_first_alone_writes(trees: Trees) -> None:
-    first, second = Training(trees("two", 2), epochs=1).end()
+@pytest.mark.parametrize("model", ["lite0", pytest.param("small", marks=pytest.mark.soak)])
+def test_two_processes_end_with_equal_weights_and_the_first_alone_writes(trees: Trees, model: str) -> None:
+    first, second = Training(trees("two", 2), epochs=1, options=(json.dumps({"model": model}),) * 2).end()
     assert [first.code, second.code] == [0, 0], first.printed + second.printed
     assert "batches of 4 are shared by 2 devices" in first.printed
     assert first.weights
