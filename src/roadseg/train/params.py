@@ -30,7 +30,8 @@ class Extent(Section):
     """What is trained, and how long."""
 
     model: Literal["small", "base", "large", "tutorial", Pretrained] = Field(
-        description="which U-Net; tutorial is the baseline, `roadseg models pretrained` shows those behind it"
+        description="which U-Net: small for ten minutes on two cores, base from 15 on, large for a GPU, tutorial as a "
+        "baseline; `roadseg models pretrained` shows the rest"
     )
     epochs: int = Field(gt=0, description="passes over the training images")
     batch: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
