@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+from narrow_models import CLASSES, NARROW, settled
 
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.confusion import confusion, iou, mean_iou
@@ -12,7 +14,9 @@ from roadseg.evaluate.scores import at_size
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import read_image
 from roadseg.machine.precision import AskedPrecision
+from roadseg.predict.forward import in_precision
 from roadseg.predict.predictor import Predictor
+from roadseg.train.models.deploy import deploy
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +70,13 @@ def test_the_settings_say_what_auto_became(bundle: Bundle, monkeypatch: pytest.M
     height, width = bundle.size
     expected = {"flip": True, "scales": [0.5, 1.0], "overlap": 0.25, "height": height, "width": width}
     assert asked == expected | {"precision": "bfloat16"}
+
+
+def test_scores_and_depthwise_kernels_are_computed_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roadseg.predict.forward.sums_bfloat16_in_float32", lambda: True)
+    low = in_precision(deploy(settled(NARROW["lite0"]), NARROW["lite0"], CLASSES), "bfloat16", CLASSES)
+    exact = {layer.name for layer in low.layers if layer.compute_dtype == "float32"}
+    by_channel = {layer.name for layer in low.layers if isinstance(layer, keras.layers.DepthwiseConv2D)}
+    assert by_channel
+    assert by_channel < exact
+    assert {layer.output.shape[-1] for layer in low.layers if layer.name in exact - by_channel - {"image"}} == {CLASSES}
