@@ -89,8 +89,7 @@ def _work(run: Run, asked: RetrainOptions, tree: Path, changes: Changes, before:
         bring_data(tree)
         decision = promote(before.version, run.record.reason or "flow retrain", run.folder)
     else:
-        bring_data(tree)
-        _bring_up_to_date(run, tree, force=asked.force)
+        _bring_up_to_date(run, tree, bring_data(tree), force=asked.force)
         if started_from.commit != run.record.base:  # MLflow will name it, whatever becomes of this run
             _keep(run, lambda branch: keep_commit(tree, branch))
         decision = publish_and_judge(run, tree, started_from)
@@ -108,9 +107,9 @@ def _lay_results(tree: Path, before: RunRecord) -> None:
                 temporary.write_text(text, encoding="utf-8")
 
 
-def _bring_up_to_date(run: Run, tree: Path, *, force: bool) -> None:
-    """Run the graph stage by stage; the record says how each ended."""
-    graph, known = read_graph(tree), why_all(tree)
+def _bring_up_to_date(run: Run, tree: Path, status: dict[str, Any] | None = None, *, force: bool) -> None:
+    """Run the graph stage by stage; the record says how each ended. `status` as `bring_data` gives it."""
+    graph, known = read_graph(tree), why_all(tree, status)
     progress = Progress("retrain-progress", [stage.name for stage in graph])
     edited = [path for path in sources(tree) if path in known]
     commit_sources(edited, tree)

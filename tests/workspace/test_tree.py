@@ -11,6 +11,7 @@ from trees import commit, run
 from workspace_project import add_drive, change, git, head, make_project, state_of_person, write
 
 from roadseg.contracts.errors import Busy, UsageError
+from roadseg.pipeline.dvc import dvc
 from roadseg.workspace import tree as trees_in_home
 from roadseg.workspace.changes import find_changes
 from roadseg.workspace.lock import Held, Holder, present_holder
@@ -219,6 +220,23 @@ def test_data_that_a_killed_run_left_half_written_are_put_right(project: Path, m
         bring_data(tree)
         assert (tree / IMAGE).read_text() == "image 1"
         assert not (tree / "data/raw/leftImg8bit/train/9").exists()
+
+
+def test_files_that_are_as_the_lock_has_them_are_not_brought_again(
+    project: Path, me: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(trees_in_home, "dvc", lambda tree, *words: asked.append(words[0]) or dvc(tree, *words))
+    with workspace(project, head(project), me) as tree:
+        assert bring_data(tree) is None
+        run(tree, "dvc", "repro", "-q")
+        assert bring_data(tree) == {}
+        (tree / IMAGE).write_text("half")
+        assert bring_data(tree) is None
+        write_overrides(tree, {"scan": {"seed": 1}})
+        assert "scan" in (bring_data(tree) or {})
+        assert (tree / IMAGE).read_text() == "image 1"
+    assert asked == ["checkout", "checkout"]
 
 
 def test_what_changed_is_answered_without_bringing_data(project: Path, me: Holder, home: Path) -> None:

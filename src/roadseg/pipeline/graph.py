@@ -69,12 +69,18 @@ def why(tree: Path, stage: str) -> list[str]:
     return list(_reasons(tree, lock[stage], dvc_json(tree, "status", stage).get(stage, [])))
 
 
-def why_all(tree: Path) -> dict[str, list[str]]:
+def why_all(tree: Path, status: dict[str, Any] | None = None) -> dict[str, list[str]]:
     """The same for every stage and data source (`data/raw.dvc`) in which something changed, before any of them runs.
 
     Asked once, since each question costs seconds, and many more where the data are many files.
+
+    Args:
+        tree: the folder that holds dvc.yaml.
+        status: what `dvc status --json` said, where it has been asked.
     """
-    lock, status = _locked(tree), dvc_json(tree, "status")
+    lock = _locked(tree)
+    if status is None:
+        status = dvc_json(tree, "status")
     new = {stage.name: [UNKNOWN] for stage in read_graph(tree) if stage.name not in lock}
     return {name: list(_reasons(tree, lock.get(name, {}), entries)) for name, entries in status.items()} | new
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import psutil
 from filelock import FileLock
@@ -14,7 +15,7 @@ from roadseg.contracts import paths
 from roadseg.contracts.errors import Busy, UsageError
 from roadseg.contracts.files import home, replacing
 from roadseg.contracts.splits import write_splits
-from roadseg.pipeline.dvc import cache_folder, dvc, share_settings
+from roadseg.pipeline.dvc import cache_folder, dvc, dvc_json, share_settings
 from roadseg.workspace.commits import state_of
 from roadseg.workspace.data import missing_objects, raw_md5
 from roadseg.workspace.data_branch import DATA_FILES, LATER, current_data, move_forward
@@ -71,8 +72,12 @@ def looking_tree(repository: Path, commit: str) -> Iterator[Path]:
         yield stand(repository, top, commit)
 
 
-def bring_data(tree: Path) -> None:
+def bring_data(tree: Path) -> dict[str, Any] | None:
     """Bring data/raw, and of what the graph has made as much as the cache holds.
+
+    Returns:
+        What `dvc status` says, where the run before left every file as the lock has it: to check them out all the same
+        takes longer than to ask. None where files were brought.
 
     Raises:
         UsageError: data are neither in the cache nor at a remote; says how many files.
@@ -87,7 +92,12 @@ def bring_data(tree: Path) -> None:
                 "remote: `dvc add data/raw` where the data are, or `dvc remote add`"
             )
         dvc(tree, "pull", "--force", str(paths.RAW_DVC))
+    status: dict[str, Any] = dvc_json(tree, "status")
+    entries = [entry for each in status.values() for entry in each if isinstance(entry, dict)]
+    if not any("changed outs" in entry for entry in entries):
+        return status
     dvc(tree, "checkout", "--force", "--allow-missing")
+    return None
 
 
 def place_of(record: RunRecord) -> str:
