@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from flows.services.alive import RUN_VARIABLE, forget, known_runs, life, runs_at_work
 from flows.services.engine import WORKER_VARIABLE
 
@@ -40,7 +42,7 @@ def test_a_run_lives_as_long_as_one_of_its_processes_holds_its_lock(
 
 
 def opens(process: subprocess.Popen[bytes], name: str) -> bool:
-    return any(path.readlink().name == name for path in Path(f"/proc/{process.pid}/fd").iterdir())
+    return any(Path(file.path).name == name for file in psutil.Process(process.pid).open_files())
 
 
 def test_a_process_counts_for_its_run_in_its_own_home_alone(
