@@ -10,20 +10,21 @@ from pathlib import Path
 STEPS, MARK = 8, "steps begin"
 
 
-def kinds(name: str, height: int, width: int, batch: int, precision: str) -> dict[str, float]:
+def kinds(
+    name: str, height: int, width: int, batch: int, precision: str, environment: dict[str, str]
+) -> dict[str, float]:
     """Share of a step's CPU time by kind of kernel, 0..1; `other` is what is no kernel of oneDNN.
 
-    Kernels have one thread each, and several run at once: their times add up to CPU time, not to the clock's.
+    On two cores train's kernels have one thread each, and two run at once: their times add up to CPU time.
     A `normalization reference` is one for which oneDNN has no fast kernel, as with channels that fill no vector.
     """
     code = f"from benchmarks.kinds import steps; steps({name!r}, {height}, {width}, {batch}, {precision!r})"
-    environment = os.environ | {"ONEDNN_VERBOSE": "profile_exec"}
     done = subprocess.run(
         [sys.executable, "-c", code],
         check=True,
         capture_output=True,
         text=True,
-        env=environment,
+        env=os.environ | environment | {"ONEDNN_VERBOSE": "profile_exec"},
         cwd=Path(__file__).parent.parent,
     )
     _, _, lines = done.stdout.partition(MARK)
@@ -46,7 +47,10 @@ def _named(kind: str, kernel: str, way: str) -> str:
 
 def steps(name: str, height: int, width: int, batch: int, precision: str) -> None:
     """Make steps and print their milliseconds of CPU together; run in a process of its own."""
-    import keras
+    from roadseg.train.params import configure_tensorflow
+
+    configure_tensorflow(len(os.sched_getaffinity(0)))
+    import keras  # late: it loads TensorFlow, which reads that once
 
     from benchmarks.training import ours
 

@@ -2,8 +2,9 @@
 
 All in one run, in the precision that `auto` becomes: the tutorial's U-Net at 128x128 in batches of 16, the default
 model at 256x128 in batches of 8; random pixels, on which speed does not depend. Where the processor has AMX, or dot
-products of bfloat16, all is measured once more without them (`ONEDNN_MAX_CPU_ISA`). PyTorch is measured by the Python
-that ROADSEG_TORCH names; else left out.
+products of bfloat16, all is measured once more without them (`ONEDNN_MAX_CPU_ISA`). Training, prediction and the usual
+way are processes of their own, each with the threads that it has in use. PyTorch is measured by the Python that
+ROADSEG_TORCH names; else left out.
 Example: `ROADSEG_TORCH=~/torch/bin/python python -m benchmarks.training`
 """
 
@@ -25,7 +26,6 @@ from benchmarks.machine import machine
 from benchmarks.peak import convolution, peak_gflops
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(len(os.sched_getaffinity(0))))
 
 BATCH, CLASSES, ROUNDS = 16, 7, 5
 DEFAULT, SIZE, DEFAULT_BATCH = "small", (128, 256), 8  # of params.yaml
@@ -160,28 +160,62 @@ def use(step: Callable[[], object], steps: int = 20) -> dict[str, float]:
     }
 
 
-def measure() -> dict[str, Any]:
-    """Every figure with the instructions that the environment allows."""
+def usual_part() -> dict[str, Any]:
+    """The usual way, the step's convolutions alone, and the peak: one kernel after the other, each on all cores."""
     import keras
 
-    from roadseg.machine.hardware import capabilities
-    from roadseg.machine.instruction_set import instruction_set
-    from roadseg.machine.precision import resolve_precision
-
-    precision = resolve_precision("auto", capabilities())
     keras.config.set_dtype_policy("float32")
     works = dict(zip(("fit", "predict"), usual(), strict=True))
-    works["default_convolutions"] = convolutions(DEFAULT, *SIZE, DEFAULT_BATCH, precision)
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    peaks = peak_gflops()
-    peak = peaks[precision]
-    works |= dict(zip(("step", "bundle"), ours("tutorial", 128, 128), strict=True))
-    works |= dict(zip(("default_step", "default_bundle"), ours(DEFAULT, *SIZE, DEFAULT_BATCH), strict=True))
-    works["reduced_step"], works["fixed_step"] = ours(DEFAULT, *REDUCED, 8)[0], ours(DEFAULT, 16, 16, 1)[0]
-    each = rates(works)
+    works["default_convolutions"] = convolutions(DEFAULT, *SIZE, DEFAULT_BATCH, _precision())
+    return {"rates": rates(works), "peaks": peak_gflops()}
+
+
+def train_part() -> dict[str, Any]:
+    """Steps, with the threads that `train` gives them."""
+    from roadseg.train.params import configure_tensorflow
+
+    configure_tensorflow(len(os.sched_getaffinity(0)))
+    settle_policy()
+    works = {"step": ours("tutorial", 128, 128)[0], "default_step": ours(DEFAULT, *SIZE, DEFAULT_BATCH)[0]}
+    works |= {"reduced_step": ours(DEFAULT, *REDUCED, 8)[0], "fixed_step": ours(DEFAULT, 16, 16, 1)[0]}
+    return {"rates": rates(works), "use": use(works["default_step"])}
+
+
+def predict_part() -> dict[str, Any]:
+    """Predictions, with the threads that `Predictor` gives them."""
+    from roadseg.machine.threads import settle_threads
+
+    settle_threads()
+    settle_policy()
+    works = {"bundle": ours("tutorial", 128, 128)[1], "default_bundle": ours(DEFAULT, *SIZE, DEFAULT_BATCH)[1]}
+    return {"rates": rates(works)}
+
+
+PARTS = {"usual": usual_part, "train": train_part, "predict": predict_part}
+
+
+def settle_policy() -> None:
+    """Let Keras compute in the precision that `auto` becomes."""
+    import keras
+
+    keras.config.set_dtype_policy("mixed_bfloat16" if _precision() == "bfloat16" else "float32")
+
+
+def _precision() -> str:
+    from roadseg.machine.hardware import capabilities
+    from roadseg.machine.precision import resolve_precision
+
+    return resolve_precision("auto", capabilities())
+
+
+def measure(environment: dict[str, str]) -> dict[str, Any]:
+    """Every figure, with the instructions that an environment allows."""
+    about = _apart("about", environment)
+    precision, parts = about["precision"], {name: _apart(name, environment) for name in PARTS}
+    each = {name: rate for part in parts.values() for name, rate in part["rates"].items()}
     found = {name: (DEFAULT_BATCH if "default" in name else BATCH) * rate for name, rate in each.items()}
-    forward, default = gflop("tutorial", 128, 128), gflop(DEFAULT, *SIZE)
-    other = torch()
+    peaks, other = parts["usual"]["peaks"], torch()
+    forward, default, peak = gflop("tutorial", 128, 128), gflop(DEFAULT, *SIZE), peaks[precision]
     figures: dict[str, Any] = {
         "train_ratio": found["step"] / found["fit"],
         "predict_ratio": found["bundle"] / found["predict"],
@@ -199,28 +233,38 @@ def measure() -> dict[str, Any]:
         "default_not_convolution": 1 - found["default_step"] / found["default_convolutions"],
         "fixed_share": each["reduced_step"] / each["fixed_step"],
         "tutorial_images_per_second": found["step"],
-        **use(works["default_step"]),
+        **parts["train"]["use"],
     }
     rounded = {name: value and round(value, 2) for name, value in figures.items()}
     gflops = {f"peak_{name}_gflops": round(value) for name, value in peaks.items()}
-    shares = {"default_kinds": kinds(DEFAULT, *SIZE, DEFAULT_BATCH, precision), "torch_images_per_second": other}
-    about = {"model": DEFAULT, "precision": precision, "instruction_set": instruction_set(capabilities())}
+    shares = {
+        "default_kinds": kinds(DEFAULT, *SIZE, DEFAULT_BATCH, precision, environment),
+        "torch_images_per_second": other,
+    }
     return about | rounded | gflops | shares | {"load_before": round(os.getloadavg()[0], 1)}
+
+
+def about_part() -> dict[str, Any]:
+    """What is measured, and with which instructions."""
+    from roadseg.machine.hardware import capabilities
+    from roadseg.machine.instruction_set import instruction_set
+
+    return {"model": DEFAULT, "precision": _precision(), "instruction_set": instruction_set(capabilities())}
 
 
 def main() -> None:
     """Measure and print one JSON object."""
-    if "--once" in sys.argv:  # with what the environment says, which TensorFlow reads once
-        print(json.dumps(measure()))
+    if len(sys.argv) > 1:  # in a process of its own, since TensorFlow reads threads and instructions once
+        print(json.dumps({**PARTS, "about": about_part}[sys.argv[1]]()))
         return
-    found = _apart({})
+    found = measure({})
     if found["precision"] == "bfloat16" and "avx512" in found["instruction_set"]:
-        found["without_amx" if "amx" in found["instruction_set"] else "without_bfloat16"] = _apart(PLAIN)
+        found["without_amx" if "amx" in found["instruction_set"] else "without_bfloat16"] = measure(PLAIN)
     print(json.dumps(found | {"date": time.strftime("%Y-%m-%d"), **machine()}, indent=1))
 
 
-def _apart(environment: dict[str, str]) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.training", "--once"]
+def _apart(part: str, environment: dict[str, str]) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.training", part]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | environment)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
