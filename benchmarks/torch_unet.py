@@ -1,8 +1,9 @@
 """Our models in plain PyTorch: images a second in training and prediction, eager and compiled, in either precision.
 
-Needs PyTorch alone, so it runs in an environment of its own; `benchmarks.training` calls it, with the default model's
-sizes as JSON.
-Example: `~/torch/bin/python -m benchmarks.torch_unet '{"stem": 32, "stages": [[48, 1]], "decoder": [32]}'`
+Needs PyTorch alone, so it runs in an environment of its own; `benchmarks.training` calls it, with the sizes of the
+default model and of the one with an encoder as JSON.
+Example: `~/torch/bin/python -m benchmarks.torch_unet '{"default": {"stem": 32, "stages": [[48, 1]], "decoder": [32]},
+"encoder": {"stem": 32, "blocks": [[16, 3, 1, 1]], "decoder": []}}'`
 """
 
 import json
@@ -15,7 +16,7 @@ import torch
 from torch import nn
 
 from benchmarks.peak import seconds
-from benchmarks.torch_family import Family
+from benchmarks.torch_family import EfficientNetLite, Family
 
 CLASSES, ROUNDS = 7, 5
 TUTORIAL, DEFAULT = (16, 128, 128), (8, 128, 256)  # images, height, width
@@ -105,12 +106,23 @@ def main() -> None:
     """Measure; prints one JSON object by model and precision."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     sizes = json.loads(sys.argv[1])
-    found: dict[str, dict[str, dict[str, float]]] = {"tutorial": {}, "default": {}}
-    for precision in (torch.float32, torch.bfloat16):
-        name = str(precision).partition(".")[2]
-        found["tutorial"][name] = rates(UNet, TUTORIAL, 1, precision)
-        found["default"][name] = rates(lambda: Family(**sizes, classes=CLASSES), DEFAULT, 2, precision)
-    print(json.dumps(found))
+    builds = {
+        "tutorial": (UNet, TUTORIAL, 1),
+        "default": (lambda: Family(**sizes["default"], classes=CLASSES), DEFAULT, 2),
+        "encoder": (lambda: EfficientNetLite(**sizes["encoder"], classes=CLASSES), DEFAULT, 2),
+    }
+    found: dict[str, dict[str, dict[str, float]]] = {name: {} for name in builds}
+    low = [torch.bfloat16] if torch.ops.mkldnn._is_mkldnn_bf16_supported() else []  # else it is emulated
+    for precision in (torch.float32, *low):
+        for name, (build, shape, reduction) in builds.items():
+            found[name][str(precision).partition(".")[2]] = rates(build, shape, reduction, precision)
+    weights = {name: _weights(build()) for name, (build, *_) in builds.items()}
+    print(json.dumps({"rates": found, "weights": weights}))
+
+
+def _weights(model: Any) -> int:
+    """How many a model learns, by which it can be seen to be the same one."""
+    return sum(each.numel() for each in model.parameters())
 
 
 if __name__ == "__main__":

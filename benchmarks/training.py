@@ -1,10 +1,10 @@
 """Training and prediction as `train` and `evaluate` do them here, against the usual `fit`, PyTorch and the peak.
 
 All in one run, in the precision that `auto` becomes: the tutorial's U-Net at 128x128 in batches of 16, the default
-model at 256x128 in batches of 8; random pixels, on which speed does not depend. Where the processor has AMX, or dot
-products of bfloat16, all is measured once more without them (`ONEDNN_MAX_CPU_ISA`). Training, prediction and the usual
-way are processes of their own, each with the threads that it has in use. PyTorch is measured by the Python that
-ROADSEG_TORCH names; else left out.
+model and one with a pretrained encoder at 256x128 in batches of 8; random pixels, on which speed does not depend.
+Where the processor has AMX, or dot products of bfloat16, all is measured once more without them
+(`ONEDNN_MAX_CPU_ISA`). Training, prediction and the usual way are processes of their own, each with the threads that it
+has in use. PyTorch is measured by the Python that ROADSEG_TORCH names; else left out.
 Example: `ROADSEG_TORCH=~/torch/bin/python python -m benchmarks.training`
 """
 
@@ -24,11 +24,12 @@ import numpy as np
 from benchmarks.kinds import kinds
 from benchmarks.machine import machine
 from benchmarks.peak import convolution, peak_gflops
+from benchmarks.torch_rates import CLASSES, MEASURED, best, torch
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-BATCH, CLASSES, ROUNDS = 16, 7, 5
-DEFAULT, SIZE, DEFAULT_BATCH = "small", (128, 256), 8  # of params.yaml
+BATCH, ROUNDS = 16, 5
+DEFAULT, SIZE, DEFAULT_BATCH = MEASURED["default"], (128, 256), 8  # of params.yaml
 REDUCED = (96, 192)  # of its first epochs
 PLAIN = {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}
 FORWARD, STEP = 1, 3  # a step is forward, and both gradients
@@ -120,28 +121,6 @@ def convolutions(name: str, height: int, width: int, batch: int, precision: str)
     return lambda: [work() for work in each]
 
 
-def torch() -> dict[str, Any] | None:
-    """Images a second of the same models in PyTorch, by model, precision and way; None where it is not there."""
-    python = os.environ.get("ROADSEG_TORCH")
-    if not python:
-        return None
-    from roadseg.train.models.unet import SIZES
-
-    config = SIZES[DEFAULT]
-    sizes = json.dumps({"stem": config.stem, "stages": config.stages, "decoder": config.decoder})
-    command, root = [python, "-m", "benchmarks.torch_unet", sizes], Path(__file__).parent.parent
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=root)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
-def best(found: dict[str, Any] | None, model: str, kind: str) -> float | None:
-    """PyTorch's best rate of training or prediction, whichever precision and way."""
-    if found is None:
-        return None
-    return max(float(rate) for each in found[model].values() for name, rate in each.items() if name.startswith(kind))
-
-
 def _ratio(ours_: float, theirs: float | None) -> float | None:
     return ours_ / theirs if theirs else None
 
@@ -177,6 +156,7 @@ def train_part() -> dict[str, Any]:
     configure_tensorflow(len(os.sched_getaffinity(0)))
     settle_policy()
     works = {"step": ours("tutorial", 128, 128)[0], "default_step": ours(DEFAULT, *SIZE, DEFAULT_BATCH)[0]}
+    works["encoder_step"] = ours(MEASURED["encoder"], *SIZE, DEFAULT_BATCH)[0]
     works |= {"reduced_step": ours(DEFAULT, *REDUCED, 8)[0], "fixed_step": ours(DEFAULT, 16, 16, 1)[0]}
     return {"rates": rates(works), "use": use(works["default_step"])}
 
@@ -188,6 +168,7 @@ def predict_part() -> dict[str, Any]:
     settle_threads()
     settle_policy()
     works = {"bundle": ours("tutorial", 128, 128)[1], "default_bundle": ours(DEFAULT, *SIZE, DEFAULT_BATCH)[1]}
+    works["encoder_bundle"] = ours(MEASURED["encoder"], *SIZE, DEFAULT_BATCH)[1]
     return {"rates": rates(works)}
 
 
@@ -213,7 +194,8 @@ def measure(environment: dict[str, str]) -> dict[str, Any]:
     about = _apart("about", environment)
     precision, parts = about["precision"], {name: _apart(name, environment) for name in PARTS}
     each = {name: rate for part in parts.values() for name, rate in part["rates"].items()}
-    found = {name: (DEFAULT_BATCH if "default" in name else BATCH) * rate for name, rate in each.items()}
+    batches = {"default": DEFAULT_BATCH, "encoder": DEFAULT_BATCH}
+    found = {name: batches.get(name.partition("_")[0], BATCH) * rate for name, rate in each.items()}
     peaks, other = parts["usual"]["peaks"], torch()
     forward, default, peak = gflop("tutorial", 128, 128), gflop(DEFAULT, *SIZE), peaks[precision]
     figures: dict[str, Any] = {
@@ -226,6 +208,10 @@ def measure(environment: dict[str, str]) -> dict[str, Any]:
         "torch_predict_ratio": _ratio(found["bundle"], best(other, "tutorial", "predict")),
         "default_torch_train_ratio": _ratio(found["default_step"], best(other, "default", "train")),
         "default_torch_predict_ratio": _ratio(found["default_bundle"], best(other, "default", "predict")),
+        "encoder_torch_train_ratio": _ratio(found["encoder_step"], best(other, "encoder", "train")),
+        "encoder_torch_predict_ratio": _ratio(found["encoder_bundle"], best(other, "encoder", "predict")),
+        "encoder_images_per_second": found["encoder_step"],
+        "encoder_predict_images_per_second": found["encoder_bundle"],
         "default_images_per_second": found["default_step"],
         "default_share": found["default_step"] * STEP * default / peak,
         "default_predict_images_per_second": found["default_bundle"],
