@@ -47,8 +47,10 @@ def _named(kind: str, kernel: str, way: str) -> str:
 
 def steps(name: str, height: int, width: int, batch: int, precision: str) -> None:
     """Make steps and print their milliseconds of CPU together; run in a process of its own."""
+    from roadseg.machine.kernels import settle_kernels
     from roadseg.train.params import configure_tensorflow
 
+    settle_kernels()
     configure_tensorflow(len(os.sched_getaffinity(0)))
     import keras  # late: it loads TensorFlow, which reads that once
 

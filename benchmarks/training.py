@@ -140,19 +140,26 @@ def use(step: Callable[[], object], steps: int = 20) -> dict[str, float]:
 
 
 def usual_part() -> dict[str, Any]:
-    """The usual way, the step's convolutions alone, and the peak: one kernel after the other, each on all cores."""
+    """The usual way, with what TensorFlow does by itself."""
     import keras
 
     keras.config.set_dtype_policy("float32")
-    works = dict(zip(("fit", "predict"), usual(), strict=True))
-    works["default_convolutions"] = convolutions(DEFAULT, *SIZE, DEFAULT_BATCH, _precision())
+    return {"rates": rates(dict(zip(("fit", "predict"), usual(), strict=True)))}
+
+
+def limit_part() -> dict[str, Any]:
+    """The step's convolutions alone, and the peak: one kernel of oneDNN after the other, each on all cores."""
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    works = {"default_convolutions": convolutions(DEFAULT, *SIZE, DEFAULT_BATCH, _precision())}
     return {"rates": rates(works), "peaks": peak_gflops()}
 
 
 def train_part() -> dict[str, Any]:
     """Steps, with the threads that `train` gives them."""
+    from roadseg.machine.kernels import settle_kernels
     from roadseg.train.params import configure_tensorflow
 
+    settle_kernels()
     configure_tensorflow(len(os.sched_getaffinity(0)))
     settle_policy()
     works = {"step": ours("tutorial", 128, 128)[0], "default_step": ours(DEFAULT, *SIZE, DEFAULT_BATCH)[0]}
@@ -163,16 +170,16 @@ def train_part() -> dict[str, Any]:
 
 def predict_part() -> dict[str, Any]:
     """Predictions, with the threads that `Predictor` gives them."""
-    from roadseg.machine.threads import settle_threads
+    from roadseg.machine.kernels import settle_kernels
 
-    settle_threads()
+    settle_kernels()
     settle_policy()
     works = {"bundle": ours("tutorial", 128, 128)[1], "default_bundle": ours(DEFAULT, *SIZE, DEFAULT_BATCH)[1]}
     works["encoder_bundle"] = ours(MEASURED["encoder"], *SIZE, DEFAULT_BATCH)[1]
     return {"rates": rates(works)}
 
 
-PARTS = {"usual": usual_part, "train": train_part, "predict": predict_part}
+PARTS = {"usual": usual_part, "limit": limit_part, "train": train_part, "predict": predict_part}
 
 
 def settle_policy() -> None:
@@ -196,7 +203,7 @@ def measure(environment: dict[str, str]) -> dict[str, Any]:
     each = {name: rate for part in parts.values() for name, rate in part["rates"].items()}
     batches = {"default": DEFAULT_BATCH, "encoder": DEFAULT_BATCH}
     found = {name: batches.get(name.partition("_")[0], BATCH) * rate for name, rate in each.items()}
-    peaks, other = parts["usual"]["peaks"], torch()
+    peaks, other = parts["limit"]["peaks"], torch()
     forward, default, peak = gflop("tutorial", 128, 128), gflop(DEFAULT, *SIZE), peaks[precision]
     figures: dict[str, Any] = {
         "train_ratio": found["step"] / found["fit"],

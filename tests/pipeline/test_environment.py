@@ -1,4 +1,5 @@
 import os
+import platform
 import pwd
 import urllib.request
 
@@ -48,3 +49,16 @@ def test_a_user_without_an_entry_has_a_name(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(pwd, "getpwuid", nobody)
     settle()
     assert os.environ["LOGNAME"] == f"user-{os.getuid()}"
+
+
+@pytest.mark.parametrize(("machine", "settled"), [("x86_64", "1"), ("aarch64", None)])
+def test_every_x86_processor_computes_with_onednn_unless_the_user_says_no(
+    machine: str, settled: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)
+    settle()
+    assert os.environ.get("TF_ENABLE_ONEDNN_OPTS") == settled
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    settle()
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"

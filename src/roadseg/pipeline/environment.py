@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from roadseg.contracts.files import home
 from roadseg.machine.chatter import hush
-from roadseg.machine.threads import settle_threads
+from roadseg.machine.kernels import settle_kernels
 
 DEFAULTS = {
     "DO_NOT_TRACK": "true",
@@ -32,7 +32,7 @@ def settle() -> None:
         os.environ.setdefault(name, value)
     _spare_loopback_the_proxy()
     _name_the_user()
-    settle_threads()
+    settle_kernels()
     hush()
     if "KERAS_BACKEND" not in os.environ and not find_spec("tensorflow") and find_spec("jax"):
         os.environ["KERAS_BACKEND"] = "jax"  # the lock for JAX; Keras would ask for TensorFlow

@@ -11,6 +11,7 @@ import numpy as np
 
 from roadseg.machine.hardware import has_gpu
 from roadseg.machine.precision import Precision, sums_bfloat16_in_float32
+from roadseg.predict.enlarging import enlarged_at_once
 
 Forward = Callable[[np.ndarray], np.ndarray]
 
@@ -50,7 +51,7 @@ def forward(model: keras.Model, shape: tuple[int, ...]) -> Forward:
 
     On TensorFlow the weights become constants of the graph, so that they are cast and brought into the kernels' own
     layout once, not at each call: two to three times as fast in bfloat16. On a CPU each image goes through kernels of
-    its own, several images at once: see `machine.threads`.
+    its own, several images at once: see `machine.kernels`.
 
     Args:
         model: uint8 (N, H, W, 3) to float32 (N, H, W, K).
@@ -63,6 +64,7 @@ def forward(model: keras.Model, shape: tuple[int, ...]) -> Forward:
         return lambda batch: np.asarray(model.predict_on_batch(batch))
     import tensorflow as tf  # late: another backend must not load it
 
+    model = enlarged_at_once(model)
     weights = [
         [weight.numpy() for weight in each] for each in (model.trainable_variables, model.non_trainable_variables)
     ]

@@ -16,7 +16,7 @@ import numpy as np
 from roadseg.contracts import paths
 from roadseg.contracts.bundle import Bundle
 from roadseg.contracts.errors import RoadsegError
-from roadseg.contracts.evaluation import Evaluation, read_evaluation
+from roadseg.contracts.evaluation import Evaluation, read_evaluation, scoring_code
 from roadseg.contracts.manifest import read_manifest
 from roadseg.gate.settings import compared_settings
 from roadseg.machine.signals import follow_parent
@@ -122,7 +122,7 @@ def counted_again(bundle: Bundle, known: Evaluation) -> tuple[list[np.ndarray], 
 
     Returns:
         The images, the share of their pixels that moved, and whether sums are rounded here as they were, so that none
-        may; GPUs promise that of no sum.
+        may; GPUs promise that of no sum, nor does other code.
     """
     from roadseg.evaluate.stage import counted, images
     from roadseg.predict.predictor import Predictor
@@ -131,11 +131,11 @@ def counted_again(bundle: Bundle, known: Evaluation) -> tuple[list[np.ndarray], 
     rows = [row for row in read_manifest(paths.MANIFEST).records("val") if row["sample"] in set(wanted)]
     place = {sample: number for number, sample in enumerate(known.images["sample"].to_pylist())}
     stored = known.counts.confusion[[place[row["sample"]] for row in rows]]
-    moved = 1.0
+    moved, same_code = 1.0, known.scoring == scoring_code()
     for batch in BATCHES:
         predictor = Predictor(bundle, batch=batch, **compared_settings(known))
         here = predictor.rounding
-        alike = known.rounding == here and not here["instruction_set"].startswith("cuda")
+        alike = known.rounding == here and not here["instruction_set"].startswith("cuda") and same_code
         moved = min(moved, share_moved(stored, counted(rows, predictor).confusion))
         if moved <= (0.0 if alike else MOVED):
             break

@@ -12,6 +12,7 @@ from keras import layers
 from onnx import TensorProto, helper, numpy_helper
 
 from roadseg.contracts.errors import UsageError
+from roadseg.predict.enlarging import first_of_doubling, makers_of
 
 OPSET, IR_VERSION = 17, 8  # of 2022: what is much newer, runtimes of phones and cars do not know
 OUTPUT = "scores"  # logits or probabilities, which the file says of itself
@@ -22,7 +23,6 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "hard_sigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
     "hard_silu": ("HardSwish", {}),
 }
-HALVES = (((1, 2), (1, 3)), ((2, 1), (3, 1)))  # what `doubled_bilinear` repeats and averages over, last first
 
 
 def to_onnx(model: keras.Model, size: tuple[int, int] | None, about: dict[str, str]) -> onnx.ModelProto:
@@ -44,7 +44,7 @@ class _Graph:
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
-        self._makers = {id(layer.output): layer for layer in model.layers}
+        self._makers = makers_of(model)
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
         self._known: dict[int, str] = {}
@@ -70,8 +70,8 @@ class _Graph:
         """The name of a layer's output, whose nodes are added at its first use."""
         if id(tensor) not in self._known:
             layer = self._makers[id(tensor)]
-            if (source := self._doubled(layer)) is not None:
-                name = self._resize(layer.name, self._tensor(source), (2, 2), "bilinear")
+            if (first := first_of_doubling(layer, self._makers)) is not None:
+                name = self._resize(layer.name, self._tensor(first.input), (2, 2), "bilinear")
             else:
                 name = self._layer(layer)
             self._known[id(tensor)] = name
@@ -174,32 +174,6 @@ class _Graph:
         }
         scales = self._constant(f"{name}_factors", np.asarray([1, 1, *factors], np.float32))
         return self._node("Resize", name, [given, "", scales], **ways[interpolation])
-
-    def _doubled(self, layer: Any) -> Any:
-        """What an addition is twice the size of, if it is the end of `train.models.deploy.doubled_bilinear`."""
-        end = layer
-        for repeated, window in HALVES:
-            enlarged = self._sum_with_three_means(end, repeated, window)
-            if enlarged is None:
-                return None
-            end = self._makers[id(enlarged.input)]
-        is_share = type(end) is layers.Rescaling and (end.scale, end.offset) == (1 / 16, 0.0)
-        return end.input if is_share else None
-
-    def _sum_with_three_means(self, layer: Any, repeated: tuple[int, int], window: tuple[int, int]) -> Any:
-        if type(layer) is not layers.Add or len(layer.input) != 2:
-            return None
-        enlarged, three = (self._makers[id(each)] for each in layer.input)
-        mean: Any = self._makers[id(three.input)] if type(three) is layers.Rescaling else None
-        fits = (
-            type(mean) is layers.AveragePooling2D
-            and mean.input is enlarged.output
-            and (three.scale, three.offset) == (3.0, 0.0)
-            and (tuple(mean.pool_size), tuple(mean.strides), mean.padding) == (window, (1, 1), "same")
-            and type(enlarged) is layers.UpSampling2D
-            and (tuple(enlarged.size), enlarged.interpolation) == (repeated, "nearest")
-        )
-        return enlarged if fits else None
 
     def _constant(self, name: str, values: Any, dtype: type = np.float32) -> str:
         self._constants[name] = numpy_helper.from_array(np.asarray(values, dtype, order="C"), name)
