@@ -54,6 +54,7 @@ def ours(name: str, height: int, width: int, batch: int = BATCH) -> tuple[Callab
     """A guarded step of ours, and a prediction as Predictor makes it, both in the precision of Keras' policy."""
     import keras
 
+    from roadseg.predict.enlarging import enlarged_at_once
     from roadseg.predict.forward import forward, in_precision
     from roadseg.train.models.deploy import deploy
     from roadseg.train.models.known import MODELS
@@ -73,7 +74,7 @@ def ours(name: str, height: int, width: int, batch: int = BATCH) -> tuple[Callab
     masks = rng.integers(0, CLASSES, (batch, height // reduction, width // reduction), np.uint8)
     low = keras.config.dtype_policy().compute_dtype == "bfloat16"
     bundled = in_precision(deploy(model, architecture, CLASSES), "bfloat16" if low else "float32", CLASSES)
-    predict = forward(bundled, images.shape)
+    predict = forward(enlarged_at_once(bundled), images.shape)
     return lambda: guard.step(images, masks, 1, 1), lambda: predict(images)
 
 

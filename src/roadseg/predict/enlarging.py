@@ -71,9 +71,9 @@ def enlarged_at_once(model: keras.Model) -> keras.Model:
     """The same function with a layer of one kernel for each enlargement; the model itself where there is none.
 
     Args:
-        model: of stock layers; computed by TensorFlow.
+        model: of stock layers; of another backend than TensorFlow it stays as it is.
     """
-    if isinstance(model, keras.Sequential):
+    if keras.backend.backend() != "tensorflow" or isinstance(model, keras.Sequential):
         return model
     makers = makers_of(model)
     firsts = {

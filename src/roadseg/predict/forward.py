@@ -11,7 +11,6 @@ import numpy as np
 
 from roadseg.machine.hardware import has_gpu
 from roadseg.machine.precision import Precision, sums_bfloat16_in_float32
-from roadseg.predict.enlarging import enlarged_at_once
 
 Forward = Callable[[np.ndarray], np.ndarray]
 
@@ -64,7 +63,6 @@ def forward(model: keras.Model, shape: tuple[int, ...]) -> Forward:
         return lambda batch: np.asarray(model.predict_on_batch(batch))
     import tensorflow as tf  # late: another backend must not load it
 
-    model = enlarged_at_once(model)
     weights = [
         [weight.numpy() for weight in each] for each in (model.trainable_variables, model.non_trainable_variables)
     ]

@@ -20,6 +20,7 @@ from roadseg.machine.hardware import capabilities
 from roadseg.machine.instruction_set import instruction_set
 from roadseg.machine.precision import AskedPrecision, resolve_precision
 from roadseg.predict.batch import fitting_tiles
+from roadseg.predict.enlarging import enlarged_at_once
 from roadseg.predict.forward import Forward, filled_to, forward, in_precision
 
 Answer = TypeVar("Answer")
@@ -59,6 +60,7 @@ class Predictor:
         self._answers_probabilities = bundle.card.get("output") == "probabilities"
         self._framings = [_scaled(bundle.framing, scale, bundle.card["stride"], overlap) for scale in scales]
         self._batch = fitting_tiles(self._model, self._framings) if batch == "auto" else batch
+        self._model = enlarged_at_once(self._model)
         self._images = max(1, self._batch // max(len(framing.corners) for framing in self._framings))
         self._forward: dict[tuple[int, ...], Forward] = {}
 
