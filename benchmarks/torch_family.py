@@ -1,4 +1,4 @@
-"""The family's U-Nets in plain PyTorch, the same layers as `unet` and `pretrained_unet` of `roadseg.train.models`."""
+"""The family's U-Nets in plain PyTorch: the layers that `roadseg.train.models` builds, but for dropout."""
 
 from collections.abc import Sequence
 

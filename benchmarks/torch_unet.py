@@ -3,7 +3,7 @@
 Needs PyTorch alone, so it runs in an environment of its own; `benchmarks.training` calls it, with the sizes of the
 default model and of the one with an encoder as JSON.
 Example: `~/torch/bin/python -m benchmarks.torch_unet '{"default": {"stem": 32, "stages": [[48, 1]], "decoder": [32]},
-"encoder": {"stem": 32, "blocks": [[16, 3, 1, 1]], "decoder": []}}'`
+"encoder": {"stem": 32, "blocks": [[16, 3, 1, 1], [24, 3, 2, 6]], "decoder": [32]}}'`
 """
 
 import json
@@ -112,7 +112,7 @@ def main() -> None:
         "encoder": (lambda: EfficientNetLite(**sizes["encoder"], classes=CLASSES), DEFAULT, 2),
     }
     found: dict[str, dict[str, dict[str, float]]] = {name: {} for name in builds}
-    low = [torch.bfloat16] if torch.ops.mkldnn._is_mkldnn_bf16_supported() else []  # else it is emulated
+    low = [torch.bfloat16] if torch.ops.mkldnn._is_mkldnn_bf16_supported() else []  # else far slower
     for precision in (torch.float32, *low):
         for name, (build, shape, reduction) in builds.items():
             found[name][str(precision).partition(".")[2]] = rates(build, shape, reduction, precision)

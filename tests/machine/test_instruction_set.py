@@ -5,7 +5,7 @@ import pytest
 
 from roadseg.machine import instruction_set as module
 from roadseg.machine.instruction_set import instruction_set
-from roadseg.machine.precision import resolve_precision
+from roadseg.machine.precision import resolve_precision, sums_bfloat16_in_float32
 
 OLD = "fpu sse4_1 sse4_2 avx"
 HASWELL = f"{OLD} avx2 fma"
@@ -60,6 +60,29 @@ def test_another_kind_of_machine_is_called_by_its_name(processor: Path, monkeypa
 def test_gpus_are_named_by_their_capabilities() -> None:
     assert instruction_set(["9.0"]) == instruction_set(["9.0", "9.0"]) == "cuda 9.0"
     assert instruction_set(["10.0", "9.0"]) == "cuda 9.0, 10.0"
+
+
+@pytest.mark.parametrize(
+    ("flags", "told", "found", "sums"),
+    [
+        (HASWELL, None, "avx2", False),  # TensorFlow's own kernels
+        (HASWELL, "1", "avx2 by oneDNN", False),
+        (SKYLAKE, "true", "avx512_core by oneDNN", True),
+        (f"{HASWELL} avx_vnni", "1", "avx2", False),
+        (COOPER, "1", "avx512_core_bf16", True),
+        (COOPER, "False", f"{platform.machine()} without oneDNN", False),
+    ],
+)
+def test_other_kernels_than_tensorflow_takes_by_itself_have_another_name(
+    processor: Path, monkeypatch: pytest.MonkeyPatch, flags: str, told: str | None, found: str, sums: bool
+) -> None:
+    processor.write_text(f"flags : {flags}\n")
+    if told:
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", told)
+    assert instruction_set() == found
+    assert sums_bfloat16_in_float32() == sums
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert "oneDNN" not in instruction_set()
 
 
 def test_tensorflow_without_onednn_has_no_amx_and_jax_reads_no_variable_of_onednn(

@@ -1,6 +1,7 @@
 """One kernel for an enlargement answers as the stock layers of a bundle do, and takes no other layer's place."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -8,7 +9,10 @@ import pytest
 from keras import layers
 from narrow_models import CLASSES, NARROW, each_model, settled
 
+from roadseg.contracts.bundle import Bundle
+from roadseg.predict import predictor
 from roadseg.predict.enlarging import Enlarging, bilinear_factor, enlarged_at_once
+from roadseg.predict.forward import Forward
 from roadseg.train.models.deploy import bilinear_kernel, deploy, doubled_bilinear
 
 
@@ -66,20 +70,49 @@ def test_a_transposed_convolution_that_does_more_stays() -> None:
     assert bilinear_factor(transposed(2)) == 2
     learnt = transposed(2)
     learnt.set_weights([1.01 * learnt.get_weights()[0]])
-    others = [learnt, transposed(2, activation="relu"), layers.Conv2D(3, 1)]
-    assert [bilinear_factor(layer) for layer in others] == [None] * 3
+    others = [learnt, transposed(2, activation="relu"), layers.Conv2D(3, 1), transposed(2, output_padding=1)]
+    others += [transposed(1), transposed(3)]  # which move pixels by half of one
+    assert [bilinear_factor(layer) for layer in others] == [None] * len(others)
     model = around(learnt)
     assert enlarged_at_once(model) is model
 
 
-def test_an_addition_of_another_kind_stays() -> None:
+@pytest.mark.parametrize(
+    ("share", "times", "sides"), [(1 / 16, 3.0, "x"), (1 / 8, 3.0, "yx"), (1 / 16, 2.0, "yx"), (1 / 16, 3.0, "xy")]
+)
+def test_an_addition_of_another_kind_stays(share: float, times: float, sides: str) -> None:
     def altered(given: keras.KerasTensor) -> keras.KerasTensor:
-        x = layers.UpSampling2D((1, 2))(layers.Rescaling(1 / 16)(given))
-        mean = layers.AveragePooling2D((1, 3), 1, "same")(x)
-        return layers.Add()([x, layers.Rescaling(3.0)(mean)])  # along one axis alone
+        x = layers.Rescaling(share)(given)
+        for side in sides:
+            x = layers.UpSampling2D((2, 1) if side == "y" else (1, 2))(x)
+            mean = layers.AveragePooling2D((3, 1) if side == "y" else (1, 3), 1, "same")(x)
+            x = layers.Add()([x, layers.Rescaling(times)(mean)])
+        return x
 
     model = around(altered)
     assert enlarged_at_once(model) is model
+
+
+def test_another_backend_computes_the_layers_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = around(transposed(2))
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    assert enlarged_at_once(model) is model
+
+
+def test_a_predictor_enlarges_at_once(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[type] = []
+    make = predictor.forward
+
+    def noted(model: keras.Model, shape: tuple[int, ...]) -> Forward:
+        seen.extend(type(layer) for layer in model.layers)
+        return make(model, shape)
+
+    monkeypatch.setattr(predictor, "forward", noted)
+    asked = predictor.Predictor(Bundle.open(finished / "models/bundle"))
+    assert not seen
+    next(asked([np.zeros((64, 64, 3), np.uint8)]))
+    assert Enlarging in seen
+    assert layers.AveragePooling2D not in seen
 
 
 def test_the_precision_of_what_is_replaced_is_kept() -> None:
@@ -93,3 +126,6 @@ def test_the_precision_of_what_is_replaced_is_kept() -> None:
     enlarging = [layer for layer in enlarged_at_once(low).layers if isinstance(layer, Enlarging)]
     assert {layer.compute_dtype for layer in enlarging} == {"bfloat16"}
     assert {str(layer.output.dtype) for layer in enlarging} == {"bfloat16"}
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), np.uint8)
+    one, other = (np.asarray(each.predict_on_batch(images), np.float32) for each in (low, enlarged_at_once(low)))
+    assert np.abs(one - other).max() < 0.05 * np.abs(one).max()

@@ -3,7 +3,7 @@
 import os
 from typing import Literal
 
-from roadseg.machine.instruction_set import instruction_set
+from roadseg.machine.instruction_set import BY_ONEDNN, WITHOUT, instruction_set
 
 Precision = Literal["float32", "bfloat16"]
 AskedPrecision = Literal["auto", "float32", "bfloat16"]
@@ -30,4 +30,5 @@ def resolve_precision(asked: AskedPrecision, capabilities: list[str]) -> Precisi
 
 def sums_bfloat16_in_float32() -> bool:
     """Whether the processor's kernels for bfloat16 sum in float32; without such kernels TensorFlow rounds every sum."""
-    return instruction_set() not in NO_BFLOAT16
+    name = instruction_set()
+    return not name.endswith(WITHOUT) and name.removesuffix(BY_ONEDNN) not in NO_BFLOAT16

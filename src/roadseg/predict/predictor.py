@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import islice
 from operator import add
 from typing import Any, Literal, TypeVar
@@ -60,7 +60,6 @@ class Predictor:
         self._answers_probabilities = bundle.card.get("output") == "probabilities"
         self._framings = [_scaled(bundle.framing, scale, bundle.card["stride"], overlap) for scale in scales]
         self._batch = fitting_tiles(self._model, self._framings) if batch == "auto" else batch
-        self._model = enlarged_at_once(self._model)
         self._images = max(1, self._batch // max(len(framing.corners) for framing in self._framings))
         self._forward: dict[tuple[int, ...], Forward] = {}
 
@@ -167,9 +166,13 @@ class Predictor:
                 scores = (scores + self._predict(filled[:, :, ::-1])[:, :, ::-1]) / 2
             yield from scores[: len(batch)]
 
+    @cached_property
+    def _faster(self) -> keras.Model:
+        return enlarged_at_once(self._model)
+
     def _predict(self, batch: np.ndarray) -> np.ndarray:
         if batch.shape not in self._forward:
-            self._forward[batch.shape] = forward(self._model, batch.shape)
+            self._forward[batch.shape] = forward(self._faster, batch.shape)
         return self._forward[batch.shape](batch)
 
 

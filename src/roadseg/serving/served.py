@@ -13,7 +13,10 @@ class RoadSegmentation(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # MLfl
     def load_context(self, context: Any) -> None:
         """Load the model once."""
         from roadseg.contracts.bundle import Bundle
-        from roadseg.predict.predictor import Predictor
+        from roadseg.machine.kernels import settle_kernels
+
+        settle_kernels()
+        from roadseg.predict.predictor import Predictor  # late: it loads TensorFlow, which reads that once
 
         self._predictor = Predictor(Bundle.open(Path(context.artifacts["bundle"])), precision="auto")
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 IMAGES, SERVED = 32, 8  # that are counted again, and that are asked one by one
 BATCHES: tuple[int | Literal["auto"], ...] = ("auto", 1, 2, 4, 8, 16)  # an evaluation does not say in which it was made
-MOVED = 0.005  # share of pixels that may be counted otherwise by another processor or precision
+MOVED = 0.005  # share of pixels that may be counted otherwise by another processor, precision or code
 PATIENCE, TRIES = 600.0, 2  # seconds of one try
 SLOW = 10.0  # seconds that one image may take
 LOG = "query.log"
@@ -107,6 +107,7 @@ def load_and_ask(bundle: Path, evaluation: Path | None, other: Path | None) -> A
             faults.append(
                 f"{moved:.4%} of the pixels of {len(images)} val images are counted otherwise than in its evaluation "
                 f"(at most {bound:.1%} may be): the model in MLflow does not answer as the evaluated one"
+                f"{'' if known.scoring == scoring_code() else ', or other code made that: evaluate it again'}"
             )
     pictures = images[:SERVED] or [np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)]
     predictors = [served, *([Predictor(Bundle.open(other), precision="auto")] if other else [])]

@@ -18,6 +18,7 @@ from roadseg.contracts.manifest import read_manifest
 from roadseg.imaging.pixels import read_image, resize_image
 from roadseg.imaging.tiles import cut
 from roadseg.predict.batch import MAX_ON_CPU
+from roadseg.predict.enlarging import enlarged_at_once
 from roadseg.predict.forward import forward
 from roadseg.predict.predictor import Predictor
 from roadseg.serving.export.comparison import Compared, compare_models, milliseconds
@@ -154,7 +155,7 @@ def _asked(
     predictors += [OnnxPredictor(bundle, content, MAX_ON_CPU) for content in files.values()]
     compared = compare_models(predictors, pictures, rows)
     [tile, *_] = _tiles(read_image(pictures[0]), bundle.framing)
-    models = [forward(bundle.load(), (1, *tile.shape)), *map(run_by, files.values())]
+    models = [forward(enlarged_at_once(bundle.load()), (1, *tile.shape)), *map(run_by, files.values())]
     sizes = [(bundle.folder / "model.keras").stat().st_size, *map(len, files.values())]
     columns = zip(["bundle", *files], compared, milliseconds(models, tile), sizes, strict=True)
     return [Exported(*each) for each in columns]
