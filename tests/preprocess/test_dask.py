@@ -37,20 +37,19 @@ def test_on_a_cluster_that_loses_a_worker_the_shards_equal_those_of_a_local_run(
     monkeypatch.setattr(stage, "KEPT_AT_ONCE", 4)  # so that entries are seen long before the end
     left = []
 
-    def kill_one() -> None:
-        with Client(dask.address, set_as_default=False) as client:
-            pids = client.run(os.getpid)
-            [address] = [address for address, pid in pids.items() if pid == workers[0].pid]
-            while not (list(home.glob("reuse/shards/*/entry.json")) and client.processing()[address]):
-                time.sleep(0.005)
+    def kill_one(client: Client, address: str) -> None:
+        while not (list(home.glob("reuse/shards/*/entry.json")) and client.processing()[address]):
+            time.sleep(0.005)
         left.append(len(rows) - len(list(home.glob("reuse/shards/*/entry.json"))))
         workers[0].send_signal(signal.SIGKILL)
 
     dask.wait_for(2)
-    killer = threading.Thread(target=kill_one, daemon=True)
-    killer.start()
-    run(preprocess=PARAMS)
-    killer.join(10)
+    with Client(dask.address, set_as_default=False) as client:  # now: on a busy machine the run would end before it
+        [address] = [address for address, pid in client.run(os.getpid).items() if pid == workers[0].pid]
+        killer = threading.Thread(target=kill_one, args=(client, address), daemon=True)
+        killer.start()
+        run(preprocess=PARAMS)
+        killer.join(10)
     assert workers[0].wait(10) == -signal.SIGKILL
     assert left[0] > 3  # it died while it was at work, and there was more
     assert shard_digests(tree) == shard_digests(local)
