@@ -25,16 +25,18 @@ def torch() -> dict[str, Any] | None:
     found: dict[str, Any] = json.loads(done.stdout)
     if found["weights"] != (own := _weights()):
         raise SystemExit(f"PyTorch's models have {found['weights']} weights and ours {own}: they are not the same")
-    rates_: dict[str, Any] = found["rates"]
-    return rates_
+    by_model: dict[str, Any] = found["rates"]
+    return by_model
 
 
 def _sizes() -> dict[str, Any]:
     from roadseg.train.models.encoders.efficientnet_lite import Lite
+    from roadseg.train.models.encoders.known import ENCODERS
     from roadseg.train.models.pretrained_unet import DECODER
     from roadseg.train.models.unet import SIZES
 
-    config, lite = SIZES[MEASURED["default"]], Lite()
+    config, lite = SIZES[MEASURED["default"]], ENCODERS[MEASURED["encoder"]].layers
+    assert isinstance(lite, Lite), "the one kind that `torch_family` builds"
     blocks = [(block.filters, block.size, block.stride, block.expand) for block in lite.blocks()]
     return {
         "default": {"stem": config.stem, "stages": config.stages, "decoder": config.decoder},

@@ -15,5 +15,5 @@ def settle_kernels() -> None:
     cores = len(os.sched_getaffinity(0))
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(cores))
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, cores // AT_ONCE)))
-    if platform.machine() == "x86_64":  # else TensorFlow has oneDNN's only where AVX-512 has VNNI
+    if platform.machine() == "x86_64":  # by itself TensorFlow has oneDNN's on newer ones alone
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

@@ -1,8 +1,8 @@
 """Where a model enlarges bilinearly by stock layers, and TensorFlow's one kernel in their place.
 
 A bundle is of stock layers, and those that can enlarge any height and width are nine passes over the decoder's largest
-arrays, or a transposed convolution nearly all of whose weights are 0: together a tenth of a prediction.
-`train.models.deploy` writes both.
+arrays, or a transposed convolution nearly all of whose weights are 0: together a tenth of a prediction
+with AVX2. `train.models.deploy` writes both.
 """
 
 from typing import Any
@@ -62,6 +62,7 @@ def bilinear_factor(layer: Any) -> int | None:
     shape = (layer.strides, layer.kernel_size, layer.padding, layer.output_padding, layer.dilation_rate)
     if factor % 2 or shape != ((factor, factor), (2 * factor, 2 * factor), "same", None, (1, 1)):
         return None  # with an odd factor pixels would move by half of one
+    # what `bilinear_kernel` of train.models.deploy writes, which this room may not import
     line = 1 - np.abs((np.arange(2 * factor) + 0.5) / factor - 1)
     expected = np.einsum("y,x,ab->yxab", line, line, np.eye(channels)).astype(np.float32)
     [kernel] = layer.get_weights()

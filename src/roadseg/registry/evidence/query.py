@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 IMAGES, SERVED = 32, 8  # that are counted again, and that are asked one by one
 BATCHES: tuple[int | Literal["auto"], ...] = ("auto", 1, 2, 4, 8, 16)  # an evaluation does not say in which it was made
-MOVED = 0.005  # share of pixels that may be counted otherwise by another processor, precision or code
+MOVED = 0.005  # share of pixels that may be counted otherwise by another processor or precision
+BY_OTHER_CODE = "; or that was by other code, which may round otherwise: evaluate and register it again"
 PATIENCE, TRIES = 600.0, 2  # seconds of one try
 SLOW = 10.0  # seconds that one image may take
 LOG = "query.log"
@@ -107,7 +108,7 @@ def load_and_ask(bundle: Path, evaluation: Path | None, other: Path | None) -> A
             faults.append(
                 f"{moved:.4%} of the pixels of {len(images)} val images are counted otherwise than in its evaluation "
                 f"(at most {bound:.1%} may be): the model in MLflow does not answer as the evaluated one"
-                f"{'' if known.scoring == scoring_code() else ', or other code made that: evaluate it again'}"
+                f"{'' if known.scoring == scoring_code() else BY_OTHER_CODE}"
             )
     pictures = images[:SERVED] or [np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)]
     predictors = [served, *([Predictor(Bundle.open(other), precision="auto")] if other else [])]
@@ -123,7 +124,7 @@ def counted_again(bundle: Bundle, known: Evaluation) -> tuple[list[np.ndarray], 
 
     Returns:
         The images, the share of their pixels that moved, and whether sums are rounded here as they were, so that none
-        may; GPUs promise that of no sum, nor does other code.
+        may; GPUs promise that of no sum.
     """
     from roadseg.evaluate.stage import counted, images
     from roadseg.predict.predictor import Predictor
@@ -132,11 +133,11 @@ def counted_again(bundle: Bundle, known: Evaluation) -> tuple[list[np.ndarray], 
     rows = [row for row in read_manifest(paths.MANIFEST).records("val") if row["sample"] in set(wanted)]
     place = {sample: number for number, sample in enumerate(known.images["sample"].to_pylist())}
     stored = known.counts.confusion[[place[row["sample"]] for row in rows]]
-    moved, same_code = 1.0, known.scoring == scoring_code()
+    moved = 1.0
     for batch in BATCHES:
         predictor = Predictor(bundle, batch=batch, **compared_settings(known))
         here = predictor.rounding
-        alike = known.rounding == here and not here["instruction_set"].startswith("cuda") and same_code
+        alike = known.rounding == here and not here["instruction_set"].startswith("cuda")
         moved = min(moved, share_moved(stored, counted(rows, predictor).confusion))
         if moved <= (0.0 if alike else MOVED):
             break
