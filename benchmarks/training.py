@@ -28,8 +28,8 @@ from benchmarks.torch_rates import CLASSES, MEASURED, best, torch
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-BATCH, ROUNDS = 16, 5
-DEFAULT, SIZE, DEFAULT_BATCH = MEASURED["default"], (128, 256), 8  # of params.yaml
+BATCH, ROUNDS = 16, 6
+DEFAULT, SIZE, DEFAULT_BATCH, MUON = MEASURED["default"], (128, 256), 8, 2  # of params.yaml
 REDUCED = (96, 192)  # of its first epochs
 PLAIN = {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}
 FORWARD, STEP = 1, 3  # a step is forward, and both gradients
@@ -50,7 +50,9 @@ def usual() -> tuple[Callable[[], object], Callable[[], object]]:
     )
 
 
-def ours(name: str, height: int, width: int, batch: int = BATCH) -> tuple[Callable[[], object], Callable[[], object]]:
+def ours(
+    name: str, height: int, width: int, batch: int = BATCH, muon: int = 0
+) -> tuple[Callable[[], object], Callable[[], object]]:
     """A guarded step of ours, and a prediction as Predictor makes it, both in the precision of Keras' policy."""
     import keras
 
@@ -63,7 +65,14 @@ def ours(name: str, height: int, width: int, batch: int = BATCH) -> tuple[Callab
     from roadseg.train.step.guard import Guard
 
     architecture = MODELS[name]
-    optimizer = {"learning_rate": 1e-3, "weight_decay": 0.02, "warmup": 0.05, "clip": 5.0, "average": 0.98}
+    optimizer = {
+        "learning_rate": 1e-3,
+        "muon": muon,
+        "weight_decay": 0.02,
+        "warmup": 0.05,
+        "clip": 5.0,
+        "average": 0.98,
+    }
     loss = {"balance": 0.5, "dice": 1.0, "lovasz": 0.0, "hard": 0.0}
     encoder = {"encoder_rate": 1.0, "encoder_frozen": 0.0}
     recipe = StepRecipe.model_validate({"accumulate": 1, **optimizer, **encoder, **loss})
@@ -79,7 +88,7 @@ def ours(name: str, height: int, width: int, batch: int = BATCH) -> tuple[Callab
 
 
 def rates(works: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Times a second of each, medians of interleaved rounds."""
+    """Times a second of each, medians of interleaved rounds, two by two: Muon moves in every other step."""
     times: dict[str, list[float]] = {name: [] for name in works}
     for number in range(ROUNDS + 1):
         for name, work in works.items():
@@ -87,7 +96,8 @@ def rates(works: dict[str, Callable[[], object]]) -> dict[str, float]:
             work()
             if number:  # the first builds graphs
                 times[name].append(time.perf_counter() - start)
-    return {name: 1 / statistics.median(each) for name, each in times.items()}
+    pairs = {name: [sum(pair) / 2 for pair in zip(each[::2], each[1::2], strict=True)] for name, each in times.items()}
+    return {name: 1 / statistics.median(each) for name, each in pairs.items()}
 
 
 def gflop(name: str, height: int, width: int) -> float:
@@ -163,9 +173,10 @@ def train_part() -> dict[str, Any]:
     settle_kernels()
     configure_tensorflow(len(os.sched_getaffinity(0)))
     settle_policy()
-    works = {"step": ours("tutorial", 128, 128)[0], "default_step": ours(DEFAULT, *SIZE, DEFAULT_BATCH)[0]}
-    works["encoder_step"] = ours(MEASURED["encoder"], *SIZE, DEFAULT_BATCH)[0]
-    works |= {"reduced_step": ours(DEFAULT, *REDUCED, 8)[0], "fixed_step": ours(DEFAULT, 16, 16, 1)[0]}
+    works = {"step": ours("tutorial", 128, 128)[0], "adamw_step": ours(DEFAULT, *SIZE, DEFAULT_BATCH)[0]}
+    works["default_step"] = ours(DEFAULT, *SIZE, DEFAULT_BATCH, MUON)[0]
+    works["encoder_step"] = ours(MEASURED["encoder"], *SIZE, DEFAULT_BATCH, MUON)[0]
+    works |= {"reduced_step": ours(DEFAULT, *REDUCED, 8, MUON)[0], "fixed_step": ours(DEFAULT, 16, 16, 1, MUON)[0]}
     return {"rates": rates(works), "use": use(works["default_step"])}
 
 
@@ -225,6 +236,7 @@ def measure(environment: dict[str, str]) -> dict[str, Any]:
         "default_predict_images_per_second": found["default_bundle"],
         "default_predict_share": found["default_bundle"] * FORWARD * default / peak,
         "default_not_convolution": 1 - found["default_step"] / found["default_convolutions"],
+        "default_muon_cost": each["adamw_step"] / each["default_step"] - 1,
         "fixed_share": each["reduced_step"] / each["fixed_step"],
         "tutorial_images_per_second": found["step"],
         **parts["train"]["use"],

@@ -59,6 +59,6 @@ def predict(  # a verb's options are its arguments
     masks = predict_files(predictor, pictures, out, again=again, submission=submission is not None)
     kept = sum(mask.kept for mask in track(masks, "predict", len(pictures.paths)))
     stood = f", {kept} of which stood there (--again makes them anew)" if kept else ""
-    print(f"{len(pictures.paths)} masks in {out / 'masks'}{stood}, overlays in {out / 'overlays'}")
+    print(f"masks in {out / 'masks'}, overlays in {out / 'overlays'}: {len(pictures.paths)} of each{stood}")
     if submission:
         print(f"submission: {out / 'submission'}, a folder for each drive")

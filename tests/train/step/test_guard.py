@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from roadseg.contracts.errors import RoadsegError
-from roadseg.train.step.flat_adamw import FlatAdamW
+from roadseg.train.step.flat_optimizer import FlatOptimizer
 from roadseg.train.step.guard import IN_A_ROW, Guard, GuardedModel
 
 GOOD = (np.random.default_rng(1).normal(size=(8, 4)).astype(np.float32), np.ones((8, 1), np.float32))
@@ -22,7 +22,7 @@ def make(accumulate: int = 1, loss: Any = "mse") -> keras.Model:
     plain = keras.Sequential(layers)
     model = GuardedModel(plain.inputs, plain.outputs[0])
     rates = {"weight_decay": 0.004, "beta_2": 0.999, "clip": 1e9, "average": 0.99}
-    optimizer = FlatAdamW(lambda step: 0.01, accumulate=accumulate, **rates)
+    optimizer = FlatOptimizer(lambda step: 0.01, accumulate=accumulate, **rates)
     model.compile(optimizer, loss, jit_compile=keras.backend.backend() == "jax")
     optimizer.build(model.trainable_variables)
     return model

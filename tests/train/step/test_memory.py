@@ -13,7 +13,7 @@ from small_training import PARAMS
 from roadseg.contracts.errors import UsageError
 from roadseg.train.models.known import MODELS
 from roadseg.train.params import TrainParams
-from roadseg.train.step.flat_adamw import FlatAdamW
+from roadseg.train.step.flat_optimizer import FlatOptimizer
 from roadseg.train.step.guard import Guard, GuardedModel
 from roadseg.train.step.memory import auto_batch, enough_memory, out_of_memory, step_bytes
 
@@ -35,7 +35,7 @@ class Huge(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
 def guard_of(*layers: keras.layers.Layer, folder: Path) -> Guard:
     plain = keras.Sequential([keras.layers.Input((4,)), *layers, keras.layers.Dense(1)])
     model = GuardedModel(plain.inputs, plain.outputs[0])
-    model.compile(FlatAdamW(lambda step: 0.01, weight_decay=0.0, beta_2=0.999, clip=1e9, average=0.9), "mse")
+    model.compile(FlatOptimizer(lambda step: 0.01, weight_decay=0.0, beta_2=0.999, clip=1e9, average=0.9), "mse")
     model.optimizer.build(model.trainable_variables)
     return Guard(model, folder, lambda epoch, step: [])
 

@@ -7,7 +7,7 @@ from roadseg.train.losses.segmentation import SegmentationLoss, class_weights
 from roadseg.train.models.known import Architecture
 from roadseg.train.models.pretrained_unet import encoder_paths
 from roadseg.train.params import StepRecipe
-from roadseg.train.step.flat_adamw import FlatAdamW, Slower
+from roadseg.train.step.flat_optimizer import FlatOptimizer, Slower
 from roadseg.train.step.guard import GuardedModel
 
 
@@ -30,13 +30,14 @@ def compiled(architecture: Architecture, pixels: np.ndarray, steps: int, recipe:
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, steps, warmup_target=recipe.learning_rate, warmup_steps=max(1, round(recipe.warmup * steps))
     )
-    optimizer = FlatAdamW(
+    optimizer = FlatOptimizer(
         schedule,
         weight_decay=recipe.weight_decay,
         beta_2=0.99,
         clip=recipe.clip,
         average=recipe.average,
         accumulate=recipe.accumulate,
+        muon=recipe.muon,
         slower=slower if encoder and (slower.share, slower.frozen) != (1.0, 0) else None,
     )
     weights, from_logits = class_weights(pixels, recipe.balance), architecture.output == "logits"

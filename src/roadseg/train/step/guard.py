@@ -67,7 +67,7 @@ class Guard:
         """Guard a training.
 
         Args:
-            model: a `GuardedModel`, compiled with `FlatAdamW`.
+            model: a `GuardedModel`, compiled with `FlatOptimizer`.
             folder: of the run; the names of the last bad batch are written there.
             samples: epoch and step to the names of the samples in that batch.
             devices: of this process, that share its images.

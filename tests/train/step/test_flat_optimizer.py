@@ -12,12 +12,12 @@ from roadseg.train.models.known import Architecture
 from roadseg.train.params import StepRecipe
 from roadseg.train.run import loop
 from roadseg.train.run.checkpoint import Checkpoints, Progress
-from roadseg.train.step import flat_adamw
+from roadseg.train.step import flat_optimizer
 from roadseg.train.step.compiled import compiled
-from roadseg.train.step.flat_adamw import Slower
+from roadseg.train.step.flat_optimizer import Slower
 
 CLASSES, STEPS, IMAGES = 3, 4, 8  # images in a step
-RATES = {"learning_rate": 1e-2, "weight_decay": 0.1, "warmup": 0.3, "average": 0.8}
+RATES = {"learning_rate": 1e-2, "muon": 0, "weight_decay": 0.1, "warmup": 0.3, "average": 0.8}
 RATES |= {"encoder_rate": 1.0, "encoder_frozen": 0.0}
 LOSS = {"balance": 0.0, "dice": 0.0, "lovasz": 0.0, "hard": 1.0}  # the mean over the pixels: of parts and of the whole
 
@@ -102,7 +102,7 @@ def test_the_fused_kernel_and_the_sums_move_the_weights_alike(
     steps: list[Batch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fused = model_of(1)
-    monkeypatch.setattr(flat_adamw, "on_tensorflow", lambda: False)
+    monkeypatch.setattr(flat_optimizer, "on_tensorflow", lambda: False)
     summed = model_of(1)
     for model in (fused, summed):
         train(model, steps, 1)
@@ -152,7 +152,9 @@ def moved(slower: Slower | None, steps: list[Batch], made: int) -> list[float]:
     model = build(CLASSES)
     before = model.get_weights()
     rates = {"weight_decay": 0.0, "beta_2": 0.99, "clip": 1e9, "average": 0.0}
-    optimizer = flat_adamw.FlatAdamW(lambda step: 0.01 + 0.0 * keras.ops.cast(step, "float32"), **rates, slower=slower)
+    optimizer = flat_optimizer.FlatOptimizer(
+        lambda step: 0.01 + 0.0 * keras.ops.cast(step, "float32"), **rates, slower=slower
+    )
     model.compile(optimizer, SegmentationLoss(np.ones(CLASSES, np.float32), 0.0, True))
     optimizer.build(model.trainable_variables)
     for images, masks in steps[:made]:
