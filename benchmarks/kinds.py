@@ -54,10 +54,10 @@ def steps(name: str, height: int, width: int, batch: int, precision: str) -> Non
     configure_tensorflow(len(os.sched_getaffinity(0)))
     import keras  # late: it loads TensorFlow, which reads that once
 
-    from benchmarks.training import ours
+    from benchmarks.training import MUON, ours
 
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    step, _ = ours(name, height, width, batch)
+    step, _ = ours(name, height, width, batch, MUON)
     for _ in range(3):
         step()
     print(MARK, flush=True)

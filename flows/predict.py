@@ -97,4 +97,4 @@ def _write(run: Run, options: PredictOptions) -> State[Any]:
             get_run_logger().info("%d of %d", number, count)
     run.note(outcome="PREDICTED", final=True)
     run.name_it(f"predicted {count} picture{'s' * (count != 1)}")
-    return ended("Predicted", f"{count} masks in {Path(out, 'masks')}, overlays in {Path(out, 'overlays')}")
+    return ended("Predicted", f"masks in {Path(out, 'masks')}, overlays in {Path(out, 'overlays')}: {count} of each")

@@ -45,7 +45,9 @@ class StepRecipe(Section):
     accumulate: int = Field(gt=0, description="batches whose mean gradient makes a step; 1: a step for each")
     learning_rate: float = Field(gt=0, description="peak of warm-up and cosine")
     muon: int = Field(
-        ge=0, description="every so many steps dense kernels larger than 1x1 move, by Muon; 0: AdamW moves all weights"
+        ge=0,
+        description="every so many steps dense kernels larger than 1x1, of 8 channels or more, move, by Muon; 0: AdamW "
+        "moves all weights, as tutorial wants, whose kernels are too wide for Muon",
     )
     weight_decay: float = Field(ge=0, description="decoupled, on kernels only")
     encoder_rate: float = Field(ge=0, le=1, description="rate of a pretrained encoder, as a share of learning_rate")

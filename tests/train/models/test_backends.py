@@ -48,7 +48,9 @@ def on_jax(module: str, *arguments: str, folder: Path, cache: Path | None = None
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", ["guard", pytest.param("flat_optimizer", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "name", ["guard", *[pytest.param(name, marks=pytest.mark.soak) for name in ("flat_optimizer", "muon")]]
+)
 def test_a_step_is_the_same_on_jax(tmp_path: Path, name: str) -> None:
     test = ROOT / f"tests/train/step/test_{name}.py"
     on_jax("pytest", "-p", "no:cacheprovider", "--rootdir", str(ROOT), str(test), folder=tmp_path)

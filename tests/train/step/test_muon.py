@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from roadseg.train.step.flat_optimizer import FlatOptimizer
+from roadseg.train.step import muon
+from roadseg.train.step.flat_optimizer import FlatOptimizer, Slower
 from roadseg.train.step.guard import GuardedModel
 from roadseg.train.step.muon import is_matrix, orthogonalised
 
@@ -22,9 +23,13 @@ def newton_schulz(matrix: np.ndarray) -> np.ndarray:
     return x
 
 
+@pytest.mark.parametrize("gpu", [False, True])
 @pytest.mark.parametrize("condition", [1.0, 1e3])
 @pytest.mark.parametrize("shape", [(72, 8), (36, 64), (48, 48)])
-def test_the_short_way_leads_where_the_published_one_does(shape: tuple[int, int], condition: float) -> None:
+def test_both_ways_lead_where_the_published_one_does(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], condition: float, gpu: bool
+) -> None:
+    monkeypatch.setattr(muon, "has_gpu", lambda: gpu)
     rng, rank = np.random.default_rng(3), min(shape)
     left, right = (np.linalg.qr(rng.normal(size=(side, rank)))[0] for side in shape)
     matrices = np.stack([7.0 * (left * np.geomspace(1, 1 / condition, rank)) @ right.T, np.zeros(shape)])
@@ -48,11 +53,12 @@ def plain() -> keras.Model:
     )
 
 
-def made(muon: int, accumulate: int = 1) -> keras.Model:
+def made(every: int, accumulate: int = 1, first: tuple[float, int] | None = None) -> keras.Model:
     layers = plain()
     model = GuardedModel(layers.inputs, layers.outputs[0])
     rates = {"weight_decay": DECAY, "beta_2": 0.99, "clip": 1e9, "average": 0.9}
-    optimizer = FlatOptimizer(lambda step: RATE, accumulate=accumulate, muon=muon, **rates)
+    slower = Slower(frozenset([model.trainable_variables[0].path]), *first) if first else None
+    optimizer = FlatOptimizer(lambda step: RATE, accumulate=accumulate, muon=every, slower=slower, **rates)
     model.compile(optimizer, "mse", jit_compile=keras.backend.backend() == "jax")
     optimizer.build(model.trainable_variables)
     return model
@@ -87,9 +93,9 @@ def test_each_step_is_that_of_the_papers(every: int) -> None:
         assert min(np.abs(new - old).max() for new, old in zip(after[2:], before[2:], strict=True)) > 1e-3
 
 
-@pytest.mark.parametrize("muon", [1, 2])
-def test_a_batch_that_is_not_finite_moves_nothing_and_counts_as_no_step(muon: int) -> None:
-    disturbed, undisturbed = made(muon), made(muon)
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_batch_that_is_not_finite_moves_nothing_and_counts_as_no_step(every: int) -> None:
+    disturbed, undisturbed = made(every), made(every)
     for images in (IMAGES, BAD, IMAGES, BAD, BAD, IMAGES):
         step(disturbed, images)
     for _ in range(3):
@@ -102,11 +108,23 @@ def test_a_batch_that_is_not_finite_moves_nothing_and_counts_as_no_step(muon: in
         np.testing.assert_array_equal(one, other)
 
 
-def test_accumulated_batches_move_kernels_as_one_large_batch() -> None:
-    whole, parts = made(1), made(1, accumulate=2)
+@pytest.mark.parametrize("every", [1, 2])
+def test_accumulated_batches_move_kernels_as_one_large_batch(every: int) -> None:
+    whole, parts = made(every), made(every, accumulate=2)
     for number in range(1, 3):
         step(whole, number * IMAGES)
         for half in (IMAGES[:2], IMAGES[2:]):
             step(parts, number * half)
     for one, other in zip(whole.get_weights(), parts.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=2e-4)
+
+
+def test_a_kernel_of_an_encoder_moves_at_its_share_of_the_rate_and_rests_while_it_is_frozen() -> None:
+    before, whole = made(1).get_weights(), step(made(1), IMAGES)
+    for share, frozen, expected in ((0.25, 0, 0.25), (1.0, 1, 0.0)):
+        moved = step(made(1, first=(share, frozen)), IMAGES)
+        np.testing.assert_allclose(moved[0] - before[0], expected * (whole[0] - before[0]), atol=1e-6)
+        np.testing.assert_allclose(moved[1], whole[1], atol=1e-6)
+    rested = made(1, first=(1.0, 1))
+    step(rested, IMAGES)
+    assert np.abs(step(rested, IMAGES)[0] - before[0]).max() > 1e-3

@@ -92,7 +92,7 @@ class FlatOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras 
         rest = [number for number in own if number not in kernels]
         kinds: list[tuple[str, list[list[int]], Callable[..., Part]]] = [
             ("kernels", in_chains(others, variables), partial(AdamWPart, decay=self._decay)),
-            ("matrices", in_chains(matrices, variables), partial(MuonPart, self._muon, decay=self._decay)),
+            ("matrices", in_chains(matrices, variables), partial(MuonPart, every=self._muon, decay=self._decay)),
             ("rest", [rest] if rest else [], partial(AdamWPart, decay=0.0)),
         ]
         return [

@@ -77,9 +77,10 @@ def auto_batch(architecture: Architecture, classes: int, size: tuple[int, int], 
 def step_bytes(architecture: Architecture, classes: int, size: tuple[int, int], sorts: bool) -> tuple[int, int]:
     """Bytes of a float32 training step: fixed, and for each image.
 
-    Fixed: each weight, its gradient, two moments, its average and a copy. An image: the output of each layer and its
-    gradient, and what the loss makes of the logits: logarithm, truth and probability, or eight arrays more where it
-    sorts. An upper bound: TensorFlow frees some early (measured: 1.15 times the outputs, not 2).
+    Fixed: each weight, its gradient, two moments (with Muon one, and its moves), its average and a copy. An image: the
+    output of each layer and its gradient, and what the loss makes of the logits: logarithm, truth and probability, or
+    eight arrays more where it sorts. An upper bound: TensorFlow frees some early (measured: 1.15 times the outputs, not
+    2).
     """
     known = cost(architecture, classes, *size)
     logits = 4 * classes * (size[0] // architecture.reduction) * (size[1] // architecture.reduction)
