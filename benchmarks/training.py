@@ -175,7 +175,7 @@ def train_part() -> dict[str, Any]:
     settle_policy()
     works = {"step": ours("tutorial", 128, 128)[0], "adamw_step": ours(DEFAULT, *SIZE, DEFAULT_BATCH)[0]}
     works["default_step"] = ours(DEFAULT, *SIZE, DEFAULT_BATCH, MUON)[0]
-    works["encoder_step"] = ours(MEASURED["encoder"], *SIZE, DEFAULT_BATCH, MUON)[0]
+    works["encoder_step"] = ours(MEASURED["encoder"], *SIZE, DEFAULT_BATCH)[0]  # as its recipe, without Muon
     works |= {"reduced_step": ours(DEFAULT, *REDUCED, 8, MUON)[0], "fixed_step": ours(DEFAULT, 16, 16, 1, MUON)[0]}
     return {"rates": rates(works), "use": use(works["default_step"])}
 
