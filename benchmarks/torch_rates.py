@@ -11,8 +11,11 @@ CLASSES = 7
 MEASURED = {"tutorial": "tutorial", "default": "small", "encoder": "lite0"}  # names of ours
 
 
-def torch() -> dict[str, Any] | None:
+def torch(environment: dict[str, str]) -> dict[str, Any] | None:
     """Images a second of the same models in PyTorch, by model, precision and way; None where it is not there.
+
+    Args:
+        environment: beside this process' own; PyTorch's convolutions are oneDNN's too, and heed its instructions.
 
     Raises:
         SystemExit: they are not the same models.
@@ -21,7 +24,9 @@ def torch() -> dict[str, Any] | None:
     if not python:
         return None
     command, root = [python, "-m", "benchmarks.torch_unet", json.dumps(_sizes())], Path(__file__).parent.parent
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=root)
+    done = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, cwd=root, env=os.environ | environment
+    )
     found: dict[str, Any] = json.loads(done.stdout)
     if found["weights"] != (own := _weights()):
         raise SystemExit(f"PyTorch's models have {found['weights']} weights and ours {own}: they are not the same")

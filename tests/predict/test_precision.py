@@ -72,11 +72,13 @@ def test_the_settings_say_what_auto_became(bundle: Bundle, monkeypatch: pytest.M
     assert asked == expected | {"precision": "bfloat16"}
 
 
-def test_scores_and_depthwise_kernels_are_computed_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "lowered"), [("small", keras.layers.Layer), ("lite0", keras.layers.Conv2D)])
+def test_scores_are_in_float32_and_beside_depthwise_kernels_all_but_dense_ones(
+    name: str, lowered: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("roadseg.predict.forward.sums_bfloat16_in_float32", lambda: True)
-    low = in_precision(deploy(settled(NARROW["lite0"]), NARROW["lite0"], CLASSES), "bfloat16", CLASSES)
-    exact = {layer.name for layer in low.layers if layer.compute_dtype == "float32"}
-    by_channel = {layer.name for layer in low.layers if isinstance(layer, keras.layers.DepthwiseConv2D)}
-    assert by_channel
-    assert by_channel < exact
-    assert {layer.output.shape[-1] for layer in low.layers if layer.name in exact - by_channel - {"image"}} == {CLASSES}
+    low = in_precision(deploy(settled(NARROW[name]), NARROW[name], CLASSES), "bfloat16", CLASSES)
+    layers = [layer for layer in low.layers if not isinstance(layer, keras.layers.InputLayer)]
+    found = {layer.name for layer in layers if layer.compute_dtype == "bfloat16"}
+    assert found
+    assert found == {each.name for each in layers if isinstance(each, lowered) and each.output.shape[-1] != CLASSES}

@@ -18,8 +18,9 @@ Forward = Callable[[np.ndarray], np.ndarray]
 def in_precision(model: keras.Model, precision: Precision, classes: int) -> keras.Model:
     """The model itself in float32, else one that computes in bfloat16 all but scores and depthwise kernels.
 
-    On a processor whose kernels would round every sum, the weights are bfloat16 and the arithmetic is float32: that is
-    as fast there, and half as far from float32.
+    Between depthwise kernels larger than 1x1 only dense convolutions are in bfloat16, which spares casts. On a
+    processor whose kernels would round every sum, the weights are bfloat16 and the arithmetic is float32: that is as
+    fast there, and half as far from float32.
 
     Args:
         model: of stock layers, float32.
@@ -33,10 +34,14 @@ def in_precision(model: keras.Model, precision: Precision, classes: int) -> kera
         rounded.set_weights([weight.astype("bfloat16").astype("float32") for weight in model.get_weights()])
         return rounded
 
+    by_channel = keras.layers.DepthwiseConv2D
+    between = any(isinstance(layer, by_channel) and max(layer.kernel_size) > 1 for layer in model.layers)
+    kept, dense = keras.layers.Layer if between else by_channel, (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
+
     def lowered(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
         if not isinstance(layer, keras.layers.InputLayer):
-            exact = layer.output.shape[-1] == classes or isinstance(layer, keras.layers.DepthwiseConv2D)
+            exact = layer.output.shape[-1] == classes or (isinstance(layer, kept) and not isinstance(layer, dense))
             config["dtype"] = "float32" if exact else "mixed_bfloat16"
         return type(layer).from_config(config)
 
