@@ -14,7 +14,7 @@ from roadseg.evaluate.scores import at_size
 from roadseg.imaging.masks import read_classes
 from roadseg.imaging.pixels import read_image
 from roadseg.machine.precision import AskedPrecision
-from roadseg.predict.forward import in_precision
+from roadseg.predict.forward import in_precision, rounded_in_sum
 from roadseg.predict.predictor import Predictor
 from roadseg.train.models.deploy import deploy
 
@@ -72,13 +72,33 @@ def test_the_settings_say_what_auto_became(bundle: Bundle, monkeypatch: pytest.M
     assert asked == expected | {"precision": "bfloat16"}
 
 
-@pytest.mark.parametrize(("name", "lowered"), [("small", keras.layers.Layer), ("lite0", keras.layers.Conv2D)])
-def test_scores_are_in_float32_and_beside_depthwise_kernels_all_but_dense_ones(
-    name: str, lowered: type, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("name", ["small", "lite0", "resnet50v2", "convnext"])
+def test_scores_normalisations_and_gelu_alone_are_in_float32(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("roadseg.predict.forward.sums_bfloat16_in_float32", lambda: True)
     low = in_precision(deploy(settled(NARROW[name]), NARROW[name], CLASSES), "bfloat16", CLASSES)
-    layers = [layer for layer in low.layers if not isinstance(layer, keras.layers.InputLayer)]
-    found = {layer.name for layer in layers if layer.compute_dtype == "bfloat16"}
-    assert found
-    assert found == {each.name for each in layers if isinstance(each, lowered) and each.output.shape[-1] != CLASSES}
+    exact = [layer for layer in low.layers if layer.compute_dtype == "float32" and layer.output.shape[-1] != CLASSES]
+    kinds = {getattr(layer, "kernel_size", None) or layer.get_config().get("activation") for layer in exact[1:]}
+    assert isinstance(exact[0], keras.layers.InputLayer)
+    assert kinds == {"resnet50v2": {(1, 1)}, "convnext": {"gelu"}}.get(name, set())
+
+
+def test_a_depthwise_kernel_in_bfloat16_keeps_the_sums_of_its_channels() -> None:
+    kernel = np.random.default_rng(0).normal(size=(5, 5, 40, 2)).astype(np.float32)
+    rounded = rounded_in_sum(kernel)
+    np.testing.assert_array_equal(rounded, rounded.astype("bfloat16").astype(np.float32))
+    np.testing.assert_allclose(rounded, kernel, atol=2**-6)
+    lost, plain = (
+        abs((each - kernel).sum((0, 1))).mean() for each in (rounded, kernel.astype("bfloat16").astype("f4"))
+    )
+    assert lost < plain / 3
+
+
+def test_the_depthwise_kernels_of_a_model_in_bfloat16_are_rounded_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roadseg.predict.forward.sums_bfloat16_in_float32", lambda: True)
+    model = deploy(settled(NARROW["lite0"]), NARROW["lite0"], CLASSES)
+    low = in_precision(model, "bfloat16", CLASSES)
+    kernels = [layer for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D)]
+    assert kernels
+    for layer in kernels:
+        expected = rounded_in_sum(np.asarray(layer.kernel))
+        np.testing.assert_array_equal(np.asarray(low.get_layer(layer.name).kernel), expected)

@@ -16,11 +16,10 @@ Forward = Callable[[np.ndarray], np.ndarray]
 
 
 def in_precision(model: keras.Model, precision: Precision, classes: int) -> keras.Model:
-    """The model itself in float32, else one that computes in bfloat16 all but scores and depthwise kernels.
+    """The model itself in float32, else one that computes in bfloat16 all but scores and what has no fast kernel.
 
-    Between depthwise kernels larger than 1x1 only dense convolutions are in bfloat16, which spares casts. On a
-    processor whose kernels would round every sum, the weights are bfloat16 and the arithmetic is float32: that is as
-    fast there, and half as far from float32.
+    On a processor whose kernels would round every sum, the weights are bfloat16 and the arithmetic is float32: that is
+    as fast there, and half as far from float32.
 
     Args:
         model: of stock layers, float32.
@@ -34,20 +33,45 @@ def in_precision(model: keras.Model, precision: Precision, classes: int) -> kera
         rounded.set_weights([weight.astype("bfloat16").astype("float32") for weight in model.get_weights()])
         return rounded
 
-    by_channel = keras.layers.DepthwiseConv2D
-    between = any(isinstance(layer, by_channel) and max(layer.kernel_size) > 1 for layer in model.layers)
-    kept, dense = keras.layers.Layer if between else by_channel, (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
-
     def lowered(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
         if not isinstance(layer, keras.layers.InputLayer):
-            exact = layer.output.shape[-1] == classes or (isinstance(layer, kept) and not isinstance(layer, dense))
+            exact = layer.output.shape[-1] == classes or _is_exact(layer)
             config["dtype"] = "float32" if exact else "mixed_bfloat16"
         return type(layer).from_config(config)
 
     low = keras.models.clone_model(model, clone_function=lowered)
     low.set_weights(model.get_weights())
+    for layer in low.layers:
+        if isinstance(layer, keras.layers.DepthwiseConv2D) and layer.compute_dtype == "bfloat16":
+            layer.kernel.assign(rounded_in_sum(np.asarray(layer.kernel)))
     return low
+
+
+def _is_exact(layer: keras.layers.Layer) -> bool:
+    """Whether a layer stays in float32: a normalisation that was not folded away, and GELU, far slower in bfloat16."""
+    is_scale = isinstance(layer, keras.layers.DepthwiseConv2D) and max(layer.kernel_size) == 1
+    return is_scale or bool(layer.get_config().get("activation") == "gelu")
+
+
+def rounded_in_sum(kernel: np.ndarray) -> np.ndarray:
+    """Round a depthwise kernel to bfloat16, what one place loses carried over to the next.
+
+    So each channel's sum stays, and with it its answer where the picture is even. Rounded one by one, errors of so few
+    products do not cancel, and move half as many ids again.
+
+    Args:
+        kernel: float32 (height, width, C, M).
+
+    Returns:
+        Float32 of the same shape, each of bfloat16's numbers.
+    """
+    rounded, carried = np.empty_like(kernel), np.zeros(kernel.shape[2:], np.float32)
+    for place in np.ndindex(kernel.shape[:2]):
+        wanted = kernel[place] + carried
+        rounded[place] = wanted.astype("bfloat16").astype(np.float32)
+        carried = wanted - rounded[place]
+    return rounded
 
 
 def forward(model: keras.Model, shape: tuple[int, ...]) -> Forward:
