@@ -93,8 +93,11 @@ def test_a_depthwise_kernel_in_bfloat16_keeps_the_sums_of_its_channels() -> None
     assert lost < plain / 3
 
 
-def test_the_depthwise_kernels_of_a_model_in_bfloat16_are_rounded_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roadseg.predict.forward.sums_bfloat16_in_float32", lambda: True)
+@pytest.mark.parametrize("sums_in_float32", [True, False])
+def test_the_depthwise_kernels_of_a_model_in_bfloat16_are_rounded_so(
+    sums_in_float32: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roadseg.predict.forward.sums_bfloat16_in_float32", lambda: sums_in_float32)
     model = deploy(settled(NARROW["lite0"]), NARROW["lite0"], CLASSES)
     low = in_precision(model, "bfloat16", CLASSES)
     kernels = [layer for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D)]

@@ -28,30 +28,34 @@ def in_precision(model: keras.Model, precision: Precision, classes: int) -> kera
     """
     if precision == "float32":
         return model
-    if not (has_gpu() or sums_bfloat16_in_float32()):
-        rounded = keras.models.clone_model(model)
-        rounded.set_weights([weight.astype("bfloat16").astype("float32") for weight in model.get_weights()])
-        return rounded
 
     def lowered(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
         if not isinstance(layer, keras.layers.InputLayer):
-            exact = layer.output.shape[-1] == classes or _is_exact(layer)
-            config["dtype"] = "float32" if exact else "mixed_bfloat16"
+            config["dtype"] = "float32" if _is_exact(layer, classes) else "mixed_bfloat16"
         return type(layer).from_config(config)
 
-    low = keras.models.clone_model(model, clone_function=lowered)
-    low.set_weights(model.get_weights())
-    for layer in low.layers:
-        if isinstance(layer, keras.layers.DepthwiseConv2D) and layer.compute_dtype == "bfloat16":
-            layer.kernel.assign(rounded_in_sum(np.asarray(layer.kernel)))
+    if has_gpu() or sums_bfloat16_in_float32():
+        low, weights = keras.models.clone_model(model, clone_function=lowered), model.get_weights()
+    else:
+        low = keras.models.clone_model(model)
+        weights = [weight.astype("bfloat16").astype("float32") for weight in model.get_weights()]
+    low.set_weights(weights)
+    for layer in model.layers:
+        if _size_by_channel(layer) > 1:
+            low.get_layer(layer.name).kernel.assign(rounded_in_sum(np.asarray(layer.kernel)))
     return low
 
 
-def _is_exact(layer: keras.layers.Layer) -> bool:
-    """Whether a layer stays in float32: a normalisation that was not folded away, and GELU, far slower in bfloat16."""
-    is_scale = isinstance(layer, keras.layers.DepthwiseConv2D) and max(layer.kernel_size) == 1
-    return is_scale or bool(layer.get_config().get("activation") == "gelu")
+def _is_exact(layer: keras.layers.Layer, classes: int) -> bool:
+    """Scores; GELU, far slower in bfloat16; 1x1 by channel, a normalisation that could not be folded away."""
+    is_gelu = layer.get_config().get("activation") == "gelu"
+    return bool(layer.output.shape[-1] == classes or is_gelu or _size_by_channel(layer) == 1)
+
+
+def _size_by_channel(layer: keras.layers.Layer) -> int:
+    """Height or width of a depthwise kernel; 0 of any other layer."""
+    return max(layer.kernel_size) if isinstance(layer, keras.layers.DepthwiseConv2D) else 0
 
 
 def rounded_in_sum(kernel: np.ndarray) -> np.ndarray:
