@@ -16,7 +16,7 @@ Forward = Callable[[np.ndarray], np.ndarray]
 
 
 def in_precision(model: keras.Model, precision: Precision, classes: int) -> keras.Model:
-    """The model itself in float32, else one that computes in bfloat16 all but scores and what has no fast kernel.
+    """The model itself in float32, else one that computes in bfloat16 all but scores, normalisations and GELU.
 
     On a processor whose kernels would round every sum, the weights are bfloat16 and the arithmetic is float32: that is
     as fast there, and half as far from float32.
@@ -42,18 +42,18 @@ def in_precision(model: keras.Model, precision: Precision, classes: int) -> kera
         weights = [weight.astype("bfloat16").astype("float32") for weight in model.get_weights()]
     low.set_weights(weights)
     for layer in model.layers:
-        if _size_by_channel(layer) > 1:
+        if _depthwise_size(layer) > 1:
             low.get_layer(layer.name).kernel.assign(rounded_in_sum(np.asarray(layer.kernel)))
     return low
 
 
 def _is_exact(layer: keras.layers.Layer, classes: int) -> bool:
-    """Scores; GELU, far slower in bfloat16; 1x1 by channel, a normalisation that could not be folded away."""
+    """Scores; GELU, far slower in bfloat16; a depthwise 1x1, which is a normalisation that could not be folded away."""
     is_gelu = layer.get_config().get("activation") == "gelu"
-    return bool(layer.output.shape[-1] == classes or is_gelu or _size_by_channel(layer) == 1)
+    return bool(layer.output.shape[-1] == classes or is_gelu or _depthwise_size(layer) == 1)
 
 
-def _size_by_channel(layer: keras.layers.Layer) -> int:
+def _depthwise_size(layer: keras.layers.Layer) -> int:
     """Height or width of a depthwise kernel; 0 of any other layer."""
     return max(layer.kernel_size) if isinstance(layer, keras.layers.DepthwiseConv2D) else 0
 

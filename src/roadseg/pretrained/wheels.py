@@ -22,6 +22,6 @@ def hint() -> str:
     else:
         at_hand = "its wheel is installed" if wheel_file("lite0") else f"needs {INSTALL}"
     return (
-        "an encoder of ImageNet needs a quarter of the epochs (lite0 9, base 34 to a monitored mIoU of 0.61 on IDD "
+        "an encoder of ImageNet needs half the epochs (lite0 9, base 17 to a monitored mIoU of 0.61 on IDD "
         f"Lite): roadseg models pretrained lite0 ({at_hand})"
     )
