@@ -4,10 +4,12 @@ All in one run, in the precision that `auto` becomes: the tutorial's U-Net at 12
 model and one with a pretrained encoder at 256x128 in batches of 8; random pixels, on which speed does not depend.
 Where the processor has AMX, or dot products of bfloat16, all is measured once more without them
 (`ONEDNN_MAX_CPU_ISA`). Training, prediction and the usual way are processes of their own, each with the threads that it
-has in use. PyTorch is measured by the Python that ROADSEG_TORCH names; else left out.
-Example: `ROADSEG_TORCH=~/torch/bin/python python -m benchmarks.training`
+has in use. PyTorch is measured by the Python that ROADSEG_TORCH names; else left out. On a machine
+whose speed moves let all take turns, `--turns 3`: each rate is then the median of so many processes.
+Example: `ROADSEG_TORCH=~/torch/bin/python python -m benchmarks.training --turns 3`
 """
 
+import argparse
 import json
 import os
 import resource
@@ -210,14 +212,24 @@ def _precision() -> str:
     return resolve_precision("auto", capabilities())
 
 
-def measure(environment: dict[str, str]) -> dict[str, Any]:
-    """Every figure, with the instructions that an environment allows."""
+def median(found: list[Any]) -> Any:
+    """The median of trees of numbers, number by number; what is not in each is left out, None stays."""
+    if isinstance(found[0], dict):
+        common = [name for name in found[0] if all(name in each for each in found)]
+        return {name: median([each[name] for each in found]) for name in common}
+    return None if found[0] is None else statistics.median(found)
+
+
+def measure(environment: dict[str, str], turns: int) -> dict[str, Any]:
+    """Every figure, with the instructions that an environment allows, each the median of so many turns."""
     about = _apart("about", environment)
-    precision, parts = about["precision"], {name: _apart(name, environment) for name in PARTS}
+    took = [({name: _apart(name, environment) for name in PARTS}, torch(environment)) for _ in range(turns)]
+    parts, other = median([own for own, _ in took]), median([theirs for _, theirs in took])
+    precision = about["precision"]
     each = {name: rate for part in parts.values() for name, rate in part["rates"].items()}
     batches = {"default": DEFAULT_BATCH, "encoder": DEFAULT_BATCH}
     found = {name: batches.get(name.partition("_")[0], BATCH) * rate for name, rate in each.items()}
-    peaks, other = parts["limit"]["peaks"], torch(environment)
+    peaks = parts["limit"]["peaks"]
     forward, default, peak = gflop("tutorial", 128, 128), gflop(DEFAULT, *SIZE), peaks[precision]
     figures: dict[str, Any] = {
         "train_ratio": found["step"] / found["fit"],
@@ -262,12 +274,16 @@ def about_part() -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print one JSON object."""
-    if len(sys.argv) > 1:  # in a process of its own, since TensorFlow reads threads and instructions once
-        print(json.dumps({**PARTS, "about": about_part}[sys.argv[1]]()))
+    parser, alone = argparse.ArgumentParser(description=__doc__), {**PARTS, "about": about_part}
+    parser.add_argument("part", nargs="?", choices=alone, help="measured alone, as each is in a process of its own")
+    parser.add_argument("--turns", type=int, default=1, choices=range(1, 10), help="how often each process runs")
+    asked = parser.parse_args()
+    if asked.part:  # in a process of its own, since TensorFlow reads threads and instructions once
+        print(json.dumps(alone[asked.part]()))
         return
-    found = measure({})
+    found = measure({}, asked.turns)
     if found["precision"] == "bfloat16" and "avx512" in found["instruction_set"]:
-        found["without_amx" if "amx" in found["instruction_set"] else "without_bfloat16"] = measure(PLAIN)
+        found["without_amx" if "amx" in found["instruction_set"] else "without_bfloat16"] = measure(PLAIN, asked.turns)
     print(json.dumps(found | {"date": time.strftime("%Y-%m-%d"), **machine()}, indent=1))
 
 
