@@ -75,6 +75,12 @@ def test_what_is_no_picture_is_named_when_all_others_are_done(folder: Path, tmp_
         assert set(np.unique(pixels(tmp_path / "out/masks" / Path(name).with_suffix(".png")))) == {kind}
 
 
+def test_where_all_are_no_pictures_no_others_are_named(tmp_path: Path, painter: Bundle) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    with pytest.raises(DataRefused, match=r"broken\.jpg: not a picture in a known format$"):
+        list(predict_files(Predictor(painter, batch=2), find_pictures([tmp_path / "broken.jpg"]), tmp_path / "out"))
+
+
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
 def test_a_picture_that_lies_on_its_side_is_predicted_as_viewers_show_it(
     tmp_path: Path, painter: Bundle, idd_level1: ClassTable, ending: str

@@ -109,7 +109,8 @@ def predict_files(
     if faults:
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         done = len(jobs) - len(faults)
-        raise DataRefused(f"{'; '.join(faults[:SHOWN])}{more}; the other {done} have masks in {out / WRITTEN[0]}")
+        others = f"; the other {done} have masks in {out / WRITTEN[0]}" if done else ""
+        raise DataRefused(f"{'; '.join(faults[:SHOWN])}{more}{others}")
 
 
 def _jobs(pictures: Pictures, out: Path, predictor: Predictor, submission: bool) -> list[_Job]:
